@@ -9,17 +9,39 @@ let settings: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
 ]
 let baseNames = ["Addressing", "Wire", "Determinism"]
+let everyBase: [Target.Dependency] = baseNames.map { .byName(name: $0) }
+
 func base(_ name: String) -> Target {
     .target(name: name, path: "Sources/Base/\(name)", swiftSettings: settings)
 }
-func tests(_ name: String, _ deps: [Target.Dependency]) -> Target {
-    .testTarget(name: name, dependencies: deps, path: "Tests/\(name)", swiftSettings: settings)
+func core(_ name: String, _ more: [Target.Dependency] = []) -> Target {
+    .target(
+        name: name,
+        dependencies: everyBase + more,
+        path: "Sources/Core/\(name)",
+        swiftSettings: settings
+    )
 }
+func tests(_ name: String, _ deps: [Target.Dependency] = []) -> Target {
+    .testTarget(
+        name: "\(name)Tests",
+        dependencies: [.byName(name: name)] + everyBase + deps,
+        path: "Tests/\(name)Tests",
+        swiftSettings: settings
+    )
+}
+
 let package = Package(
     name: "genie-ring",
     targets: baseNames.map(base) + [
-        tests("AddressingTests", ["Addressing"]),
-        tests("WireTests", ["Wire", "Determinism"]),
-        tests("DeterminismTests", ["Determinism"]),
+        core("RingMembership"),
+        .testTarget(name: "AddressingTests", dependencies: ["Addressing"], swiftSettings: settings),
+        .testTarget(name: "WireTests", dependencies: everyBase, swiftSettings: settings),
+        .testTarget(
+            name: "DeterminismTests",
+            dependencies: ["Determinism"],
+            swiftSettings: settings
+        ),
+        tests("RingMembership"),
     ]
 )

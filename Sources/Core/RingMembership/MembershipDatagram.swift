@@ -1,0 +1,171 @@
+package import Addressing
+package import Determinism
+package import Wire
+
+/// A rumor: a fact, and for an accusation who makes it.
+package struct Rumor: Hashable, Sendable {
+    /// What is said.
+    package var fact: MemberFact
+    /// Who says so; for anything but an accusation the member itself.
+    package var accuser: NodeID
+
+    /// Makes a rumor.
+    package init(fact: MemberFact, accuser: NodeID) {
+        self.fact = fact
+        self.accuser = accuser
+    }
+}
+
+/// One datagram of the membership protocol.
+///
+/// Every kind carries the sender's own fact, the digest of its table and the newest ring epoch it
+/// knows, and fills up with rumors: a probe that finds a peer alive also finds out what it lacks.
+package struct MembershipDatagram: Hashable, Sendable {
+    /// What the datagram asks or answers.
+    package enum Kind: Hashable, Sendable {
+        /// "Are you there, `target`?"
+        case ping(sequence: UInt32, target: NodeID)
+        /// "I am."
+        case ack(sequence: UInt32)
+        /// "Probe `target` at `address` for me."
+        case pingRequest(sequence: UInt32, target: NodeID, address: SocketAddress)
+        /// "I tried, and it did not answer me either."
+        case nack(sequence: UInt32)
+        /// Rumors only.
+        case gossip
+    }
+
+    /// What is asked or answered.
+    package var kind: Kind
+    /// The ring that the sender belongs to; datagrams of another ring are dropped.
+    package var ring: NodeID
+    /// What the sender says of itself.
+    package var sender: MemberFact
+    /// The digest of the sender's table.
+    package var digest: UInt64
+    /// The newest ring epoch that the sender knows.
+    package var epoch: UInt64
+    /// What the sender passes on.
+    package var rumors: [Rumor]
+
+    /// The first byte of every datagram.
+    package static let version: UInt8 = 1
+    /// More rumors than fit in any datagram.
+    package static let rumorsMax = 64
+
+    /// Makes a datagram.
+    package init(
+        kind: Kind,
+        ring: NodeID,
+        sender: MemberFact,
+        digest: UInt64,
+        epoch: UInt64,
+        rumors: [Rumor] = []
+    ) {
+        self.kind = kind
+        self.ring = ring
+        self.sender = sender
+        self.digest = digest
+        self.epoch = epoch
+        self.rumors = rumors
+    }
+
+    /// The datagram's bytes before sealing: version, kind, ring, sender, digest, epoch, rumors.
+    package var encoded: [UInt8] {
+        var writer = ByteWriter()
+        writer.write(Self.version)
+        switch kind {
+        case .ping(let sequence, let target):
+            writer.write(UInt8(1))
+            writer.write(sequence)
+            writer.write(id: target)
+        case .ack(let sequence):
+            writer.write(UInt8(2))
+            writer.write(sequence)
+        case .pingRequest(let sequence, let target, let address):
+            writer.write(UInt8(3))
+            writer.write(sequence)
+            writer.write(id: target)
+            writer.write(address.address.high)
+            writer.write(address.address.low)
+            writer.write(address.port)
+        case .nack(let sequence):
+            writer.write(UInt8(4))
+            writer.write(sequence)
+        case .gossip:
+            writer.write(UInt8(5))
+        }
+        writer.write(id: ring)
+        sender.write(to: &writer)
+        writer.write(digest)
+        writer.write(epoch)
+        writer.write(list: rumors) { writer, rumor in
+            rumor.fact.write(to: &writer)
+            writer.write(id: rumor.accuser)
+        }
+        return writer.bytes
+    }
+
+    /// Reads a datagram that a stranger may have made.
+    package init(_ bytes: [UInt8]) throws(WireError) {
+        var reader = ByteReader(bytes)
+        guard try reader.readInteger("version", as: UInt8.self) == Self.version else {
+            throw .malformed(field: "version")
+        }
+        kind = try Self.readKind(&reader)
+        ring = try reader.readID("ring")
+        sender = try MemberFact(from: &reader)
+        digest = try reader.readInteger("digest")
+        epoch = try reader.readInteger("epoch")
+        rumors = try reader.readList("rumors", max: Self.rumorsMax) {
+            reader throws(WireError) in
+            Rumor(fact: try MemberFact(from: &reader), accuser: try reader.readID("accuser"))
+        }
+        try reader.finish()
+    }
+
+    private static func readKind(_ reader: inout ByteReader) throws(WireError) -> Kind {
+        switch try reader.readInteger("kind", as: UInt8.self) {
+        case 1:
+            return .ping(
+                sequence: try reader.readInteger("sequence"),
+                target: try reader.readID("target")
+            )
+        case 2:
+            return .ack(sequence: try reader.readInteger("sequence"))
+        case 3:
+            let sequence = try reader.readInteger("sequence", as: UInt32.self)
+            let target = try reader.readID("target")
+            let address = IPAddress(
+                high: try reader.readInteger("address"),
+                low: try reader.readInteger("address")
+            )
+            return .pingRequest(
+                sequence: sequence,
+                target: target,
+                address: SocketAddress(address: address, port: try reader.readInteger("port"))
+            )
+        case 4:
+            return .nack(sequence: try reader.readInteger("sequence"))
+        case 5:
+            return .gossip
+        default:
+            throw .malformed(field: "kind")
+        }
+    }
+}
+
+extension ByteWriter {
+    /// Appends the 16 bytes of an identity.
+    package mutating func write(id: NodeID) {
+        write(id.high)
+        write(id.low)
+    }
+}
+
+extension ByteReader {
+    /// Reads the 16 bytes of an identity.
+    package mutating func readID(_ field: StaticName) throws(WireError) -> NodeID {
+        NodeID(high: try readInteger(field), low: try readInteger(field))
+    }
+}
