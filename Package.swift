@@ -34,7 +34,7 @@ func tests(_ name: String, _ deps: [Target.Dependency] = []) -> Target {
 let package = Package(
     name: "genie-ring",
     targets: baseNames.map(base) + [
-        core("RingMembership"),
+        core("RingMembership"), core("RingRecords"),
         .testTarget(name: "AddressingTests", dependencies: ["Addressing"], swiftSettings: settings),
         .testTarget(name: "WireTests", dependencies: everyBase, swiftSettings: settings),
         .testTarget(
@@ -42,6 +42,6 @@ let package = Package(
             dependencies: ["Determinism"],
             swiftSettings: settings
         ),
-        tests("RingMembership"),
+        tests("RingMembership"), tests("RingRecords"),
     ]
 )

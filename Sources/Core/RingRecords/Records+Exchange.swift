@@ -1,0 +1,110 @@
+import Determinism
+
+/// Owners of a slot even out what they hold (rule R5): digests first, then versions, then sets.
+extension Records {
+    /// Sends one other owner, drawn at random, the digests of the slots that both own.
+    mutating func startExchange() {
+        let neighbours = SortedSet(view.ownersBySlot.filter { $0.contains(own) }.joined())
+        let others = neighbours.elements.filter { $0 != own && isUp($0) }
+        guard let peer = others.randomElement(using: &generator) else { return }
+        let held = slotDigests(sharedWith: peer)
+        effects.append(.send(.digests(epoch: view.epoch, slots: held), to: peer))
+    }
+
+    /// The digests of all non-empty slots that both own, by slot.
+    private func slotDigests(sharedWith peer: NodeID) -> [RecordMessage.SlotDigest] {
+        var hashes = SortedMap<Int, StableHash>()
+        for topic in store.topicNames {
+            let slot = view.slot(of: topic)
+            guard isShared(slot, with: peer) else { continue }
+            var hash = hashes[slot] ?? StableHash(seed: 2)
+            for summary in store.summaries(topic) {
+                hash.combine(topic.name.utf8)
+                hash.combine(summary.origin.high)
+                hash.combine(summary.origin.low)
+                hash.combine(summary.version.boot)
+                hash.combine(summary.version.sequence)
+            }
+            hashes[slot] = hash
+        }
+        return hashes.map {
+            RecordMessage.SlotDigest(slot: UInt32($0.key), digest: $0.value.value)
+        }
+    }
+
+    private func isShared(_ slot: Int, with peer: NodeID) -> Bool {
+        guard view.ownersBySlot.indices.contains(slot) else { return false }
+        let owners = view.ownersBySlot[slot]
+        return owners.contains(own) && owners.contains(peer)
+    }
+
+    /// The listener's part: answers with its versions in every slot where the two differ.
+    mutating func compare(
+        _ theirs: [RecordMessage.SlotDigest],
+        epoch: UInt64,
+        from peer: NodeID
+    ) {
+        noteEpoch(epoch, from: peer)
+        guard epoch == view.epoch else { return }
+        let other = theirs.reduce(into: SortedMap<UInt32, UInt64>()) { $0[$1.slot] = $1.digest }
+        let held = slotDigests(sharedWith: peer)
+            .reduce(into: SortedMap<UInt32, UInt64>()) { $0[$1.slot] = $1.digest }
+        let slots = SortedSet(other.keys + held.keys).elements
+            .filter { other[$0] != held[$0] && isShared(Int($0), with: peer) }
+        guard !slots.isEmpty else { return }
+        effects.append(
+            .send(
+                .summaries(epoch: view.epoch, slots: slots, summaries: summaries(in: slots)),
+                to: peer
+            )
+        )
+    }
+
+    private func summaries(in slots: [UInt32]) -> [SetSummary] {
+        store.topicNames.filter { slots.contains(UInt32(view.slot(of: $0))) }
+            .flatMap { store.summaries($0) }
+    }
+
+    /// The asker's part: sends what is younger here, fetches what is younger there.
+    mutating func even(
+        _ slots: [UInt32],
+        _ theirs: [SetSummary],
+        epoch: UInt64,
+        with peer: NodeID
+    ) {
+        noteEpoch(epoch, from: peer)
+        guard epoch == view.epoch else { return }
+        struct Place: Hashable, Comparable {
+            let topic: Topic
+            let origin: NodeID
+            static func < (lhs: Place, rhs: Place) -> Bool {
+                (lhs.topic, lhs.origin) < (rhs.topic, rhs.origin)
+            }
+        }
+        var other = SortedMap<Place, RecordVersion>()
+        for summary in theirs {
+            other[Place(topic: summary.topic, origin: summary.origin)] = summary.version
+        }
+        let shared = slots.filter { isShared(Int($0), with: peer) }
+        let younger = store.topicNames.filter { shared.contains(UInt32(view.slot(of: $0))) }
+            .flatMap { store.sets($0) }
+            .filter {
+                $0.version > other[Place(topic: $0.topic, origin: $0.origin)] ?? .never
+            }
+        if !younger.isEmpty {
+            effects.append(.send(.put(epoch: view.epoch, sets: younger), to: peer))
+        }
+        let wanted = theirs.filter {
+            owns($0.topic) && $0.version > store.set($0.topic, $0.origin)?.version ?? .never
+        }
+        if !wanted.isEmpty {
+            effects.append(.send(.fetch(epoch: view.epoch, summaries: wanted), to: peer))
+        }
+    }
+
+    mutating func serveFetch(_ wanted: [SetSummary], to peer: NodeID) {
+        let sets = wanted.compactMap { store.set($0.topic, $0.origin) }
+        guard !sets.isEmpty else { return }
+        effects.append(.send(.put(epoch: view.epoch, sets: sets), to: peer))
+    }
+}
