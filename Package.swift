@@ -34,7 +34,8 @@ func tests(_ name: String, _ deps: [Target.Dependency] = []) -> Target {
 let package = Package(
     name: "genie-ring",
     targets: baseNames.map(base) + [
-        core("RingMembership"), core("RingRecords"),
+        core("RingMembership"), core("RingRecords"), core("RingIPAM"), core("NetModel"),
+        core("NetForwarding"),
         .testTarget(name: "AddressingTests", dependencies: ["Addressing"], swiftSettings: settings),
         .testTarget(name: "WireTests", dependencies: everyBase, swiftSettings: settings),
         .testTarget(
@@ -42,6 +43,7 @@ let package = Package(
             dependencies: ["Determinism"],
             swiftSettings: settings
         ),
-        tests("RingMembership"), tests("RingRecords"),
+        tests("RingMembership"), tests("RingRecords"), tests("RingIPAM"), tests("NetModel"),
+        tests("NetForwarding"),
     ]
 )

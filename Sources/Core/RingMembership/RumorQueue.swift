@@ -20,10 +20,7 @@ struct RumorQueue: Sendable {
         entries[rumor.fact.id] = Entry(rumor: rumor, told: 0)
     }
 
-    /// Takes rumors for one datagram.
-    ///
-    /// - Parameter lengthMax: the bytes that are left in the datagram.
-    /// - Parameter toldMax: how often each rumor is told before it rests.
+    /// Takes rumors for one datagram that has `lengthMax` bytes left; each is told `toldMax` times.
     mutating func take(lengthMax: Int, toldMax: Int) -> [Rumor] {
         guard !entries.isEmpty else { return [] }
         var left = lengthMax

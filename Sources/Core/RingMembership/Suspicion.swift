@@ -19,8 +19,8 @@ package struct Suspicion: Sendable {
 
     /// Starts the countdown.
     ///
-    /// - Parameter confirmationsWanted: zero when too few peers exist to confirm anything; the
-    ///   shortest wait then holds from the start.
+    /// With no confirmations wanted, as when too few peers exist to confirm anything, the shortest
+    /// wait holds from the start.
     package init(
         incarnation: UInt64,
         accuser: NodeID,

@@ -17,7 +17,7 @@ extension Records {
 
     /// Replaces this peer's records under a topic.
     ///
-    /// - Parameter request: answered by one `.finished` with `.stored` or `.tooFewOwners`.
+    /// The request is answered by one `.finished` with `.stored` or `.tooFewOwners`.
     package mutating func publish(
         _ topic: Topic,
         _ records: [OriginSet.Record],

@@ -67,19 +67,33 @@ package struct Records: Sendable {
 
     /// Timing and quorums.
     package struct Parameters: Hashable, Sendable {
-        /// Owners that must hold a publication before it counts. The default is 2 of 3.
+        /// Owners that must hold a publication before it counts.
+        ///
+        /// The default is 2 of 3.
         package var writeQuorum = 2
-        /// An unacknowledged set is offered again after this long. The default is 500 ms.
+        /// An unacknowledged set is offered again after this long.
+        ///
+        /// The default is 500 ms.
         package var retryInterval = Span.milliseconds(500)
-        /// A publication or read gives up after this long. The default is 2 s.
+        /// A publication or read gives up after this long.
+        ///
+        /// The default is 2 s.
         package var requestTimeout = Span.seconds(2)
-        /// A watch is renewed this often. The default is 3 s.
+        /// A watch is renewed this often.
+        ///
+        /// The default is 3 s.
         package var watchRenewal = Span.seconds(3)
-        /// A watcher that does not renew is dropped after this long. The default is 12 s.
+        /// A watcher that does not renew is dropped after this long.
+        ///
+        /// The default is 12 s.
         package var watchExpiry = Span.seconds(12)
-        /// An owner that leaves a watch unanswered this long is passed over. The default is 1 s.
+        /// An owner that leaves a watch unanswered this long is passed over.
+        ///
+        /// The default is 1 s.
         package var watchTimeout = Span.seconds(1)
-        /// Digests are compared with one other owner this often. The default is 1 s.
+        /// Digests are compared with one other owner this often.
+        ///
+        /// The default is 1 s.
         package var exchangeInterval = Span.seconds(1)
 
         /// Makes the defaults.

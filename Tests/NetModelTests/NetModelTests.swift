@@ -1,0 +1,119 @@
+import Addressing
+import Determinism
+import NetModel
+import Testing
+import Wire
+
+@Suite("VPCs, pod groups and endpoints: what may exist, and how it is written down")
+struct NetModelTests {
+    private func vpc() throws -> VPC {
+        try VPC(name: "red", vni: #require(VNI(42)))
+    }
+
+    private func group(_ name: String, _ subnet: String, id: UInt64 = 1) throws -> PodGroup {
+        try PodGroup(id: id, name: name, subnet: #require(Prefix(subnet)))
+    }
+
+    @Test(
+        "names are DNS labels",
+        arguments: [
+            ("red", true), ("a-1", true), ("", false), ("-a", false), ("a-", false), ("Red", false),
+            ("a_b", false), (String(repeating: "a", count: 63), true),
+            (String(repeating: "a", count: 64), false), ("rot\u{e9}", false),
+        ]
+    )
+    func names(name: String, isGood: Bool) {
+        let vpc = try? VPC(name: name, vni: #require(VNI(1)))
+        #expect((vpc != nil) == isGood)
+    }
+
+    @Test("a group is named VPC/GROUP", arguments: ["red", "red/", "/web", "red/web/x", "Red/web"])
+    func references(text: String) {
+        #expect(throws: NetModelError.self) { try GroupReference(text) }
+    }
+
+    @Test("overlapping subnets in one VPC are refused, and the error names both")
+    func overlap() throws {
+        var vpc = try vpc()
+        try vpc.add(group("web", "10.1.0.0/16"))
+        let error = #expect(throws: NetModelError.self) {
+            try vpc.add(group("db", "10.1.128.0/17", id: 2))
+        }
+        #expect(
+            error?.description.contains("10.1.128.0/17 overlaps 10.1.0.0/16 of group web") == true
+        )
+        try vpc.add(group("db", "10.2.0.0/16", id: 2))
+        #expect(vpc.groups.map(\.name) == ["db", "web"])
+    }
+
+    @Test("a second group of one name is refused, and an unknown one is named with the known")
+    func groupNames() throws {
+        var vpc = try vpc()
+        try vpc.add(group("web", "10.1.0.0/16"))
+        #expect(throws: NetModelError.groupExists(vpc: "red", group: "web")) {
+            try vpc.add(group("web", "10.9.0.0/16", id: 2))
+        }
+        let unknown = NetModelError.unknownGroup(vpc: "red", group: "api", known: ["web"])
+        #expect(throws: unknown) { try vpc.group("api") }
+        #expect(throws: unknown) { try vpc.remove("api") }
+        #expect(throws: NetModelError.vpcInUse(vpc: "red", groups: ["web"])) {
+            try vpc.checkUnused()
+        }
+    }
+
+    @Test(
+        "subnets outside /8 to /30 and of IPv6 are refused",
+        arguments: ["10.0.0.0/7", "10.0.0.0/31", "fd00::/64"]
+    )
+    func subnetSizes(text: String) throws {
+        let prefix = Prefix(text) ?? Prefix("0.0.0.0/0")
+        #expect(throws: NetModelError.self) {
+            try PodGroup(id: 1, name: "g", subnet: #require(prefix))
+        }
+    }
+
+    @Test("a VPC is read back as written, and a cut one is refused")
+    func vpcCodec() throws {
+        var vpc = try vpc()
+        try vpc.add(group("web", "10.1.0.0/16"))
+        try vpc.add(group("db", "10.2.0.0/24", id: 2))
+        let bytes = vpc.encoded
+        #expect(try VPC(encoded: bytes) == vpc)
+        for length in 1..<bytes.count {
+            let cut = try? VPC(encoded: Array(bytes[..<length]))
+            // Cut exactly between two fields, the groups are absent; anything else is refused.
+            #expect(cut == nil || cut?.groups.isEmpty == true)
+        }
+    }
+
+    @Test(
+        "an endpoint is read back as written, and damage is refused or harmless",
+        arguments: 0..<10
+    )
+    func endpointCodec(seed: UInt64) throws {
+        let endpoint = Endpoint(
+            group: try GroupReference("red/web"),
+            vni: try #require(VNI(42)),
+            address: try #require(IPAddress("10.1.0.5")),
+            mac: MACAddress(bits: 0x0200_0000_0001),
+            vtep: try #require(IPAddress("172.30.1.1")),
+            fence: 3,
+            containerID: "abc",
+            interfaceName: "eth0",
+            podNamespace: "default",
+            podName: "web-1",
+            nodeName: "node1"
+        )
+        let bytes = endpoint.encoded
+        #expect(try Endpoint(encoded: bytes) == endpoint)
+        var generator = SeededGenerator(seed: seed)
+        for _ in 0..<300 {
+            var damaged = bytes
+            damaged[Int.random(in: bytes.indices, using: &generator)] = UInt8.random(
+                in: 0...255,
+                using: &generator
+            )
+            _ = try? Endpoint(encoded: damaged)
+        }
+    }
+}
