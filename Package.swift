@@ -33,9 +33,12 @@ func tests(_ name: String, _ deps: [Target.Dependency] = []) -> Target {
 
 let package = Package(
     name: "genie-ring",
+    dependencies: [.package(url: "https://github.com/groue/GRDB.swift", exact: "7.10.0")],
     targets: baseNames.map(base) + [
         core("RingMembership"), core("RingRecords"), core("RingIPAM"), core("NetModel"),
-        core("NetForwarding"),
+        core("NetForwarding"), core("LocalAPI"),
+        .target(name: "SQLiteRows", dependencies: [.product(name: "GRDB", package: "GRDB.swift")], path: "Sources/Adapters/SQLiteRows", swiftSettings: settings),
+        .testTarget(name: "SQLiteRowsTests", dependencies: ["SQLiteRows"], swiftSettings: settings),
         .testTarget(name: "AddressingTests", dependencies: ["Addressing"], swiftSettings: settings),
         .testTarget(name: "WireTests", dependencies: everyBase, swiftSettings: settings),
         .testTarget(

@@ -1,0 +1,177 @@
+/// What `genied` answers on its socket, as JSON; `genie-ring -o json` prints the same values.
+///
+/// Fields are only ever added: a program that reads them ignores what it does not know.
+package enum LocalAPI {
+    /// The name and version of the schema, sent with every list.
+    package static let schema = "genie/v1"
+    /// The release.
+    package static let version = "0.1.0"
+    /// Where `genied` listens unless told otherwise.
+    package static let defaultSocketPath = "/run/genie/genied.sock"
+}
+
+/// The members of the ring as one node sees them.
+package struct MemberList: Codable, Hashable, Sendable {
+    /// The schema.
+    package var schema = LocalAPI.schema
+    /// The ring's identity.
+    package var ring: String
+    /// The members, the answering node included, by name.
+    package var members: [Item]
+
+    /// Makes a list.
+    package init(ring: String, members: [Item]) {
+        self.ring = ring
+        self.members = members
+    }
+
+    /// One member.
+    package struct Item: Codable, Hashable, Sendable {
+        /// The node's identity.
+        package var id: String
+        /// Its name.
+        package var name: String
+        /// Its failure domain.
+        package var zone: String
+        /// Where its ring port listens.
+        package var address: String
+        /// alive, suspect, dead or left.
+        package var state: String
+        /// Whether its dataplane answers: alive, dead or unknown.
+        package var dataplane: String
+        /// The count of starts of its process.
+        package var boot: UInt64
+        /// The count of its refutations in this boot.
+        package var incarnation: UInt64
+        /// The last round trip, in microseconds; absent where none was measured.
+        package var roundTripMicroseconds: Int64?
+        /// How long the state has lasted, in milliseconds.
+        package var sinceMilliseconds: Int64
+        /// Whether it is the node that answers.
+        package var isSelf: Bool
+
+        /// Makes an item.
+        package init(
+            id: String,
+            name: String,
+            zone: String,
+            address: String,
+            state: String,
+            dataplane: String,
+            boot: UInt64,
+            incarnation: UInt64,
+            roundTripMicroseconds: Int64?,
+            sinceMilliseconds: Int64,
+            isSelf: Bool
+        ) {
+            self.id = id
+            self.name = name
+            self.zone = zone
+            self.address = address
+            self.state = state
+            self.dataplane = dataplane
+            self.boot = boot
+            self.incarnation = incarnation
+            self.roundTripMicroseconds = roundTripMicroseconds
+            self.sinceMilliseconds = sinceMilliseconds
+            self.isSelf = isSelf
+        }
+    }
+}
+
+/// The agreed ring configuration.
+package struct RingStatus: Codable, Hashable, Sendable {
+    /// The schema.
+    package var schema = LocalAPI.schema
+    /// The ring's identity.
+    package var id: String
+    /// The configuration's number.
+    package var epoch: UInt64
+    /// The number of slots.
+    package var slotCount: Int
+    /// The owners of each slot.
+    package var replicationFactor: Int
+    /// The members, by name.
+    package var members: [Item]
+    /// The names of the nodes that hold the registers.
+    package var stewards: [String]
+
+    /// Makes a status.
+    package init(
+        id: String,
+        epoch: UInt64,
+        slotCount: Int,
+        replicationFactor: Int,
+        members: [Item],
+        stewards: [String]
+    ) {
+        self.id = id
+        self.epoch = epoch
+        self.slotCount = slotCount
+        self.replicationFactor = replicationFactor
+        self.members = members
+        self.stewards = stewards
+    }
+
+    /// One member of the configuration.
+    package struct Item: Codable, Hashable, Sendable {
+        /// The node's identity.
+        package var id: String
+        /// Its name.
+        package var name: String
+        /// Its failure domain.
+        package var zone: String
+        /// Its share relative to others.
+        package var weight: Int
+        /// Where its ring port listens.
+        package var address: String
+        /// The slots that it is among the owners of.
+        package var slots: Int
+
+        /// Makes an item.
+        package init(
+            id: String,
+            name: String,
+            zone: String,
+            weight: Int,
+            address: String,
+            slots: Int
+        ) {
+            self.id = id
+            self.name = name
+            self.zone = zone
+            self.weight = weight
+            self.address = address
+            self.slots = slots
+        }
+    }
+}
+
+/// Which release answers.
+package struct VersionStatus: Codable, Hashable, Sendable {
+    /// The schema.
+    package var schema = LocalAPI.schema
+    /// The release of `genied`.
+    package var version = LocalAPI.version
+    /// The node's name.
+    package var node: String
+
+    /// Makes a status.
+    package init(node: String) {
+        self.node = node
+    }
+}
+
+/// Why a request was refused.
+package struct ErrorAnswer: Codable, Hashable, Sendable {
+    /// A stable code for programs, such as `vpc.unknown`.
+    package var code: String
+    /// What happened and what to do, for people.
+    package var message: String
+
+    /// Makes an answer.
+    package init(code: String, message: String) {
+        self.code = code
+        self.message = message
+    }
+}
