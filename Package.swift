@@ -37,7 +37,24 @@ let package = Package(
     targets: baseNames.map(base) + [
         core("RingMembership"), core("RingRecords"), core("RingIPAM"), core("NetModel"),
         core("NetForwarding"), core("LocalAPI"),
-        .target(name: "SQLiteRows", dependencies: [.product(name: "GRDB", package: "GRDB.swift")], path: "Sources/Adapters/SQLiteRows", swiftSettings: settings),
+        .target(name: "CLinux", path: "Sources/Adapters/CLinux"),
+        .target(
+            name: "Netlink",
+            dependencies: ["Addressing", "Wire", "CLinux"],
+            path: "Sources/Adapters/Netlink",
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "NetlinkTests",
+            dependencies: ["Netlink"] + everyBase,
+            swiftSettings: settings
+        ),
+        .target(
+            name: "SQLiteRows",
+            dependencies: [.product(name: "GRDB", package: "GRDB.swift")],
+            path: "Sources/Adapters/SQLiteRows",
+            swiftSettings: settings
+        ),
         .testTarget(name: "SQLiteRowsTests", dependencies: ["SQLiteRows"], swiftSettings: settings),
         .testTarget(name: "AddressingTests", dependencies: ["Addressing"], swiftSettings: settings),
         .testTarget(name: "WireTests", dependencies: everyBase, swiftSettings: settings),

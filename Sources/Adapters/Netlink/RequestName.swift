@@ -1,0 +1,39 @@
+package import Addressing
+
+/// What a request asks for, as errors and logs name it.
+package enum RequestName: Hashable, Sendable {
+    /// Making a veth pair.
+    case createVeth(hostName: String, podName: String)
+    /// Bringing an interface up.
+    case setUp(index: UInt32)
+    /// Removing an interface.
+    case deleteLink(name: String)
+    /// Reading one interface.
+    case readLink(name: String)
+    /// Reading every interface.
+    case listLinks
+    /// Giving an interface an address.
+    case addAddress(InterfaceAddress, index: UInt32)
+    /// Reading every address.
+    case listAddresses
+    /// Making a permanent neighbour.
+    case addNeighbour(IPAddress, index: UInt32)
+    /// Adding a route.
+    case addRoute(Route, index: UInt32)
+}
+
+extension RequestName: CustomStringConvertible {
+    package var description: String {
+        switch self {
+        case .createVeth(let hostName, let podName): "create link \(hostName) with peer \(podName)"
+        case .setUp(let index): "bring link \(index) up"
+        case .deleteLink(let name): "delete link \(name)"
+        case .readLink(let name): "read link \(name)"
+        case .listLinks: "list the links"
+        case .addAddress(let address, let index): "add address \(address) to link \(index)"
+        case .listAddresses: "list the addresses"
+        case .addNeighbour(let address, let index): "add neighbour \(address) to link \(index)"
+        case .addRoute(let route, let index): "add route \(route) through link \(index)"
+        }
+    }
+}
