@@ -1,0 +1,215 @@
+internal import CLibBPF
+internal import Glibc
+
+extension Dataplane {
+    private static let podPrefix = "pod-"
+    private static let uplinkXDPName = "uplink-xdp"
+    private static let uplinkIngressName = "uplink-tc"
+    private static let filterInfix = "-at-"
+
+    /// Attaches ``Program/podEgress`` to a pod's host-side veth, or puts the program loaded now
+    /// into the attachment that is pinned under `key` already.
+    ///
+    /// Write the port first: without one the program drops all that the pod sends.
+    /// - Returns: the hook in use.
+    /// - Throws: `.invalidKey`, `.noSuchInterface`, `.attach`, `.pin`; nothing new is attached.
+    @discardableResult
+    package func attachPod(ifindex: UInt32, key: String) throws(BPFError) -> AttachHook {
+        let name = Self.podPrefix + (try AttachmentKey(key)).text
+        return try attachIngress(.podEgress, ifindex: ifindex, name: name)
+    }
+
+    /// Detaches what is pinned under `key`; absent is success, and so is a veth that is gone.
+    package func detachPod(key: String) throws(BPFError) {
+        let name = Self.podPrefix + (try AttachmentKey(key)).text
+        try detachLink(name, hook: .tcx)
+        try detachFilters(named: name, except: nil)
+    }
+
+    /// Attaches the uplink's programs, or adopts what is attached to this interface already.
+    ///
+    /// Attachments to another interface are taken off. Where the driver has no native XDP, or
+    /// something else holds it, the uplink falls back to tc alone.
+    /// - Returns: what is in force, with the reason when it is not `mode`.
+    package func attachUplink(
+        ifindex: UInt32,
+        mode: UplinkMode
+    ) throws(BPFError) -> UplinkAttachment {
+        // tc first: what XDP strips needs somebody to deliver it.
+        try attachIngress(.uplinkIngress, ifindex: ifindex, name: Self.uplinkIngressName)
+        switch mode {
+        case .trafficControlOnly:
+            try detachLink(Self.uplinkXDPName, hook: .nativeXDP)
+            return UplinkAttachment(mode: .trafficControlOnly, fallbackReason: nil)
+        case .nativeXDP:
+            do {
+                try attachLink(
+                    .uplinkXDP,
+                    hook: .nativeXDP,
+                    ifindex: ifindex,
+                    name: Self.uplinkXDPName
+                )
+            } catch {
+                // An older program of ours may still be there: what is said must be true.
+                try detachLink(Self.uplinkXDPName, hook: .nativeXDP)
+                return UplinkAttachment(mode: .trafficControlOnly, fallbackReason: error)
+            }
+            return UplinkAttachment(mode: .nativeXDP, fallbackReason: nil)
+        }
+    }
+
+    /// Detaches the uplink's programs; absent is success.
+    package func detachUplink() throws(BPFError) {
+        try detachLink(Self.uplinkXDPName, hook: .nativeXDP)
+        try detachLink(Self.uplinkIngressName, hook: .tcx)
+        try detachFilters(named: Self.uplinkIngressName, except: nil)
+    }
+
+    /// What is attached, as the kernel has it, by name.
+    package func attachments() throws(BPFError) -> [Attachment] {
+        var found: [Attachment] = []
+        for name in try directory.names(in: directory.links) {
+            guard let role = Self.role(of: name) else { continue }
+            let hook: AttachHook = role == .uplinkXDP ? .nativeXDP : .tcx
+            let path = linkPath(name)
+            guard let link = try Link(pinnedAt: path, hook: hook, in: directory) else { continue }
+            let (ifindex, program) = try link.target()
+            found.append(
+                Attachment(role: role, hook: hook, ifindex: ifindex, programID: program)
+            )
+        }
+        for (name, ifindex) in try filterPins() {
+            guard let role = Self.role(of: name) else { continue }
+            let program = ClassifierFilter(ifindex: ifindex).attachedProgramID()
+            found.append(
+                Attachment(
+                    role: role,
+                    hook: .clsact,
+                    ifindex: program == nil ? 0 : ifindex,
+                    programID: program ?? 0
+                )
+            )
+        }
+        return found
+    }
+
+    func detachAll() throws(BPFError) {
+        try detachUplink()
+        for attachment in try attachments() {
+            if case .pod(let key) = attachment.role { try detachPod(key: key) }
+        }
+    }
+
+    // MARK: - Links
+
+    @discardableResult
+    private func attachIngress(
+        _ program: Program,
+        ifindex: UInt32,
+        name: String
+    ) throws(BPFError) -> AttachHook {
+        if trafficControl == .automatic {
+            do {
+                try attachLink(program, hook: .tcx, ifindex: ifindex, name: name)
+                try detachFilters(named: name, except: nil)
+                return .tcx
+            } catch BPFError.attach(_, _, let code) where code == EINVAL || code == EOPNOTSUPP {
+                // No tcx in this kernel; a real mistake fails again below.
+            }
+        }
+        try attachFilter(program, ifindex: ifindex, name: name)
+        try detachLink(name, hook: .tcx)
+        return .clsact
+    }
+
+    private func attachLink(
+        _ program: Program,
+        hook: AttachHook,
+        ifindex: UInt32,
+        name: String
+    ) throws(BPFError) {
+        let descriptor = object(program).descriptor
+        let path = linkPath(name)
+        if let link = try Link(pinnedAt: path, hook: hook, in: directory) {
+            if try link.target().ifindex == ifindex {
+                try link.replaceProgram(descriptor, ifindex: ifindex)
+                return
+            }
+            try link.detach()
+            try directory.remove(path)
+        }
+        let link = try Link(hook: hook, ifindex: ifindex, program: descriptor)
+        try directory.pin(link.descriptor, at: path)
+    }
+
+    private func detachLink(_ name: String, hook: AttachHook) throws(BPFError) {
+        let path = linkPath(name)
+        guard let link = try Link(pinnedAt: path, hook: hook, in: directory) else { return }
+        try link.detach()
+        try directory.remove(path)
+    }
+
+    private func linkPath(_ name: String) -> String { "\(directory.links)/\(name)" }
+
+    // MARK: - clsact filters, recorded by pinning the program under `NAME-at-IFINDEX`
+
+    private func attachFilter(
+        _ program: Program,
+        ifindex: UInt32,
+        name: String
+    ) throws(BPFError) {
+        let loaded = object(program)
+        try ClassifierFilter(ifindex: ifindex).attach(loaded.descriptor)
+        let path = filterPath(name, ifindex)
+        try directory.remove(path)
+        if let code = failure(of: bpf_obj_pin(loaded.descriptor, path)) {
+            throw .pin(path: path, errno: code)
+        }
+        try detachFilters(named: name, except: ifindex)
+    }
+
+    private func detachFilters(named name: String, except kept: UInt32?) throws(BPFError) {
+        for pin in try filterPins() where pin.name == name && pin.ifindex != kept {
+            let path = filterPath(name, pin.ifindex)
+            let filter = ClassifierFilter(ifindex: pin.ifindex)
+            // The index may belong to another interface by now: only our program goes.
+            if let program = try recordedProgramID(path), program == filter.attachedProgramID() {
+                try filter.detach()
+            }
+            try directory.remove(path)
+        }
+    }
+
+    private func recordedProgramID(_ path: String) throws(BPFError) -> UInt32? {
+        guard let program = try directory.open(path) else { return nil }
+        var info = bpf_prog_info()
+        var size = UInt32(MemoryLayout<bpf_prog_info>.size)
+        let result = bpf_obj_get_info_by_fd(program.number, &info, &size)
+        if let code = failure(of: result) { throw .pin(path: path, errno: code) }
+        return info.id
+    }
+
+    private func filterPath(_ name: String, _ ifindex: UInt32) -> String {
+        "\(directory.filters)/\(name)\(Self.filterInfix)\(ifindex)"
+    }
+
+    private func filterPins() throws(BPFError) -> [(name: String, ifindex: UInt32)] {
+        try directory.names(in: directory.filters)
+            .compactMap { pin in
+                let digits = pin.reversed().prefix { $0 != "-" }.count
+                let name = pin.dropLast(digits)
+                guard name.hasSuffix(Self.filterInfix), let ifindex = UInt32(pin.suffix(digits))
+                else { return nil }
+                return (String(name.dropLast(Self.filterInfix.count)), ifindex)
+            }
+    }
+
+    private static func role(of name: String) -> Attachment.Role? {
+        switch name {
+        case uplinkXDPName: .uplinkXDP
+        case uplinkIngressName: .uplinkIngress
+        case _ where name.hasPrefix(podPrefix): .pod(key: String(name.dropFirst(podPrefix.count)))
+        default: nil
+        }
+    }
+}

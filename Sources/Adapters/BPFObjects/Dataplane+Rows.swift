@@ -1,0 +1,113 @@
+package import Addressing
+internal import CGenieABI
+
+// Written by the agent only. A row that no version of the agent can have written is removed when
+// it is met in a listing: it could not be reconciled otherwise.
+
+extension Dataplane {
+    /// Writes this node's facts; programs read them from the next packet on.
+    package func setNode(_ node: NodeConfiguration) throws(BPFError) {
+        try map(.node).put(UInt32(0), node_value(node))
+    }
+
+    /// This node's facts; nil until they were set.
+    package func node() throws(BPFError) -> NodeConfiguration? {
+        try map(.node).get(UInt32(0), empty: node_value())?.first?.value
+    }
+
+    /// Writes a port.
+    ///
+    /// The pod can send from then on, once its veth is attached.
+    ///
+    /// - Throws: `.mapFull`, with the other rows as they were.
+    package func putPort(_ row: PortRow) throws(BPFError) {
+        try map(.port).put(port_key(ifindex: row.ifindex), row.value)
+    }
+
+    /// Removes a port; absent is success.
+    ///
+    /// What the pod still sends is dropped as `no_port`.
+    package func deletePort(ifindex: UInt32) throws(BPFError) {
+        try map(.port).delete(port_key(ifindex: ifindex))
+    }
+
+    /// Every port, by interface index.
+    package func ports() throws(BPFError) -> [PortRow] {
+        try list(.port, port_key(), port_value(), PortRow.init(key:value:))
+            .sorted { $0.ifindex < $1.ifindex }
+    }
+
+    /// Writes an endpoint, new or moved.
+    ///
+    /// - Throws: `.mapFull`, with the other rows as they were.
+    package func putEndpoint(_ row: EndpointRow) throws(BPFError) {
+        try map(.endpoint).put(endpoint_key(row.vni, row.address), row.value)
+    }
+
+    /// Removes an endpoint; absent is success.
+    package func deleteEndpoint(vni: VNI, address: IPAddress) throws(BPFError) {
+        try map(.endpoint).delete(endpoint_key(vni, address))
+    }
+
+    /// Every endpoint, by VPC and address.
+    package func endpoints() throws(BPFError) -> [EndpointRow] {
+        try list(.endpoint, endpoint_key(), endpoint_value(), EndpointRow.init(key:value:))
+            .sorted { ($0.vni, $0.address) < ($1.vni, $1.address) }
+    }
+
+    /// Lets tunnel packets from a node in.
+    ///
+    /// - Throws: `.mapFull`, with the other rows as they were.
+    package func putVTEP(_ address: IPAddress) throws(BPFError) {
+        try map(.vtep).put(vtep_key(address: ip_address(address)), vtep_value())
+    }
+
+    /// Drops tunnel packets from a node from now on; absent is success.
+    package func deleteVTEP(_ address: IPAddress) throws(BPFError) {
+        try map(.vtep).delete(vtep_key(address: ip_address(address)))
+    }
+
+    /// Every node that is believed, by address.
+    package func vteps() throws(BPFError) -> [IPAddress] {
+        try list(.vtep, vtep_key(), vtep_value()) { key, _ in key.address.value }
+            .sorted()
+    }
+
+    /// Lets tunnel packets of a VPC in.
+    ///
+    /// - Throws: `.mapFull`, with the other rows as they were.
+    package func putVNI(_ row: VNIRow) throws(BPFError) {
+        try map(.vni).put(vni_key(vni: row.vni.number), row.value)
+    }
+
+    /// Removes a VPC and its drop counts; absent is success.
+    package func deleteVNI(_ vni: VNI) throws(BPFError) {
+        try map(.vni).delete(vni_key(vni: vni.number))
+        for reason in DropReason.all {
+            try map(.drop).delete(drop_key(vni: vni.number, reason: reason.number))
+        }
+    }
+
+    /// Every VPC, by number.
+    package func vnis() throws(BPFError) -> [VNIRow] {
+        try list(.vni, vni_key(), vni_value(), VNIRow.init(key:value:))
+            .sorted { $0.vni < $1.vni }
+    }
+
+    private func list<Key: BitwiseCopyable, Value: BitwiseCopyable, Row>(
+        _ which: Map,
+        _ emptyKey: Key,
+        _ emptyValue: Value,
+        _ decode: (Key, Value) -> Row?
+    ) throws(BPFError) -> [Row] {
+        var rows: [Row] = []
+        for (key, values) in try map(which).rows(emptyKey: emptyKey, emptyValue: emptyValue) {
+            if let value = values.first, let row = decode(key, value) {
+                rows.append(row)
+            } else {
+                try map(which).delete(key)
+            }
+        }
+        return rows
+    }
+}

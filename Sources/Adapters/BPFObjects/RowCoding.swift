@@ -1,0 +1,133 @@
+internal import Addressing
+internal import CGenieABI
+
+// Swift values to and from the C structs of `genie/abi.h`. Keys are made here only, out of types
+// that cannot leave out the VNI.
+
+extension ip_address {
+    init(_ address: IPAddress) {
+        self.init()
+        withUnsafeMutableBytes(of: &self) { $0.copyBytes(from: address.bytes) }
+    }
+
+    var value: IPAddress {
+        withUnsafeBytes(of: self) { bytes in
+            let words = bytes.loadUnaligned(as: (UInt64, UInt64).self)
+            return IPAddress(high: words.0.bigEndian, low: words.1.bigEndian)
+        }
+    }
+}
+
+typealias MACBytes = (UInt8, UInt8, UInt8, UInt8, UInt8, UInt8)
+
+private func bytes(of address: MACAddress) -> MACBytes {
+    let bytes = address.bytes
+    return (bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5])
+}
+
+private func address(of bytes: MACBytes) -> MACAddress {
+    let high = UInt64(bytes.0) << 40 | UInt64(bytes.1) << 32 | UInt64(bytes.2) << 24
+    return MACAddress(bits: high | UInt64(bytes.3) << 16 | UInt64(bytes.4) << 8 | UInt64(bytes.5))
+}
+
+extension node_value {
+    init(_ node: NodeConfiguration) {
+        self.init(
+            vtep: ip_address(node.vtep),
+            uplink_ifindex: node.uplinkIfindex,
+            pod_mtu: node.podMTU
+        )
+    }
+
+    /// Nil until the agent has written the row.
+    var value: NodeConfiguration? {
+        guard uplink_ifindex != 0 else { return nil }
+        return NodeConfiguration(
+            vtep: vtep.value,
+            uplinkIfindex: uplink_ifindex,
+            podMTU: pod_mtu
+        )
+    }
+}
+
+extension PortRow {
+    init?(key: port_key, value: port_value) {
+        guard let vni = VNI(value.vni), key.ifindex != 0 else { return nil }
+        self.init(
+            ifindex: key.ifindex,
+            vni: vni,
+            address: value.address.value,
+            mac: MACAddress(value.mac),
+            gateway: value.gateway.value,
+            gatewayMAC: MACAddress(value.gateway_mac),
+            generation: value.generation
+        )
+    }
+
+    var value: port_value {
+        port_value(
+            vni: vni.number,
+            generation: generation,
+            address: ip_address(address),
+            gateway: ip_address(gateway),
+            mac: bytes(of: mac),
+            gateway_mac: bytes(of: gatewayMAC)
+        )
+    }
+}
+
+extension endpoint_key {
+    init(_ vni: VNI, _ address: IPAddress) {
+        self.init(vni: vni.number, address: ip_address(address))
+    }
+}
+
+extension EndpointRow {
+    init?(key: endpoint_key, value: endpoint_value) {
+        guard let vni = VNI(key.vni) else { return nil }
+        let vtep = value.vtep.value
+        let place: Place
+        if vtep != .unspecified {
+            place = .remote(vtep: vtep)
+        } else if value.ifindex != 0 {
+            place = .local(ifindex: value.ifindex)
+        } else {
+            return nil
+        }
+        self.init(
+            vni: vni,
+            address: key.address.value,
+            mac: MACAddress(value.mac),
+            place: place,
+            fence: value.fence
+        )
+    }
+
+    var value: endpoint_value {
+        var value = endpoint_value()
+        value.fence = fence
+        value.mac = bytes(of: mac)
+        switch place {
+        case .local(let ifindex): value.ifindex = ifindex
+        case .remote(let vtep): value.vtep = ip_address(vtep)
+        }
+        return value
+    }
+}
+
+extension VNIRow {
+    init?(key: vni_key, value: vni_value) {
+        guard let vni = VNI(key.vni) else { return nil }
+        self.init(vni: vni, gatewayMAC: MACAddress(value.gateway_mac))
+    }
+
+    var value: vni_value {
+        vni_value(gateway_mac: bytes(of: gatewayMAC), pad0: (0, 0), flags: 0)
+    }
+}
+
+extension MACAddress {
+    fileprivate init(_ bytes: MACBytes) {
+        self = address(of: bytes)
+    }
+}

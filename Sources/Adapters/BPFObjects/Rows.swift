@@ -1,0 +1,124 @@
+package import Addressing
+
+/// This node's own facts, read by every program.
+package struct NodeConfiguration: Hashable, Sendable {
+    /// The own tunnel address; IPv4 for now.
+    package let vtep: IPAddress
+    /// The interface by which encapsulated packets leave.
+    package let uplinkIfindex: UInt32
+    /// The largest packet a pod may send to another node, in bytes.
+    package let podMTU: UInt32
+
+    /// Bytes that the tunnel adds over an IPv4 underlay.
+    package static let tunnelOverhead: UInt32 = 50
+
+    /// Makes a configuration.
+    ///
+    /// - Parameters:
+    ///   - vtep: the own tunnel address.
+    ///   - uplinkIfindex: the interface by which encapsulated packets leave.
+    ///   - uplinkMTU: its MTU in bytes; pods get that less ``tunnelOverhead``.
+    package init(vtep: IPAddress, uplinkIfindex: UInt32, uplinkMTU: UInt32) {
+        precondition(uplinkMTU > Self.tunnelOverhead, "the uplink has no room for the tunnel")
+        self.vtep = vtep
+        self.uplinkIfindex = uplinkIfindex
+        podMTU = uplinkMTU - Self.tunnelOverhead
+    }
+
+    init(vtep: IPAddress, uplinkIfindex: UInt32, podMTU: UInt32) {
+        self.vtep = vtep
+        self.uplinkIfindex = uplinkIfindex
+        self.podMTU = podMTU
+    }
+}
+
+/// One pod interface of this node.
+package struct PortRow: Hashable, Sendable {
+    /// The host-side veth.
+    package let ifindex: UInt32
+    /// The VPC that the interface is in.
+    package let vni: VNI
+    /// The only source address that the pod may use.
+    package let address: IPAddress
+    /// The only source MAC that the pod may use.
+    package let mac: MACAddress
+    /// The address that the dataplane itself answers for.
+    package let gateway: IPAddress
+    /// The MAC that the pod sees for every other address.
+    package let gatewayMAC: MACAddress
+    /// The agent's number for this attachment.
+    package let generation: UInt32
+
+    /// Makes a row.
+    package init(
+        ifindex: UInt32,
+        vni: VNI,
+        address: IPAddress,
+        mac: MACAddress,
+        gateway: IPAddress,
+        gatewayMAC: MACAddress,
+        generation: UInt32
+    ) {
+        precondition(ifindex != 0, "index zero is no interface")
+        self.ifindex = ifindex
+        self.vni = vni
+        self.address = address
+        self.mac = mac
+        self.gateway = gateway
+        self.gatewayMAC = gatewayMAC
+        self.generation = generation
+    }
+}
+
+/// One endpoint of a VPC, on any node.
+package struct EndpointRow: Hashable, Sendable {
+    /// Where an endpoint is.
+    package enum Place: Hashable, Sendable {
+        /// On this node, behind this host-side veth.
+        case local(ifindex: UInt32)
+        /// On the node with this tunnel address.
+        case remote(vtep: IPAddress)
+    }
+
+    /// The VPC.
+    package let vni: VNI
+    /// The address in it.
+    package let address: IPAddress
+    /// The pod's MAC, also when it is on another node: that node checks it.
+    package let mac: MACAddress
+    /// Where it is.
+    package let place: Place
+    /// The fence of the address block.
+    package let fence: UInt64
+
+    /// Makes a row.
+    package init(vni: VNI, address: IPAddress, mac: MACAddress, place: Place, fence: UInt64) {
+        switch place {
+        case .local(let ifindex): precondition(ifindex != 0, "index zero is no interface")
+        case .remote(let vtep): precondition(vtep != .unspecified, "a VTEP is never ::")
+        }
+        self.vni = vni
+        self.address = address
+        self.mac = mac
+        self.place = place
+        self.fence = fence
+    }
+}
+
+/// One VPC that has an endpoint on this node.
+package struct VNIRow: Hashable, Sendable {
+    /// The VPC.
+    package let vni: VNI
+    /// The source MAC of what is delivered to its pods.
+    package let gatewayMAC: MACAddress
+
+    /// Makes a row.
+    package init(vni: VNI, gatewayMAC: MACAddress) {
+        self.vni = vni
+        self.gatewayMAC = gatewayMAC
+    }
+}
+
+extension IPAddress {
+    static let unspecified = IPAddress(high: 0, low: 0)
+}

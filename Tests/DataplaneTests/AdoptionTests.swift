@@ -1,0 +1,129 @@
+import Addressing
+import BPFObjects
+import CLibBPF
+import Glibc
+import Testing
+
+private typealias F = DataplaneFixture
+
+@Suite("pinned maps: adoption, limits, removal", .enabled(if: getuid() == 0, "needs root"))
+struct AdoptionTests {
+    @Test("a second load over the same directory keeps every row and every counter")
+    func adoption() throws {
+        let fixture = try F()
+        _ = try fixture.run(.podEgress, F.podUDP(to: F.local, ttl: 1))
+        _ = try fixture.run(.podEgress, F.podUDP(to: F.local))
+        let first = fixture.dataplane
+        let second = try Dataplane(pinDirectory: first.pinDirectory)
+        #expect(try second.node() == first.node())
+        #expect(try second.ports() == first.ports())
+        #expect(try second.ports().count == 1)
+        #expect(try second.endpoints() == first.endpoints())
+        #expect(try second.endpoints().count == 5)
+        #expect(try second.vteps() == [F.otherVTEP])
+        #expect(try second.vnis().map(\.vni) == [F.vni, F.otherVNI])
+        #expect(try second.drops() == first.drops())
+        #expect(try second.drops().map(\.count) == [1])
+        // One map, two programs: what the second writes, the first one's program sees.
+        try second.deletePort(ifindex: F.podIfindex)
+        #expect(try fixture.run(.podEgress, F.podUDP(to: F.local)).verdict == Verdict.shot)
+    }
+
+    @Test("rows come back as they were written")
+    func roundTrip() throws {
+        let fixture = try F()
+        let row = EndpointRow(
+            vni: VNI(literal: 0xff_ffff),
+            address: IPAddress(literal: "fd00:1::2"),
+            mac: MACAddress(bits: 0xfedc_ba98_7654),
+            place: .remote(vtep: IPAddress(literal: "198.51.100.7")),
+            fence: .max - 1
+        )
+        try fixture.dataplane.putEndpoint(row)
+        #expect(try fixture.dataplane.endpoints().last == row)
+        try fixture.dataplane.deleteEndpoint(vni: row.vni, address: row.address)
+        try fixture.dataplane.deleteEndpoint(vni: row.vni, address: row.address)
+        #expect(try fixture.dataplane.endpoints().contains(row) == false)
+        let node = try fixture.dataplane.node()
+        #expect(node == NodeConfiguration(vtep: F.vtep, uplinkIfindex: 5, uplinkMTU: 1500))
+        #expect(node?.podMTU == 1450)
+    }
+
+    @Test("deleting a VPC forgets its drop counts, and no others")
+    func deleteVNI() throws {
+        let fixture = try F()
+        _ = try fixture.run(.podEgress, F.podUDP(to: F.local, ttl: 1))
+        _ = try fixture.run(.uplinkXDP, F.TunnelPacket(geneve: Geneve(vni: 43)).bytes)
+        #expect(try fixture.drops() == ["42/ttl_expired=1", "43/no_endpoint=1"])
+        try fixture.dataplane.deleteVNI(F.vni)
+        #expect(try fixture.drops() == ["43/no_endpoint=1"])
+        #expect(try fixture.dataplane.vnis().map(\.vni) == [F.otherVNI])
+    }
+
+    @Test("a full map is a typed error that names it, and the rows stay")
+    func mapFull() throws {
+        let fixture = try F()
+        let max = 4096
+        for number in 1...UInt32(max) where ![42, 43].contains(number) {
+            try fixture.dataplane.putVNI(
+                VNIRow(vni: VNI(literal: number), gatewayMAC: F.gatewayMAC)
+            )
+        }
+        #expect(throws: BPFError.mapFull(map: "gr_vni_r1", max: max)) {
+            try fixture.dataplane.putVNI(
+                VNIRow(vni: VNI(literal: 9999), gatewayMAC: F.gatewayMAC)
+            )
+        }
+        let fill = try fixture.dataplane.mapFill()
+            .map { "\($0.name) \($0.entries)/\($0.entriesMax)" }
+        #expect(fill.contains("gr_vni_r1 4096/4096"))
+        #expect(fill.contains("gr_endpoint_r1 5/65536"))
+        // An existing row can still be written.
+        try fixture.dataplane.putVNI(VNIRow(vni: F.vni, gatewayMAC: F.gatewayMAC))
+    }
+
+    @Test("a pinned map of another shape is refused by name and left alone")
+    func otherLayout() throws {
+        let mount = try BPFMount()
+        let directory = mount.path + "/genie"
+        try #require(mkdir(directory, 0o700) == 0)
+        let map = bpf_map_create(BPF_MAP_TYPE_HASH, "gr_vni_r1", 4, 8, 4096, nil)
+        try #require(map >= 0)
+        defer { close(map) }
+        try #require(bpf_obj_pin(map, directory + "/gr_vni_r1") == 0)
+        let error = #expect(throws: BPFError.self) { try Dataplane(pinDirectory: directory) }
+        guard case .layoutDiffers("gr_vni_r1", let pinned, let wanted) = error else {
+            Issue.record("threw \(String(describing: error))")
+            return
+        }
+        #expect(pinned.valueSize == 8)
+        #expect(wanted.valueSize == 12)
+        #expect(access(directory + "/gr_vni_r1", F_OK) == 0)
+    }
+
+    @Test("a directory that is not in a BPF file system is refused, and not left behind")
+    func notOnBPFFS() {
+        let path = "/tmp/genie-not-bpf-\(getpid())"
+        #expect(throws: BPFError.notOnBPFFS(path: path)) { try Dataplane(pinDirectory: path) }
+        #expect(access(path, F_OK) != 0)
+        let missing = "/nowhere/genie"
+        #expect(throws: BPFError.notOnBPFFS(path: missing)) {
+            try Dataplane(pinDirectory: missing)
+        }
+    }
+
+    @Test("removing everything leaves an empty file system")
+    func removal() throws {
+        let fixture = try F()
+        try fixture.dataplane.removeEverything()
+        #expect(access(fixture.dataplane.pinDirectory, F_OK) != 0)
+    }
+
+    @Test("keys that cannot be pin names are refused", arguments: ["", "a.b", "a/b", "ä"])
+    func invalidKeys(key: String) throws {
+        let fixture = try F()
+        #expect(throws: BPFError.invalidKey(key)) {
+            try fixture.dataplane.attachPod(ifindex: 1, key: key)
+        }
+    }
+}

@@ -1,0 +1,144 @@
+import Addressing
+import BPFObjects
+
+private typealias F = DataplaneFixture
+
+/// The programs' decisions once more, slow and plain, for the rows of ``DataplaneFixture``.
+///
+/// Written from `bpf/README.md`, byte offsets by hand, to disagree where the programs are wrong.
+struct ReferenceModel {
+    let podMTU: Int
+
+    enum Outcome: Hashable {
+        case accepted
+        case passed
+        case dropped(vni: UInt32, String)
+    }
+
+    func outcome(of packet: [UInt8], program: Dataplane.Program) -> Outcome {
+        program == .podEgress ? pod(packet) : uplink(packet, program)
+    }
+
+    // MARK: - From a pod
+
+    private func pod(_ packet: [UInt8]) -> Outcome {
+        let reason = podReason(packet)
+        return reason.map { .dropped(vni: 42, $0) } ?? .accepted
+    }
+
+    private func podReason(_ packet: [UInt8]) -> String? {
+        if packet[6..<12] != F.podMAC.bytes[...] { return "spoofed_mac" }
+        switch number(packet, 12, 2) {
+        case 0x0800: return ipv4Reason(packet)
+        case 0x0806: return arpReason(packet)
+        case 0x86dd: return "ipv6"
+        case 0x8100, 0x88a8: return "vlan"
+        default: return "ethertype"
+        }
+    }
+
+    private func arpReason(_ packet: [UInt8]) -> String? {
+        if packet.count < 42 { return "truncated" }
+        if Array(packet[14..<20]) != [0, 1, 8, 0, 6, 4] { return "arp_malformed" }
+        if Array(packet[22..<28]) != F.podMAC.bytes { return "arp_spoofed" }
+        let sender = address(packet, 28)
+        if sender != F.pod, sender != IPAddress(v4: 0) { return "arp_spoofed" }
+        if number(packet, 20, 2) != 1 { return "arp_not_request" }
+        let target = address(packet, 38)
+        if target == F.pod { return "arp_own_address" }
+        return [F.gateway, F.local, F.remote, F.overIPv6].contains(target) ? nil : "arp_no_target"
+    }
+
+    private func ipv4Reason(_ packet: [UInt8]) -> String? {
+        if packet.count < 34 { return "truncated" }
+        if packet[0] & 1 == 1 { return "multicast" }
+        if packet[0..<6] != F.gatewayMAC.bytes[...] { return "not_to_gateway" }
+        let header = Int(packet[14] & 15) * 4
+        let length = number(packet, 16, 2)
+        if packet[14] >> 4 != 4 || header < 20 || length < header || length > packet.count - 14 {
+            return "bad_ipv4"
+        }
+        if address(packet, 26) != F.pod { return "spoofed_address" }
+        let target = address(packet, 30)
+        if target == F.gateway { return gatewayReason(packet, header) }
+        guard [F.pod, F.local, F.remote, F.overIPv6].contains(target) else { return "no_endpoint" }
+        if packet[22] <= 1 { return "ttl_expired" }
+        if target == F.overIPv6 { return "vtep_family" }
+        if target == F.remote, packet.count - 14 > podMTU { return "too_big" }
+        return nil
+    }
+
+    private func gatewayReason(_ packet: [UInt8], _ header: Int) -> String? {
+        let isFragment = number(packet, 20, 2) & 0x3fff != 0
+        if packet[23] != 1 || isFragment { return "gateway_not_echo" }
+        if packet.count < 14 + header + 8 { return "truncated" }
+        return packet[14 + header] == 8 && packet[15 + header] == 0 ? nil : "gateway_not_echo"
+    }
+
+    // MARK: - From the uplink
+
+    private func uplink(_ packet: [UInt8], _ program: Dataplane.Program) -> Outcome {
+        guard packet.count >= 34, number(packet, 12, 2) == 0x0800 else { return .passed }
+        let header = Int(packet[14] & 15) * 4
+        guard packet[14] >> 4 == 4, header >= 20, packet[23] == 17,
+            address(packet, 30) == F.vtep, number(packet, 20, 2) & 0x1fff == 0,
+            packet.count >= 14 + header + 8, number(packet, 16 + header, 2) == 6081
+        else { return .passed }
+        if address(packet, 26) != F.otherVTEP { return .dropped(vni: 0, "bad_vtep") }
+        if number(packet, 20, 2) & 0x2000 != 0 { return .dropped(vni: 0, "outer_fragment") }
+        if header != 20 { return .dropped(vni: 0, "outer_options") }
+        if internetChecksum(Array(packet[14..<34])) != 0 {
+            return .dropped(vni: 0, "outer_checksum")
+        }
+        let length = number(packet, 16, 2)
+        let payload = number(packet, 38, 2)
+        if length > packet.count - 14 || payload + 20 != length || payload < 16 {
+            return .dropped(vni: 0, "outer_length")
+        }
+        return geneve(packet, payload - 16, program)
+    }
+
+    private func geneve(
+        _ packet: [UInt8],
+        _ size: Int,
+        _ program: Dataplane.Program
+    ) -> Outcome {
+        if packet[42] >> 6 != 0 { return .dropped(vni: 0, "geneve_version") }
+        if packet[42] & 0x3f != 0 { return .dropped(vni: 0, "geneve_options") }
+        if packet[43] & 0x80 != 0 {
+            // No seed packet is a tunnel echo.
+            return program == .uplinkXDP ? .passed : .dropped(vni: 0, "bad_oam")
+        }
+        if number(packet, 44, 2) != 0x6558 { return .dropped(vni: 0, "geneve_protocol") }
+        let vni = UInt32(number(packet, 46, 3))
+        if vni == 0 { return .dropped(vni: 0, "zero_vni") }
+        if vni != 42, vni != 43 { return .dropped(vni: 0, "unknown_vni") }
+        return innerReason(packet, size, vni).map { .dropped(vni: vni, $0) } ?? .accepted
+    }
+
+    private func innerReason(_ packet: [UInt8], _ size: Int, _ vni: UInt32) -> String? {
+        if packet.count < 64 { return "truncated" }
+        if number(packet, 62, 2) != 0x0800 { return "inner_ethertype" }
+        if packet.count < 84 { return "truncated" }
+        let header = Int(packet[64] & 15) * 4
+        let length = number(packet, 66, 2)
+        if packet[64] >> 4 != 4 || header < 20 || length < header || length > size - 14 {
+            return "inner_ipv4"
+        }
+        let target = address(packet, 80)
+        let macs: [IPAddress: MACAddress] =
+            vni == 42 ? [F.pod: F.podMAC, F.local: F.localMAC] : [F.elsewhere: F.localMAC]
+        if vni == 42, [F.remote, F.overIPv6].contains(target) { return "not_local" }
+        guard let mac = macs[target] else { return "no_endpoint" }
+        if Array(packet[50..<56]) != mac.bytes { return "inner_mac" }
+        return packet[15] & 3 == 3 && packet[65] & 3 == 0 ? "bad_ecn" : nil
+    }
+
+    private func number(_ packet: [UInt8], _ start: Int, _ count: Int) -> Int {
+        packet[start..<start + count].reduce(0) { $0 << 8 | Int($1) }
+    }
+
+    private func address(_ packet: [UInt8], _ start: Int) -> IPAddress {
+        IPAddress(v4: UInt32(number(packet, start, 4)))
+    }
+}

@@ -1,0 +1,188 @@
+import Addressing
+import BPFObjects
+import CGenieABI
+import CNetworkNamespace
+import Foundation
+import Testing
+
+@Suite(
+    "real traffic between pods in namespaces",
+    .enabled(if: getuid() == 0, "needs root"),
+    .serialized
+)
+struct TrafficTests {
+    @Test("pods of one node reach each other, the gateway, and no other VPC")
+    func sameNode() throws {
+        let lab = try TwoNodes(mode: .trafficControlOnly)
+        #expect(try lab.a.ping(lab.b.address).0 == 0)
+        #expect(try lab.a.ping(TwoNodes.gateway, "-c 3 -i 0.05 -s 1001").0 == 0)
+        try transfer(from: lab.a, to: lab.b)
+        // The twin has b's address in another VPC: it got nothing, and it reaches nobody.
+        #expect(try counter("Ip:", "InReceives", of: lab.twin) == 0)
+        #expect(try lab.twin.ping(lab.a.address, "-c 1").0 != 0)
+        #expect(try counter("Ip:", "InReceives", of: lab.twin) == 0)
+        let drops = try lab.first.drops()
+        #expect(drops["43/no_endpoint", default: 0] > 0)
+        #expect(try lab.first.count("pod_to_local_pod") > 10)
+        #expect(try lab.first.count("pod_to_remote_pod") == 0)
+        try expectNoBadChecksums([lab.a, lab.b])
+    }
+
+    @Test(
+        "pods of two nodes reach each other at full MTU",
+        arguments: [UplinkMode.nativeXDP, .trafficControlOnly]
+    )
+    func acrossNodes(mode: UplinkMode) throws {
+        let lab = try TwoNodes(mode: mode)
+        let (status, output) = try lab.a.ping(lab.c.address, "-c 3 -i 0.05 -M do -s 1422")
+        let dropped = try lab.second.drops()
+        #expect(status == 0, "\(output), drops \(dropped)")
+        #expect(output.contains("ttl=63"))
+        try transfer(from: lab.a, to: lab.c)
+        try transfer(from: lab.c, to: lab.a)
+        let stripped = try lab.second.count("xdp_stripped")
+        let delivered = try lab.second.count("xdp_delivered")
+        if mode == .nativeXDP {
+            #expect(try lab.second.count("tc_delivered") == 0)
+            // GRO merged inner segments between the two programs.
+            #expect(stripped > delivered && delivered > 0, "\(stripped) and \(delivered)")
+        } else {
+            #expect(stripped == 0)
+            #expect(try lab.second.count("tc_delivered") > 10)
+        }
+        try expectNoBadChecksums([lab.a, lab.c])
+        let drops = try lab.second.drops().filter { $0.key != "42/ipv6" }
+        #expect(drops.isEmpty, "\(drops)")
+    }
+
+    @Test(
+        "a fragmented datagram arrives whole",
+        arguments: [UplinkMode.nativeXDP, .trafficControlOnly]
+    )
+    func fragments(mode: UplinkMode) throws {
+        let lab = try TwoNodes(mode: mode)
+        #expect(try lab.a.ping(lab.c.address, "-c 3 -i 0.05 -s 4000").0 == 0)
+    }
+
+    @Test(
+        "the tunnel echo is answered by the kernel",
+        arguments: [UplinkMode.nativeXDP, .trafficControlOnly]
+    )
+    func tunnelEcho(mode: UplinkMode) throws {
+        let lab = try TwoNodes(mode: mode)
+        let nonce: [UInt8] = [9, 8, 7, 6, 5, 4, 3, 2]
+        let header = Geneve(vni: 0, flags: 0x80, payloadType: UInt16(GENIE_ECHO_PROTOCOL))
+        let reply = try lab.second.namespace.inside {
+            try exchange(header.carrying(big(UInt32(1)) + nonce), with: lab.first.vtep)
+        }
+        #expect(reply == header.carrying(big(UInt32(2)) + nonce))
+        #expect(try lab.first.count("tunnel_echo_reply") == 1)
+    }
+
+    @Test("replacing every program under traffic loses no packet")
+    func replacement() throws {
+        let lab = try TwoNodes(mode: .nativeXDP)
+        #expect(try lab.a.ping(lab.c.address).0 == 0)
+        let ping = try lab.a.namespace.start("ping -n -q -c 1000 -i 0.001 -W 2 \(lab.c.address)")
+        for node in [lab.first, lab.second] {
+            try node.namespace.inside {
+                for _ in 0..<3 {
+                    let next = try Dataplane(pinDirectory: node.dataplane.pinDirectory)
+                    for pod in [lab.a, lab.b, lab.twin, lab.c] where pod.node === node {
+                        try next.attachPod(ifindex: pod.ifindex, key: pod.name)
+                    }
+                    let uplink = try #require(try next.node()).uplinkIfindex
+                    let attached = try next.attachUplink(ifindex: uplink, mode: .nativeXDP)
+                    #expect(attached.mode == .nativeXDP)
+                }
+            }
+        }
+        let output = ping.finish()
+        #expect(output.contains("1000 received, 0% packet loss"), "\(output)")
+    }
+
+    @Test("short and tagged frames, which no test run can make, are dropped for their reason")
+    func oddFrames() throws {
+        let lab = try TwoNodes(mode: .trafficControlOnly)
+        let frame = Ethernet(target: TwoNodes.gatewayMAC, source: lab.a.mac)
+            .carrying([0x45] + .init(repeating: 0, count: 18))
+        let tagged = Ethernet(target: TwoNodes.gatewayMAC, source: lab.a.mac, type: 0x8100)
+            .carrying([0, 7, 8, 0] + .init(repeating: 0, count: 42))
+        try lab.a.namespace.inside {
+            for length in 15...33 {
+                #expect(network_frame_send("eth0", frame, length) == 0)
+            }
+            #expect(network_frame_send("eth0", tagged, tagged.count) == 0)
+        }
+        #expect(try eventually { try lab.first.drops()["42/vlan"] == 1 })
+        #expect(try lab.first.drops()["42/truncated"] == 19)
+    }
+
+    // MARK: - Tools
+
+    /// Sends 20 MB over TCP; the server may need a moment until it listens.
+    private func transfer(from client: TwoNodes.Pod, to server: TwoNodes.Pod) throws {
+        let listening = try server.namespace.start("iperf3 -s -1")
+        defer { listening.stop() }
+        var said = ""
+        let isDone = try eventually {
+            let (status, output) = try client.namespace.tryRun(
+                "iperf3 -c \(server.address) -n 20M --connect-timeout 1000"
+            )
+            said = output
+            return status == 0
+        }
+        #expect(isDone, "\(said)")
+    }
+
+    private func eventually(_ condition: () throws -> Bool) throws -> Bool {
+        let deadline = ContinuousClock.now + .seconds(10)
+        repeat {
+            if try condition() { return true }
+        } while ContinuousClock.now < deadline
+        return false
+    }
+
+    private func expectNoBadChecksums(_ pods: [TwoNodes.Pod]) throws {
+        for pod in pods {
+            for kind in ["Tcp:", "Udp:", "Icmp:"] {
+                #expect(try counter(kind, "InCsumErrors", of: pod) == 0, "\(pod.name) \(kind)")
+            }
+        }
+    }
+
+    /// One number out of the pod's `/proc/net/snmp`.
+    private func counter(_ kind: String, _ name: Substring, of pod: TwoNodes.Pod) throws -> Int {
+        let rows = try pod.namespace.run("cat /proc/net/snmp").split(separator: "\n")
+            .filter { $0.hasPrefix(kind) }
+            .map { $0.split(separator: " ") }
+        try #require(rows.count == 2)
+        let column = try #require(rows[0].firstIndex(of: name))
+        return try #require(Int(rows[1][column]))
+    }
+
+    /// Sends a datagram to port 6081 and returns the answer.
+    private func exchange(_ datagram: [UInt8], with node: IPAddress) throws -> [UInt8] {
+        let descriptor = socket(AF_INET, Int32(SOCK_DGRAM.rawValue), 0)
+        try #require(descriptor >= 0)
+        defer { close(descriptor) }
+        var wait = timeval(tv_sec: 2, tv_usec: 0)
+        let size = socklen_t(MemoryLayout<timeval>.size)
+        try #require(setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &wait, size) == 0)
+        var target = sockaddr_in()
+        target.sin_family = sa_family_t(AF_INET)
+        target.sin_port = UInt16(GENIE_GENEVE_PORT).bigEndian
+        target.sin_addr.s_addr = try #require(node.v4).bigEndian
+        let connected = withUnsafePointer(to: target) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        try #require(connected == 0)
+        try #require(send(descriptor, datagram, datagram.count, 0) == datagram.count)
+        var answer = [UInt8](repeating: 0, count: 256)
+        let received = recv(descriptor, &answer, answer.count, 0)
+        try #require(received > 0, "no answer: errno \(errno)")
+        return Array(answer.prefix(received))
+    }
+}

@@ -1,0 +1,147 @@
+import Addressing
+import BPFObjects
+import Testing
+
+/// Two nodes with an uplink between them and pods on both, each in a namespace of its own.
+///
+/// VPC 42: pods `a` and `b` on the first node, `c` on the second. VPC 43: `twin` on the first node
+/// with `b`'s address and MAC.
+final class TwoNodes {
+    let first: Node
+    let second: Node
+    let a: Pod
+    let b: Pod
+    let c: Pod
+    let twin: Pod
+
+    static let gateway = IPAddress(literal: "10.1.0.1")
+    static let gatewayMAC = MACAddress(bits: 0x0e00_0000_0001)
+
+    /// A node: its namespace, its BPF file system and its dataplane.
+    final class Node {
+        let namespace: NetworkNamespace
+        let mount: BPFMount
+        let dataplane: Dataplane
+        let vtep: IPAddress
+
+        init(vtep: String) throws {
+            namespace = try NetworkNamespace()
+            mount = try BPFMount()
+            dataplane = try Dataplane(pinDirectory: mount.path + "/genie")
+            self.vtep = IPAddress(literal: vtep)
+        }
+
+        func drops() throws -> [String: UInt64] {
+            try dataplane.drops().reduce(into: [:]) { drops, drop in
+                drops["\(drop.vni?.number ?? 0)/\(drop.reason)"] = drop.count
+            }
+        }
+
+        func count(_ name: String) throws -> UInt64 {
+            try #require(dataplane.counts().first { $0.name == name }).count
+        }
+    }
+
+    /// A pod: its namespace and how it is attached.
+    final class Pod {
+        let namespace: NetworkNamespace
+        let name: String
+        let vni: VNI
+        let address: IPAddress
+        let mac: MACAddress
+        let node: Node
+        let ifindex: UInt32
+
+        init(_ name: String, vni: UInt32, address: String, mac: UInt64, on node: Node) throws {
+            namespace = try NetworkNamespace()
+            self.name = name
+            self.vni = VNI(literal: vni)
+            self.address = IPAddress(literal: address)
+            self.mac = MACAddress(bits: 0x0200_0000_0000 | mac)
+            self.node = node
+            try node.namespace.run(
+                """
+                ip link add name pod-\(name) mtu 1450 type veth \
+                peer name eth0 address \(self.mac) mtu 1450 netns \(namespace.name)
+                """
+            )
+            try node.namespace.run("ip link set pod-\(name) up")
+            try namespace.run("ip addr add \(address)/32 dev eth0 && ip link set eth0 up")
+            try namespace.run("ip route add \(TwoNodes.gateway) dev eth0 scope link")
+            try namespace.run("ip route add default via \(TwoNodes.gateway)")
+            ifindex = try node.namespace.ifindex(of: "pod-\(name)")
+        }
+
+        /// The share of answered pings, and what ping said.
+        func ping(_ target: IPAddress, _ options: String = "-c 3 -i 0.05") throws -> (Int32, String)
+        {
+            try namespace.tryRun("ping -n -W 2 \(options) \(target)")
+        }
+    }
+
+    init(mode: UplinkMode) throws {
+        first = try Node(vtep: "192.0.2.1")
+        second = try Node(vtep: "192.0.2.2")
+        try first.namespace.run(
+            "ip link add name uplink type veth peer name uplink netns \(second.namespace.name)"
+        )
+        a = try Pod("a", vni: 42, address: "10.1.0.5", mac: 5, on: first)
+        b = try Pod("b", vni: 42, address: "10.1.0.6", mac: 6, on: first)
+        c = try Pod("c", vni: 42, address: "10.1.0.9", mac: 9, on: second)
+        twin = try Pod("twin", vni: 43, address: "10.1.0.6", mac: 6, on: first)
+        for (node, other) in [(first, second), (second, first)] {
+            try configure(node, other, mode)
+        }
+    }
+
+    private func configure(_ node: Node, _ other: Node, _ mode: UplinkMode) throws {
+        let namespace = node.namespace
+        try namespace.run("ip addr add \(node.vtep)/24 dev uplink && ip link set uplink up")
+        // Inner segments are merged only where the uplink may merge at all.
+        try namespace.run("ethtool -K uplink gro on")
+        let uplink = try namespace.ifindex(of: "uplink")
+        let dataplane = node.dataplane
+        try dataplane.setNode(
+            NodeConfiguration(vtep: node.vtep, uplinkIfindex: uplink, uplinkMTU: 1500)
+        )
+        try dataplane.putVTEP(other.vtep)
+        let pods = [a, b, c, twin]
+        for pod in pods where pod.node === node {
+            try dataplane.putVNI(VNIRow(vni: pod.vni, gatewayMAC: Self.gatewayMAC))
+            try dataplane.putPort(Self.port(of: pod))
+        }
+        for pod in pods {
+            let isLocal = pod.node === node
+            let place: EndpointRow.Place =
+                isLocal ? .local(ifindex: pod.ifindex) : .remote(vtep: pod.node.vtep)
+            try dataplane.putEndpoint(
+                EndpointRow(
+                    vni: pod.vni,
+                    address: pod.address,
+                    mac: pod.mac,
+                    place: place,
+                    fence: 1
+                )
+            )
+        }
+        let attached = try namespace.inside {
+            for pod in pods where pod.node === node {
+                try dataplane.attachPod(ifindex: pod.ifindex, key: pod.name)
+            }
+            return try dataplane.attachUplink(ifindex: uplink, mode: mode)
+        }
+        try #require(attached.mode == mode, "\(attached)")
+    }
+
+    private static func port(of pod: Pod) -> PortRow {
+        PortRow(
+            ifindex: pod.ifindex,
+            vni: pod.vni,
+            address: pod.address,
+            mac: pod.mac,
+            gateway: gateway,
+            gatewayMAC: gatewayMAC,
+            generation: 1
+        )
+    }
+}

@@ -1,0 +1,280 @@
+/*
+ * What the kernel side and the agent agree on: map rows, drop reasons, totals,
+ * the metadata from XDP to tc, and the tunnel echo. Both sides include this
+ * file (Swift as the module CGenieABI), so there is no second copy to keep.
+ *
+ * A change of a key, a value or a meaning needs a new map revision (_r2).
+ * The two enums are append-only: their numbers are in pinned maps.
+ */
+#ifndef GENIE_ABI_H
+#define GENIE_ABI_H
+
+#include <linux/types.h>
+
+/* Limits. Each is justified in the map table of bpf/README.md. */
+#define GENIE_PORT_MAX 4096
+#define GENIE_ENDPOINT_MAX 65536
+#define GENIE_VTEP_MAX 16384
+#define GENIE_VNI_MAX 4096
+#define GENIE_DROP_MAX 65536
+#define GENIE_COUNT_MAX 64
+
+/* RFC 8926 section 3.3. */
+#define GENIE_GENEVE_PORT 6081
+/* Outer IPv4 20, UDP 8, Geneve 8, inner Ethernet 14. */
+#define GENIE_TUNNEL_OVERHEAD 50
+
+/*
+ * An IP address of either family in network order; IPv4 is mapped into
+ * ::ffff:0:0/96 (RFC 4291 section 2.5.5.2).
+ */
+struct ip_address {
+	__be32 words[4];
+};
+_Static_assert(sizeof(struct ip_address) == 16, "ip_address is ABI");
+
+/*
+ * This node. One row, written by genied. A map and not read-only data, so
+ * that a changed uplink needs no reload.
+ *   off size field
+ *    0  16   vtep            own tunnel address; zero until configured
+ *   16   4   uplink_ifindex  where encapsulated packets leave; zero until
+ *                            configured
+ *   20   4   pod_mtu         largest inner IP packet, in bytes: uplink MTU
+ *                            less GENIE_TUNNEL_OVERHEAD
+ */
+struct node_value {
+	struct ip_address vtep;
+	__u32 uplink_ifindex;
+	__u32 pod_mtu;
+};
+_Static_assert(sizeof(struct node_value) == 24, "node_value is ABI");
+_Static_assert(__builtin_offsetof(struct node_value, uplink_ifindex) == 16,
+	       "node_value is ABI");
+
+/*
+ * One pod interface by the ifindex of its host-side veth. The only key
+ * without a VNI besides the VTEP's: this row is what yields the VNI.
+ */
+struct port_key {
+	__u32 ifindex;
+};
+_Static_assert(sizeof(struct port_key) == 4, "port_key is ABI");
+
+/*
+ *   off size field
+ *    0   4   vni          1..2^24-1
+ *    4   4   generation   the agent's number for this attachment
+ *    8  16   address      the only source address the pod may use
+ *   24  16   gateway      answered by the dataplane itself
+ *   40   6   mac          the only source MAC the pod may use
+ *   46   6   gateway_mac  the MAC that the pod sees for everything
+ */
+struct port_value {
+	__u32 vni;
+	__u32 generation;
+	struct ip_address address;
+	struct ip_address gateway;
+	__u8 mac[6];
+	__u8 gateway_mac[6];
+};
+_Static_assert(sizeof(struct port_value) == 52, "port_value is ABI");
+_Static_assert(__builtin_offsetof(struct port_value, gateway) == 24,
+	       "port_value is ABI");
+_Static_assert(__builtin_offsetof(struct port_value, gateway_mac) == 46,
+	       "port_value is ABI");
+
+/* One endpoint of a VPC, on any node.
+ *   off size field
+ *    0   4   vni          1..2^24-1
+ *    4  16   address
+ */
+struct endpoint_key {
+	__u32 vni;
+	struct ip_address address;
+};
+_Static_assert(sizeof(struct endpoint_key) == 20, "endpoint_key is ABI");
+_Static_assert(__builtin_offsetof(struct endpoint_key, address) == 4,
+	       "endpoint_key is ABI");
+
+/*
+ *   off size field
+ *    0   8   fence    of the address block; a row is never replaced by an
+ *                     older one (the agent's rule, the kernel carries it)
+ *    8  16   vtep     of its node; zero when the endpoint is on this node
+ *   24   4   ifindex  host-side veth when on this node, else zero
+ *   28   6   mac      of the pod's end
+ *   34   6   pad0
+ */
+struct endpoint_value {
+	__u64 fence;
+	struct ip_address vtep;
+	__u32 ifindex;
+	__u8 mac[6];
+	__u8 pad0[6];
+};
+_Static_assert(sizeof(struct endpoint_value) == 40, "endpoint_value is ABI");
+_Static_assert(__builtin_offsetof(struct endpoint_value, vtep) == 8,
+	       "endpoint_value is ABI");
+_Static_assert(__builtin_offsetof(struct endpoint_value, mac) == 28,
+	       "endpoint_value is ABI");
+
+/* A node whose tunnel packets are believed. The underlay knows no VPCs, so
+ * its key has no VNI.
+ */
+struct vtep_key {
+	struct ip_address address;
+};
+_Static_assert(sizeof(struct vtep_key) == 16, "vtep_key is ABI");
+
+struct vtep_value {
+	__u32 flags; /* none defined: zero */
+};
+_Static_assert(sizeof(struct vtep_value) == 4, "vtep_value is ABI");
+
+/* A VPC that has an endpoint on this node. */
+struct vni_key {
+	__u32 vni;
+};
+_Static_assert(sizeof(struct vni_key) == 4, "vni_key is ABI");
+
+struct vni_value {
+	__u8 gateway_mac[6]; /* source MAC of what is delivered to its pods */
+	__u8 pad0[2];
+	__u32 flags; /* none defined: zero */
+};
+_Static_assert(sizeof(struct vni_value) == 12, "vni_value is ABI");
+
+/* Dropped packets, one number per CPU. `vni` is zero where the packet's VNI is
+ * unknown here: a stranger must not choose keys.
+ */
+struct drop_key {
+	__u32 vni;
+	__u32 reason; /* enum drop_reason */
+};
+_Static_assert(sizeof(struct drop_key) == 8, "drop_key is ABI");
+
+/* Put in front of a stripped packet by the XDP program, read by the tc program
+ * of the same uplink. 12 bytes: XDP wants a multiple of 4, GRO compares it.
+ */
+struct uplink_metadata {
+	__u32 magic;
+	__u32 vni;
+	__u32 ifindex; /* host-side veth of the receiving pod */
+};
+_Static_assert(sizeof(struct uplink_metadata) == 12, "uplink_metadata is ABI");
+#define GENIE_METADATA_MAGIC 0x47524e47u
+
+/*
+ * Tunnel echo: a Geneve control packet (O bit, VNI 0, no options) whose
+ * protocol is IEEE 802's first local experimental EtherType and whose payload
+ * is this. A request from a known VTEP is turned round in the kernel.
+ */
+struct tunnel_echo {
+	__be32 kind; /* enum tunnel_echo_kind */
+	__u8 nonce[8];
+};
+_Static_assert(sizeof(struct tunnel_echo) == 12, "tunnel_echo is ABI");
+#define GENIE_ECHO_PROTOCOL 0x88b5
+
+enum tunnel_echo_kind {
+	TUNNEL_ECHO_REQUEST = 1,
+	TUNNEL_ECHO_REPLY = 2,
+};
+
+/* Why a packet was dropped: X(NAME, metric label). Append only. */
+#define GENIE_DROP_REASONS(X)                   \
+	X(NO_PORT, "no_port")                   \
+	X(TRUNCATED, "truncated")               \
+	X(VLAN, "vlan")                         \
+	X(ETHERTYPE, "ethertype")               \
+	X(IPV6, "ipv6")                         \
+	X(SPOOFED_MAC, "spoofed_mac")           \
+	X(ARP_MALFORMED, "arp_malformed")       \
+	X(ARP_SPOOFED, "arp_spoofed")           \
+	X(ARP_NOT_REQUEST, "arp_not_request")   \
+	X(ARP_OWN_ADDRESS, "arp_own_address")   \
+	X(ARP_NO_TARGET, "arp_no_target")       \
+	X(MULTICAST, "multicast")               \
+	X(NOT_TO_GATEWAY, "not_to_gateway")     \
+	X(BAD_IPV4, "bad_ipv4")                 \
+	X(SPOOFED_ADDRESS, "spoofed_address")   \
+	X(GATEWAY_NOT_ECHO, "gateway_not_echo") \
+	X(NO_ENDPOINT, "no_endpoint")           \
+	X(TTL_EXPIRED, "ttl_expired")           \
+	X(TOO_BIG, "too_big")                   \
+	X(NOT_CONFIGURED, "not_configured")     \
+	X(VTEP_FAMILY, "vtep_family")           \
+	X(ENCAP_FAILED, "encap_failed")         \
+	X(BAD_VTEP, "bad_vtep")                 \
+	X(OUTER_FRAGMENT, "outer_fragment")     \
+	X(OUTER_OPTIONS, "outer_options")       \
+	X(OUTER_CHECKSUM, "outer_checksum")     \
+	X(OUTER_LENGTH, "outer_length")         \
+	X(GENEVE_VERSION, "geneve_version")     \
+	X(GENEVE_OPTIONS, "geneve_options")     \
+	X(GENEVE_PROTOCOL, "geneve_protocol")   \
+	X(BAD_OAM, "bad_oam")                   \
+	X(ZERO_VNI, "zero_vni")                 \
+	X(UNKNOWN_VNI, "unknown_vni")           \
+	X(INNER_ETHERTYPE, "inner_ethertype")   \
+	X(INNER_IPV4, "inner_ipv4")             \
+	X(INNER_MAC, "inner_mac")               \
+	X(NOT_LOCAL, "not_local")               \
+	X(BAD_ECN, "bad_ecn")                   \
+	X(DECAP_FAILED, "decap_failed")
+
+#define GENIE_AS_DROP(name, label) DROP_##name,
+enum drop_reason {
+	DROP_NONE, /* zero is no reason, so that -DROP_x is always negative */
+	GENIE_DROP_REASONS(GENIE_AS_DROP) DROP_REASON_COUNT,
+};
+#undef GENIE_AS_DROP
+
+/* Totals: X(NAME, metric label). Append only. */
+#define GENIE_COUNTS(X)                             \
+	X(POD_LOCAL, "pod_to_local_pod")            \
+	X(POD_REMOTE, "pod_to_remote_pod")          \
+	X(ARP_REPLY, "arp_reply")                   \
+	X(GATEWAY_ECHO, "gateway_echo_reply")       \
+	X(XDP_STRIPPED, "xdp_stripped")             \
+	X(XDP_DELIVERED, "xdp_delivered")           \
+	X(TC_DELIVERED, "tc_delivered")             \
+	X(TUNNEL_ECHO, "tunnel_echo_reply")         \
+	X(TUNNEL_ECHO_PASSED, "tunnel_echo_passed") \
+	X(DROP_UNCOUNTED, "drop_uncounted")
+
+#define GENIE_AS_COUNT(name, label) COUNT_##name,
+enum packet_count { GENIE_COUNTS(GENIE_AS_COUNT) COUNT_COUNT };
+#undef GENIE_AS_COUNT
+_Static_assert(COUNT_COUNT <= GENIE_COUNT_MAX, "gr_count_r1 is too small");
+
+/* The label of a reason, or NULL for a number that is none. */
+static inline const char *drop_reason_name(__u32 reason)
+{
+#define GENIE_AS_CASE(name, label) \
+	case DROP_##name:          \
+		return label;
+	switch (reason) {
+		GENIE_DROP_REASONS(GENIE_AS_CASE)
+	default:
+		return (const char *)0;
+	}
+#undef GENIE_AS_CASE
+}
+
+/* The label of a total, or NULL for a number that is none. */
+static inline const char *packet_count_name(__u32 count)
+{
+#define GENIE_AS_CASE(name, label) \
+	case COUNT_##name:         \
+		return label;
+	switch (count) {
+		GENIE_COUNTS(GENIE_AS_CASE)
+	default:
+		return (const char *)0;
+	}
+#undef GENIE_AS_CASE
+}
+
+#endif /* GENIE_ABI_H */

@@ -1,0 +1,48 @@
+/* IP and MAC addresses: make, copy, compare. */
+#ifndef GENIE_ADDRESS_H
+#define GENIE_ADDRESS_H
+
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_endian.h>
+#include <genie/abi.h>
+
+static __always_inline struct ip_address address_from_v4(__be32 address)
+{
+	return (struct ip_address){ { 0, 0, bpf_htonl(0xffff), address } };
+}
+
+static __always_inline int address_is_v4(const struct ip_address *it)
+{
+	return !(it->words[0] | it->words[1]) &&
+	       it->words[2] == bpf_htonl(0xffff);
+}
+
+static __always_inline int address_equals_v4(const struct ip_address *it,
+					     __be32 address)
+{
+	return address_is_v4(it) && it->words[3] == address;
+}
+
+static __always_inline int address_is_zero(const struct ip_address *it)
+{
+	return !(it->words[0] | it->words[1] | it->words[2] | it->words[3]);
+}
+
+static __always_inline int mac_equals(const __u8 *one, const __u8 *other)
+{
+	return *(const __u32 *)one == *(const __u32 *)other &&
+	       *(const __u16 *)(one + 4) == *(const __u16 *)(other + 4);
+}
+
+static __always_inline void mac_copy(__u8 *to, const __u8 *from)
+{
+	*(__u32 *)to = *(const __u32 *)from;
+	*(__u16 *)(to + 4) = *(const __u16 *)(from + 4);
+}
+
+static __always_inline int mac_is_group(const __u8 *it)
+{
+	return it[0] & 1;
+}
+
+#endif

@@ -1,0 +1,194 @@
+/* Geneve over UDP over IPv4 (RFC 8926): headers and the judgement of what
+ * arrives, shared by the XDP and the tc program of an uplink.
+ */
+#ifndef GENIE_GENEVE_H
+#define GENIE_GENEVE_H
+
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/udp.h>
+#include <bpf/bpf_endian.h>
+#include <genie/abi.h>
+#include <genie/csum.h>
+#include <genie/cursor.h>
+#include <genie/ipv4.h>
+#include <genie/maps/endpoint.h>
+#include <genie/maps/node.h>
+#include <genie/maps/vni.h>
+#include <genie/maps/vtep.h>
+#include <genie/verdict.h>
+
+struct geneve_header {
+	__u8 version_and_options; /* 2 bits, then the length in 4-byte units */
+	__u8 flags;
+	__be16 protocol;
+	__be32 vni_and_reserved; /* 24 bits, then 8 that receivers ignore */
+};
+_Static_assert(sizeof(struct geneve_header) == 8, "RFC 8926 section 3.4");
+
+#define GENEVE_FLAG_CONTROL 0x80
+#define GENEVE_PROTOCOL_ETHERNET 0x6558
+
+/* The front of an outer frame without IPv4 or Geneve options. */
+#define TUNNEL_IPV4_AT ETH_HLEN
+#define TUNNEL_UDP_AT (TUNNEL_IPV4_AT + 20)
+#define TUNNEL_GENEVE_AT (TUNNEL_UDP_AT + 8)
+#define TUNNEL_PAYLOAD_AT (TUNNEL_GENEVE_AT + 8)
+/* Up to the end of the inner IPv4 header: what a judgement reads. */
+#define TUNNEL_FRONT (TUNNEL_PAYLOAD_AT + ETH_HLEN + 20)
+
+/* Where an accepted packet goes. `vni` stays zero until it is a known one, so
+ * that drops before are counted under zero.
+ */
+struct tunnel_target {
+	__u32 vni;
+	__u32 ifindex;
+	__u32 congested; /* the inner header must take over an outer CE mark */
+	const __u8 *mac;
+	const __u8 *gateway_mac;
+};
+
+/* The UDP payload length of an outer packet, or minus a drop reason. */
+static __always_inline int tunnel_payload_size(const struct iphdr *ip,
+					       const struct udphdr *udp,
+					       __u32 frame_size)
+{
+	__u32 ip_size = bpf_ntohs(ip->tot_len);
+	__u32 udp_size = bpf_ntohs(udp->len);
+
+	if (ip->frag_off & bpf_htons(IPV4_MORE_FRAGMENTS))
+		return -DROP_OUTER_FRAGMENT;
+	if (ip->ihl != 5)
+		return -DROP_OUTER_OPTIONS;
+	if (csum_sum_ipv4(ip) != 0xffff)
+		return -DROP_OUTER_CHECKSUM;
+	if (ip_size > frame_size - ETH_HLEN ||
+	    udp_size + sizeof(*ip) != ip_size)
+		return -DROP_OUTER_LENGTH;
+	if (udp_size < sizeof(*udp) + sizeof(struct geneve_header))
+		return -DROP_OUTER_LENGTH;
+	return udp_size - sizeof(*udp);
+}
+
+/* RFC 6040 section 4.2: what an outer CE mark does to the inner packet. */
+static __always_inline int tunnel_congestion(const struct iphdr *outer,
+					     const struct iphdr *inner,
+					     struct tunnel_target *target)
+{
+	if ((outer->tos & IPV4_ECN_MASK) != IPV4_ECN_CE)
+		return 0;
+	if (!(inner->tos & IPV4_ECN_MASK))
+		return -DROP_BAD_ECN;
+	target->congested = (inner->tos & IPV4_ECN_MASK) != IPV4_ECN_CE;
+	return 0;
+}
+
+/* Judges the inner frame of `size` bytes at `at`. */
+static __always_inline int tunnel_judge_inner(struct cursor *at, __u32 size,
+					      const struct iphdr *outer,
+					      struct tunnel_target *target)
+{
+	const struct endpoint_value *endpoint;
+	const struct ethhdr *eth;
+	const struct iphdr *ip;
+
+	eth = cursor_take(at, sizeof(*eth));
+	if (!eth)
+		return -DROP_TRUNCATED;
+	if (eth->h_proto != bpf_htons(ETH_P_IP))
+		return -DROP_INNER_ETHERTYPE;
+	ip = cursor_take(at, sizeof(*ip));
+	if (!ip)
+		return -DROP_TRUNCATED;
+	if (size < ETH_HLEN || !ipv4_is_sane(ip, size - ETH_HLEN))
+		return -DROP_INNER_IPV4;
+
+	endpoint = endpoint_lookup_v4(target->vni, ip->daddr);
+	if (!endpoint)
+		return -DROP_NO_ENDPOINT;
+	if (!endpoint_is_local(endpoint))
+		return -DROP_NOT_LOCAL;
+	/* The sender may still mean the address's previous pod. */
+	if (!mac_equals(eth->h_dest, endpoint->mac))
+		return -DROP_INNER_MAC;
+	target->ifindex = endpoint->ifindex;
+	target->mac = endpoint->mac;
+	return tunnel_congestion(outer, ip, target);
+}
+
+/* Judges the UDP payload of a packet from a believed VTEP. */
+static __always_inline int tunnel_judge_geneve(struct cursor *at, __u32 size,
+					       const struct iphdr *outer,
+					       struct tunnel_target *target)
+{
+	const struct geneve_header *geneve;
+	const struct vni_value *vpc;
+	__u32 vni;
+	int error;
+
+	geneve = cursor_take(at, sizeof(*geneve));
+	if (!geneve)
+		return -DROP_TRUNCATED;
+	if (geneve->version_and_options >> 6)
+		return -DROP_GENEVE_VERSION;
+	if (geneve->version_and_options & 0x3f)
+		return -DROP_GENEVE_OPTIONS;
+	if (geneve->flags & GENEVE_FLAG_CONTROL)
+		return VERDICT_CONTROL;
+	if (geneve->protocol != bpf_htons(GENEVE_PROTOCOL_ETHERNET))
+		return -DROP_GENEVE_PROTOCOL;
+
+	vni = bpf_ntohl(geneve->vni_and_reserved) >> 8;
+	if (!vni)
+		return -DROP_ZERO_VNI;
+	vpc = vni_lookup(vni);
+	if (!vpc)
+		return -DROP_UNKNOWN_VNI;
+	target->vni = vni;
+	target->gateway_mac = vpc->gateway_mac;
+
+	error = tunnel_judge_inner(at, size - sizeof(*geneve), outer, target);
+	return error ? error : VERDICT_LOCAL;
+}
+
+/*
+ * Judges a frame that an uplink received. Passes everything that is not Geneve
+ * to this node's VTEP, non-first fragments and VLAN frames included.
+ *
+ * Returns VERDICT_PASS, VERDICT_CONTROL, VERDICT_LOCAL with `target` filled, or
+ * minus a drop reason.
+ */
+static __always_inline int tunnel_judge(struct cursor at, __u32 frame_size,
+					struct tunnel_target *target)
+{
+	const struct node_value *node = node_lookup();
+	const struct ethhdr *eth;
+	const struct iphdr *ip;
+	const struct udphdr *udp;
+	int size;
+
+	eth = cursor_take(&at, sizeof(*eth));
+	if (!node || !eth || eth->h_proto != bpf_htons(ETH_P_IP))
+		return VERDICT_PASS;
+	ip = cursor_take(&at, sizeof(*ip));
+	if (!ip || ip->version != 4 || ip->ihl < 5 ||
+	    ip->protocol != IPPROTO_UDP ||
+	    !address_equals_v4(&node->vtep, ip->daddr) ||
+	    ip->frag_off & bpf_htons(IPV4_FRAGMENT_OFFSET))
+		return VERDICT_PASS;
+	if (!ipv4_skip_options(&at, ip))
+		return VERDICT_PASS;
+	udp = cursor_take(&at, sizeof(*udp));
+	if (!udp || udp->dest != bpf_htons(GENIE_GENEVE_PORT))
+		return VERDICT_PASS;
+
+	if (!vtep_lookup_v4(ip->saddr))
+		return -DROP_BAD_VTEP;
+	size = tunnel_payload_size(ip, udp, frame_size);
+	if (size < 0)
+		return size;
+	return tunnel_judge_geneve(&at, size, ip, target);
+}
+
+#endif

@@ -1,0 +1,106 @@
+/* tc ingress of an uplink: delivers what XDP stripped, strips and delivers what
+ * XDP did not see, answers the tunnel echo, and leaves the rest alone.
+ */
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/ip.h>
+#include <linux/pkt_cls.h>
+#include <bpf/bpf_helpers.h>
+#include <genie/abi.h>
+#include <genie/address.h>
+#include <genie/csum.h>
+#include <genie/cursor.h>
+#include <genie/deliver.h>
+#include <genie/geneve.h>
+#include <genie/maps/count.h>
+#include <genie/maps/drop.h>
+#include <genie/tunnel_echo.h>
+#include <genie/verdict.h>
+
+static __always_inline int drop(__u32 vni, int reason)
+{
+	drop_count(vni, reason);
+	return TC_ACT_SHOT;
+}
+
+/* The pod that XDP found for this packet, or zero. No packet off the wire can
+ * have metadata: only a program on this node's uplink puts it there.
+ */
+static __always_inline __u32 stripped_for(struct __sk_buff *skb)
+{
+	struct uplink_metadata *metadata = (void *)(long)skb->data_meta;
+
+	if ((void *)(metadata + 1) > (void *)(long)skb->data ||
+	    metadata->magic != GENIE_METADATA_MAGIC)
+		return 0;
+	/* Spent: it must not speak again if the packet is sent on. */
+	metadata->magic = 0;
+	return metadata->ifindex;
+}
+
+static __always_inline int strip(struct __sk_buff *skb,
+				 const struct tunnel_target *target)
+{
+	struct cursor at;
+	struct ethhdr *eth;
+	struct iphdr *ip;
+
+	if (bpf_skb_adjust_room(skb, -GENIE_TUNNEL_OVERHEAD, BPF_ADJ_ROOM_MAC,
+				BPF_F_ADJ_ROOM_FIXED_GSO))
+		return drop(target->vni, DROP_DECAP_FAILED);
+	skb_linearize_front(skb, ETH_HLEN + sizeof(*ip));
+	at = cursor_of_skb(skb);
+	eth = cursor_take(&at, sizeof(*eth));
+	ip = cursor_take(&at, sizeof(*ip));
+	if (!eth || !ip)
+		return drop(target->vni, DROP_DECAP_FAILED);
+	mac_copy(eth->h_dest, target->mac);
+	mac_copy(eth->h_source, target->gateway_mac);
+	if (target->congested)
+		ipv4_set_tos(ip, ip->tos | IPV4_ECN_CE);
+	count(COUNT_TC_DELIVERED);
+	return deliver(skb, target->ifindex);
+}
+
+static __always_inline int answer_control(struct __sk_buff *skb)
+{
+	int verdict = tunnel_echo_stage(skb);
+
+	switch (verdict) {
+	case VERDICT_PASS:
+		return TC_ACT_UNSPEC;
+	case VERDICT_ANSWER:
+		return bpf_redirect(skb->ifindex, 0);
+	default:
+		return drop(0, -verdict);
+	}
+}
+
+SEC("tc")
+int uplink_ingress(struct __sk_buff *skb)
+{
+	struct tunnel_target target = { 0 };
+	__u32 ifindex = stripped_for(skb);
+	int verdict;
+
+	if (ifindex) {
+		count(COUNT_XDP_DELIVERED);
+		return deliver(skb, ifindex);
+	}
+	if (skb->vlan_present)
+		return TC_ACT_UNSPEC;
+	skb_linearize_front(skb, TUNNEL_FRONT);
+	verdict = tunnel_judge(cursor_of_skb(skb), skb->len, &target);
+	switch (verdict) {
+	case VERDICT_PASS:
+		return TC_ACT_UNSPEC;
+	case VERDICT_CONTROL:
+		return answer_control(skb);
+	case VERDICT_LOCAL:
+		return strip(skb, &target);
+	default:
+		return drop(target.vni, -verdict);
+	}
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,79 @@
+/* Native XDP of an uplink: strips tunnel packets before an skb exists, so that
+ * GRO merges the inner segments, and leaves word for the tc program.
+ */
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/ip.h>
+#include <bpf/bpf_helpers.h>
+#include <genie/abi.h>
+#include <genie/address.h>
+#include <genie/csum.h>
+#include <genie/cursor.h>
+#include <genie/geneve.h>
+#include <genie/maps/count.h>
+#include <genie/maps/drop.h>
+#include <genie/verdict.h>
+
+static __always_inline int drop(__u32 vni, int reason)
+{
+	drop_count(vni, reason);
+	return XDP_DROP;
+}
+
+/*
+ * Takes the outer headers off and puts the metadata in front.
+ *
+ * The frame keeps the pod's MAC, which is not the uplink's: should the tc
+ * program be missing, the node's stack drops the packet instead of routing it.
+ */
+static __always_inline int strip(struct xdp_md *xdp,
+				 const struct tunnel_target *target)
+{
+	struct uplink_metadata *metadata;
+	struct ethhdr *eth;
+	struct iphdr *ip;
+	struct cursor at;
+
+	/* A driver without metadata support: the tc program does it all. */
+	if (bpf_xdp_adjust_meta(xdp, -(int)sizeof(*metadata)))
+		return XDP_PASS;
+	if (bpf_xdp_adjust_head(xdp, GENIE_TUNNEL_OVERHEAD))
+		return drop(target->vni, DROP_DECAP_FAILED);
+
+	at = cursor_of((void *)(long)xdp->data, (void *)(long)xdp->data_end);
+	metadata = (void *)(long)xdp->data_meta;
+	eth = cursor_take(&at, sizeof(*eth));
+	ip = cursor_take(&at, sizeof(*ip));
+	if (!eth || !ip || (void *)(metadata + 1) > (void *)(long)xdp->data)
+		return drop(target->vni, DROP_DECAP_FAILED);
+	mac_copy(eth->h_source, target->gateway_mac);
+	if (target->congested)
+		ipv4_set_tos(ip, ip->tos | IPV4_ECN_CE);
+	metadata->magic = GENIE_METADATA_MAGIC;
+	metadata->vni = target->vni;
+	metadata->ifindex = target->ifindex;
+	count(COUNT_XDP_STRIPPED);
+	return XDP_PASS;
+}
+
+SEC("xdp.frags")
+int uplink_xdp(struct xdp_md *xdp)
+{
+	struct tunnel_target target = { 0 };
+	struct cursor at =
+		cursor_of((void *)(long)xdp->data, (void *)(long)xdp->data_end);
+	int verdict;
+
+	verdict = tunnel_judge(at, bpf_xdp_get_buff_len(xdp), &target);
+	switch (verdict) {
+	case VERDICT_PASS:
+	case VERDICT_CONTROL:
+		return XDP_PASS;
+	case VERDICT_LOCAL:
+		return strip(xdp, &target);
+	default:
+		return drop(target.vni, -verdict);
+	}
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
