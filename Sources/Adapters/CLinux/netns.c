@@ -73,8 +73,8 @@ static int set_options(int netlink)
 	const struct timeval wait = { .tv_sec = REPLY_WAIT_SECONDS };
 	const int on = 1;
 
-	if (setsockopt(netlink, SOL_SOCKET, SO_RCVTIMEO, &wait,
-		       sizeof(wait)) < 0)
+	if (setsockopt(netlink, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) <
+	    0)
 		return -errno;
 	/* Both only shape the answers; a kernel without them still works. */
 	setsockopt(netlink, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof(on));
@@ -88,14 +88,14 @@ static int open_sockets(void *argument)
 	int status;
 
 	sockets->control = -1;
-	sockets->netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC,
-				  NETLINK_ROUTE);
+	sockets->netlink =
+		socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
 	if (sockets->netlink < 0)
 		return -errno;
 	status = set_options(sockets->netlink);
 	if (status == 0) {
-		sockets->control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC,
-					  0);
+		sockets->control =
+			socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 		if (sockets->control >= 0)
 			return 0;
 		status = -errno;
@@ -117,8 +117,8 @@ int genie_netns_check(int file)
 
 struct transfer {
 	const char *path;
-	const void *source;	/* set for a write */
-	void *target;		/* set for a read */
+	const void *source; /* set for a write */
+	void *target;	    /* set for a read */
 	size_t count;
 };
 

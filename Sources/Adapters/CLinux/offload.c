@@ -28,8 +28,7 @@ static int request(int control, const char *name, void *data)
 	return ioctl(control, SIOCETHTOOL, &interface) < 0 ? -errno : 0;
 }
 
-int genie_offload_get(int control, const char *name,
-		      enum genie_offload offload)
+int genie_offload_get(int control, const char *name, enum genie_offload offload)
 {
 	struct ethtool_value value = { .cmd = commands[offload].get };
 	int status = request(control, name, &value);
@@ -37,8 +36,8 @@ int genie_offload_get(int control, const char *name,
 	return status < 0 ? status : value.data != 0;
 }
 
-int genie_offload_set(int control, const char *name,
-		      enum genie_offload offload, bool on)
+int genie_offload_set(int control, const char *name, enum genie_offload offload,
+		      bool on)
 {
 	struct ethtool_value value = {
 		.cmd = commands[offload].set,

@@ -17,8 +17,8 @@
  */
 
 struct genie_netns_sockets {
-	int netlink;	/* NETLINK_ROUTE, close-on-exec */
-	int control;	/* a datagram socket to hang ioctl() on */
+	int netlink; /* NETLINK_ROUTE, close-on-exec */
+	int control; /* a datagram socket to hang ioctl() on */
 };
 
 /* Opens both sockets inside the namespace; on failure none stays open. */

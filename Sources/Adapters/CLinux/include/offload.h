@@ -23,8 +23,8 @@ int genie_offload_get(int control, const char *name,
 		      enum genie_offload offload);
 
 /* Turns the offload on or off; gives 0. */
-int genie_offload_set(int control, const char *name,
-		      enum genie_offload offload, bool on);
+int genie_offload_set(int control, const char *name, enum genie_offload offload,
+		      bool on);
 
 /* Fills in the driver's name, always terminated; gives 0. */
 int genie_driver_name(int control, const char *name,
