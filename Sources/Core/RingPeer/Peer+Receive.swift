@@ -1,0 +1,201 @@
+package import Addressing
+package import Determinism
+package import RingMembership
+import RingPlacement
+package import RingRecords
+import RingRegisters
+package import Wire
+
+extension Peer {
+    /// What became of a datagram or frame.
+    package enum Reception: Hashable, Sendable {
+        /// It was acted upon.
+        case accepted
+        /// It cannot be read.
+        case unreadable(WireError)
+        /// It belongs to another ring, or came from this very process.
+        case foreign
+    }
+
+    /// Takes in a datagram whose seal was good.
+    package mutating func receive(
+        datagram bytes: [UInt8],
+        from source: SocketAddress,
+        now: Instant
+    ) -> Reception {
+        let datagram: MembershipDatagram
+        do throws(WireError) {
+            datagram = try MembershipDatagram(bytes)
+        } catch {
+            return .unreadable(error)
+        }
+        let result = membership.receive(datagram, from: source, now: now)
+        collect(now: now)
+        return result == .accepted ? .accepted : .foreign
+    }
+
+    /// Takes in a frame from a peer whose certificate was good.
+    package mutating func receive(
+        frame bytes: [UInt8],
+        from peer: NodeID,
+        now: Instant
+    ) -> Reception {
+        do throws(WireError) {
+            try take(PeerFrame(bytes), from: peer, now: now)
+        } catch {
+            effects.append(.event(.refusedFrame(from: peer, reason: error.description)))
+            return .unreadable(error)
+        }
+        collect(now: now)
+        return .accepted
+    }
+
+    /// Somebody's host answered that its ring port is closed.
+    package mutating func portClosed(at address: SocketAddress, now: Instant) {
+        let member = membership.members.first {
+            $0.fact.address == address && $0.fact.status == .alive
+        }
+        guard let member else { return }
+        membership.portClosed(member.fact, now: now)
+        collect(now: now)
+    }
+
+    private mutating func take(
+        _ frame: PeerFrame,
+        from peer: NodeID,
+        now: Instant
+    ) throws(WireError) {
+        switch frame {
+        case .hello(let ring, let sender):
+            guard sender.id == peer else { throw .malformed(field: "sender") }
+            welcome(sender, ring: ring, now: now)
+        case .welcome(let configuration, let facts):
+            guard configuration.ringID == self.configuration.ringID else { return }
+            adopt(configuration, now: now)
+            membership.merge(facts, from: peer, now: now)
+        case .refusal(_, let reason):
+            effects.append(.event(.refusedFrame(from: peer, reason: reason)))
+        case .table(let facts, let isAnswer):
+            membership.merge(facts, from: peer, now: now)
+            if !isAnswer { send(.table(membership.facts, isAnswer: true), to: peer) }
+        case .configurationRequest(let epoch):
+            if epoch < configuration.epoch { send(.configuration(configuration), to: peer) }
+        case .configuration(let configuration):
+            guard configuration.ringID == self.configuration.ringID else { return }
+            adopt(configuration, now: now)
+        case .register(let bytes): try takeRegister(bytes, from: peer, now: now)
+        case .record(let bytes):
+            records.receive(try RecordMessage(bytes[...]), from: peer, now: now)
+        }
+    }
+
+    private mutating func welcome(_ sender: MemberFact, ring: RingID?, now: Instant) {
+        guard ring == nil || ring == configuration.ringID else {
+            let reason =
+                "this is ring \(configuration.ringID), and \(sender.name) belongs to another"
+            let refusal = PeerFrame.refusal(ring: configuration.ringID, reason: reason)
+            effects.append(.frame(refusal.encoded, to: sender.id, at: sender.address))
+            return
+        }
+        membership.merge([sender], from: sender.id, now: now)
+        let welcome = PeerFrame.welcome(configuration, membership.facts)
+        effects.append(.frame(welcome.encoded, to: sender.id, at: sender.address))
+    }
+
+    /// Turns what the parts want done into what the service is to do, until nothing is left.
+    mutating func collect(now: Instant) {
+        while !membership.effects.isEmpty || !records.effects.isEmpty {
+            let fromMembership = membership.effects
+            membership.effects = []
+            for effect in fromMembership { carry(effect, now: now) }
+            let fromRecords = records.effects
+            records.effects = []
+            effects.append(contentsOf: fromRecords.flatMap { translate($0) })
+        }
+    }
+
+    private mutating func carry(_ effect: Membership.Effect, now: Instant) {
+        switch effect {
+        case .send(let datagram, let address):
+            effects.append(.datagram(datagram.encoded, to: address))
+        case .exchange(let peer):
+            send(.table(membership.facts, isAnswer: false), to: peer)
+        case .changed(let member):
+            records.noteReachable(member.fact.id, !member.fact.status.isGone, now: now)
+            effects.append(.event(.member(member)))
+        case .newerEpoch(_, let peer):
+            send(.configurationRequest(epoch: configuration.epoch), to: peer)
+        case .identityTaken:
+            effects.append(.event(.identityTaken))
+        }
+    }
+
+    private mutating func translate(_ effect: Records.Effect) -> [PeerEffect] {
+        switch effect {
+        case .send(let message, let node):
+            return [frameEffect(.record(message.encoded), to: node)].compactMap(\.self)
+        case .persist(let set, let then):
+            var key = Array(set.topic.name.utf8) + [0]
+            key += withBytes(set.origin)
+            let row = PeerRow(space: .records, key: key, value: set.encoded)
+            return [.persist([row], then: then.flatMap { translate($0) })]
+        case .changed(let set): return [.event(.records(set))]
+        case .synced(let topic): return [.event(.synced(topic))]
+        case .finished(let request, let outcome):
+            guard let token = recordCallers.remove(request) else { return [] }
+            return [.answer(token, .records(outcome))]
+        case .newerEpoch(_, let peer):
+            let request = PeerFrame.configurationRequest(epoch: configuration.epoch)
+            return [frameEffect(request, to: peer)].compactMap(\.self)
+        }
+    }
+
+    private func withBytes(_ id: NodeID) -> [UInt8] {
+        var writer = ByteWriter()
+        writer.write(id: id)
+        return writer.bytes
+    }
+}
+
+extension Peer {
+    /// Replaces this node's records under a topic; answered by `.records`.
+    package mutating func publish(
+        _ topic: Topic,
+        _ content: [OriginSet.Record],
+        token: RequestToken,
+        now: Instant
+    ) {
+        let request = makeNumber()
+        recordCallers[request] = token
+        records.publish(topic, content, request: request, now: now)
+        collect(now: now)
+    }
+
+    /// Asks an owner what is held under a topic; answered by `.records`.
+    package mutating func read(_ topic: Topic, token: RequestToken, now: Instant) {
+        let request = makeNumber()
+        recordCallers[request] = token
+        records.read(topic, request: request, now: now)
+        collect(now: now)
+    }
+
+    /// Follows a topic.
+    package mutating func watch(_ topic: Topic, now: Instant) {
+        records.watch(topic, now: now)
+        collect(now: now)
+    }
+
+    /// Follows a topic no longer.
+    package mutating func unwatch(_ topic: Topic, now: Instant) {
+        records.unwatch(topic)
+        collect(now: now)
+    }
+}
+
+extension Peer {
+    /// Takes in whom the welcoming peer knows.
+    package mutating func meet(_ facts: [MemberFact], now: Instant) {
+        membership.merge(facts, from: identity.node, now: now)
+        collect(now: now)
+    }
+}

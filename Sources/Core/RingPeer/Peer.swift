@@ -1,0 +1,190 @@
+import Addressing
+package import Determinism
+package import RingIPAM
+package import RingMembership
+package import RingPlacement
+package import RingRecords
+import RingRegisters
+package import Wire
+
+/// A whole ring peer as one value: membership, placement, registers, records and addresses.
+///
+/// It performs nothing: entry points are told the time and append to ``effects``, which the service
+/// drains and carries out in order; ``deadline`` says when to call ``tick(now:)`` next. What depends
+/// on a write sits inside that write's `then`. A frame to this very node comes back to
+/// ``receive(frame:from:now:)`` by the service's hand, so one path serves both.
+package struct Peer: Sendable {
+    /// Who this peer is.
+    package let identity: PeerIdentity
+    /// The ring configuration in force here.
+    package internal(set) var configuration: RingConfiguration
+    /// Who owns which slot under ``configuration``.
+    package internal(set) var placement: Placement
+    /// Who is reachable.
+    package internal(set) var membership: Membership
+    /// The replicated records.
+    package internal(set) var records: Records
+    /// The addresses of this node.
+    package internal(set) var pool: AddressPool
+    /// What the service has to carry out, oldest first.
+    package var effects: [PeerEffect] = []
+
+    var acceptor: Acceptor
+    var proposer: Proposer
+    var generator: SeededGenerator
+    var callers = SortedMap<UInt64, RequestToken>()
+    var recordCallers = SortedMap<UInt64, RequestToken>()
+    var nextNumber: UInt64 = 1
+    var configurationJob: ConfigurationJob
+    var claims = SortedMap<UInt64, BlockClaim>()
+    var claimsByRequest = SortedMap<UInt64, UInt64>()
+    var nextContactAt: Instant
+
+    /// Makes a peer out of the configuration it has or was welcomed with, and of its durable rows.
+    ///
+    /// The rows may be of any spaces but the configuration's.
+    /// - Throws: where a row cannot be read; the file is then damaged in a way that checksums of
+    ///   the database did not show.
+    package init(
+        identity: PeerIdentity,
+        configuration: RingConfiguration,
+        rows: [PeerRow],
+        membershipParameters: MembershipParameters = MembershipParameters(),
+        recordParameters: Records.Parameters = Records.Parameters(),
+        seed: UInt64,
+        now: Instant
+    ) throws(WireError) {
+        self.identity = identity
+        self.configuration = configuration
+        placement = Placement(configuration)
+        generator = SeededGenerator(seed: seed)
+        membership = Membership(
+            own: MemberFact(
+                id: identity.node,
+                boot: identity.boot,
+                name: identity.name,
+                zone: identity.zone,
+                address: identity.address
+            ),
+            ring: configuration.ringID.bits,
+            parameters: membershipParameters,
+            seed: generator.next(),
+            now: now
+        )
+        membership.epoch = configuration.epoch
+        records = Records(
+            own: identity.node,
+            boot: identity.boot,
+            stored: try Self.decode(rows, .records) { bytes throws(WireError) in
+                var reader = ByteReader(bytes)
+                return try OriginSet(from: &reader)
+            },
+            view: Self.view(placement),
+            parameters: recordParameters,
+            seed: generator.next(),
+            now: now
+        )
+        pool = AddressPool(
+            blocks: try Self.decode(rows, .blocks, AddressPool.Block.init(encoded:)),
+            assignments: try Self.decode(rows, .assignments, AddressPool.Assignment.init(encoded:))
+        )
+        acceptor = try Self.makeAcceptor(identity, configuration, rows)
+        proposer = Self.makeProposer(identity, configuration, seed: generator.next())
+        configurationJob = ConfigurationJob(nextAt: now)
+        nextContactAt = now
+    }
+
+    private static func decode<Value>(
+        _ rows: [PeerRow],
+        _ space: PeerRow.Space,
+        _ read: ([UInt8]) throws(WireError) -> Value
+    ) throws(WireError) -> [Value] {
+        var values: [Value] = []
+        for row in rows where row.space == space { values.append(try read(row.value ?? [])) }
+        return values
+    }
+
+    static func view(_ placement: Placement) -> OwnershipView {
+        OwnershipView(
+            epoch: placement.epoch,
+            ownersBySlot: (0..<placement.slotCount).map { placement.owners(of: Slot(index: $0)) }
+        )
+    }
+
+    /// The configuration of a new ring whose only member and steward is this peer.
+    package static func founding(_ identity: PeerIdentity, ring: RingID) -> RingConfiguration {
+        RingConfiguration(
+            ringID: ring,
+            epoch: 1,
+            members: [identity.ringMember],
+            stewards: StewardSet(
+                epoch: 1,
+                members: [Steward(node: identity.node, storage: identity.storage)]
+            )
+        )
+    }
+
+    /// When ``tick(now:)`` wants to be called next.
+    package var deadline: Instant {
+        var earliest = min(membership.deadline, records.deadline)
+        earliest = min(earliest, nextContactAt)
+        if let deadline = proposer.nextDeadline { earliest = min(earliest, deadline) }
+        if !configurationJob.isUnderWay { earliest = min(earliest, configurationJob.nextAt) }
+        return earliest
+    }
+
+    /// Does what is due.
+    package mutating func tick(now: Instant) {
+        membership.tick(now: now)
+        if now >= records.deadline { records.tick(now: now) }
+        tickProposer(now: now)
+        tickConfigurationJob(now: now)
+        if now >= nextContactAt {
+            nextContactAt = now.advanced(by: .seconds(2))
+            contactMissingMembers()
+        }
+        collect(now: now)
+    }
+
+    /// Says good-bye; the service sends what is left in ``effects`` and stops.
+    package mutating func leave(now: Instant) {
+        membership.leave(now: now)
+        collect(now: now)
+    }
+
+    /// Members of the configuration that membership has never heard of are greeted again and again:
+    /// after a restart that is everyone, and whoever answers tells of the rest.
+    private mutating func contactMissingMembers() {
+        for member in configuration.members where member.id != identity.node {
+            guard membership.member(member.id) == nil else { continue }
+            let hello = PeerFrame.hello(ring: configuration.ringID, sender: membership.own)
+            effects.append(.frame(hello.encoded, to: member.id, at: member.address))
+        }
+    }
+
+    mutating func makeNumber() -> UInt64 {
+        defer { nextNumber += 1 }
+        return nextNumber
+    }
+
+    func address(of node: NodeID) -> SocketAddress? {
+        if node == identity.node { return identity.address }
+        return membership.member(node)?.fact.address ?? configuration.member(node)?.address
+    }
+
+    mutating func send(_ frame: PeerFrame, to node: NodeID) {
+        guard let effect = frameEffect(frame, to: node) else { return }
+        effects.append(effect)
+    }
+
+    func frameEffect(_ frame: PeerFrame, to node: NodeID) -> PeerEffect? {
+        address(of: node).map { .frame(frame.encoded, to: node, at: $0) }
+    }
+}
+
+extension PeerIdentity {
+    /// This peer as an entry of the ring configuration.
+    var ringMember: RingMember {
+        RingMember(id: node, name: name, zone: zone, weight: weight, address: address)
+    }
+}

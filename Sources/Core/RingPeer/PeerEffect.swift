@@ -1,0 +1,91 @@
+package import Addressing
+package import Determinism
+package import RingIPAM
+package import RingMembership
+package import RingPlacement
+package import RingRecords
+package import RingRegisters
+
+/// Names one request of the caller; answered exactly once by ``PeerEffect/answer(_:_:)``.
+package typealias RequestToken = UInt64
+
+/// What the peer wants done; the service carries it out in order.
+package enum PeerEffect: Hashable, Sendable {
+    /// Seal and send a datagram.
+    case datagram([UInt8], to: SocketAddress)
+    /// Send a frame over a stream to a node, dialling the address when there is no stream.
+    case frame([UInt8], to: NodeID, at: SocketAddress)
+    /// Make the rows durable in one transaction, and only then carry out `then`.
+    case persist([PeerRow], then: [PeerEffect])
+    /// A request of the caller came to its end.
+    case answer(RequestToken, PeerAnswer)
+    /// Something happened that the caller may care for.
+    case event(PeerEvent)
+}
+
+/// How a request ended.
+package enum PeerAnswer: Hashable, Sendable {
+    /// A register request's outcome.
+    case register(RegisterOutcome)
+    /// A publication's or a read's outcome.
+    case records(Records.Outcome)
+    /// An allocation's outcome.
+    case address(AddressOutcome)
+}
+
+/// How an allocation of an address ended.
+package enum AddressOutcome: Hashable, Sendable {
+    /// The holder has this address, durably.
+    case assigned(AddressPool.Assignment)
+    /// Every block of the subnet is taken and the node's own are full.
+    case exhausted
+    /// A block was needed, and the registers could not be asked or changed in time.
+    case registersUnavailable
+}
+
+/// What happened in the ring.
+package enum PeerEvent: Hashable, Sendable {
+    /// A member is new or fares differently.
+    case member(Membership.Member)
+    /// A newer ring configuration is in force.
+    case configuration(RingConfiguration)
+    /// A set under a watched topic changed.
+    case records(OriginSet)
+    /// A watched topic is complete.
+    case synced(Topic)
+    /// Another process uses this node's identity; this one must stop.
+    case identityTaken
+    /// A frame could not be read or served; `reason` names the field.
+    case refusedFrame(from: NodeID, reason: String)
+}
+
+/// A durable row of the peer; nil content removes it.
+package struct PeerRow: Hashable, Sendable {
+    /// The kinds of rows; their numbers are part of the file's layout.
+    package enum Space: Int, CaseIterable, Sendable {
+        /// One row under an empty key: the newest ring configuration that was adopted.
+        case configuration = 2
+        /// What the acceptor promised and accepted, by register.
+        case acceptor = 3
+        /// Record sets, by topic and origin.
+        case records = 4
+        /// Owned address blocks, by pool and first address.
+        case blocks = 5
+        /// Assigned addresses, by pool and address.
+        case assignments = 6
+    }
+
+    /// The kind of row.
+    package let space: Space
+    /// The key, unique in its space.
+    package let key: [UInt8]
+    /// The content.
+    package let value: [UInt8]?
+
+    /// Makes a row.
+    package init(space: Space, key: [UInt8], value: [UInt8]?) {
+        self.space = space
+        self.key = key
+        self.value = value
+    }
+}

@@ -1,0 +1,104 @@
+package import RingMembership
+package import RingPlacement
+import RingRecords
+import RingRegisters
+package import Wire
+
+/// What travels over the streams between peers.
+package enum PeerFrame: Hashable, Sendable {
+    /// "May I take part?" A peer that was in a ring before names it.
+    case hello(ring: RingID?, sender: MemberFact)
+    /// "You may": the configuration in force and everyone that is known.
+    case welcome(RingConfiguration, [MemberFact])
+    /// "You may not", and why.
+    case refusal(ring: RingID, reason: String)
+    /// The sender's whole table; an answer is wanted or given.
+    case table([MemberFact], isAnswer: Bool)
+    /// "Which configuration do you have? Mine is of this epoch."
+    case configurationRequest(epoch: UInt64)
+    /// The configuration in force at the sender.
+    case configuration(RingConfiguration)
+    /// A message about registers, encoded by its module.
+    case register([UInt8])
+    /// A message about records, encoded by its module.
+    case record([UInt8])
+
+    private static let contentLengthMax = 4 << 20
+
+    /// The frame's bytes: a kind, then its fields.
+    package var encoded: [UInt8] {
+        var writer = ByteWriter()
+        switch self {
+        case .hello(let ring, let sender):
+            writer.write(UInt8(1))
+            writer.write(ring != nil)
+            if let ring { writer.write(id: ring.bits) }
+            sender.write(to: &writer)
+        case .welcome(let configuration, let facts):
+            writer.write(UInt8(2))
+            writer.write(counted: configuration.encoded)
+            writer.write(list: facts) { $1.write(to: &$0) }
+        case .refusal(let ring, let reason):
+            writer.write(UInt8(3))
+            writer.write(id: ring.bits)
+            writer.write(reason)
+        case .table(let facts, let isAnswer):
+            writer.write(UInt8(4))
+            writer.write(isAnswer)
+            writer.write(list: facts) { $1.write(to: &$0) }
+        case .configurationRequest(let epoch):
+            writer.write(UInt8(5))
+            writer.write(epoch)
+        case .configuration(let configuration):
+            writer.write(UInt8(6))
+            writer.write(counted: configuration.encoded)
+        case .register(let bytes):
+            writer.write(UInt8(7))
+            writer.write(raw: bytes)
+        case .record(let bytes):
+            writer.write(UInt8(8))
+            writer.write(raw: bytes)
+        }
+        return writer.bytes
+    }
+
+    /// Reads a frame that another peer wrote.
+    package init(_ bytes: [UInt8]) throws(WireError) {
+        var reader = ByteReader(bytes)
+        switch try reader.readInteger("frame kind", as: UInt8.self) {
+        case 1:
+            let hasRing = try reader.readFlag("has ring")
+            let ring = hasRing ? RingID(bits: try reader.readID("ring")) : nil
+            self = .hello(ring: ring, sender: try MemberFact(from: &reader))
+        case 2:
+            let configuration = try Self.readConfiguration(&reader)
+            self = .welcome(configuration, try Self.readFacts(&reader))
+        case 3:
+            let ring = RingID(bits: try reader.readID("ring"))
+            self = .refusal(ring: ring, reason: try reader.readText("reason", max: 1_024))
+        case 4:
+            let isAnswer = try reader.readFlag("is answer")
+            self = .table(try Self.readFacts(&reader), isAnswer: isAnswer)
+        case 5: self = .configurationRequest(epoch: try reader.readInteger("epoch"))
+        case 6: self = .configuration(try Self.readConfiguration(&reader))
+        case 7: self = .register(Array(try reader.readRaw(reader.remaining, "message")))
+        case 8: self = .record(Array(try reader.readRaw(reader.remaining, "message")))
+        default: throw .malformed(field: "frame kind")
+        }
+        try reader.finish()
+    }
+
+    private static func readConfiguration(
+        _ reader: inout ByteReader
+    ) throws(WireError) -> RingConfiguration {
+        let bytes = try reader.readCounted("configuration", max: contentLengthMax)
+        return try RingConfiguration(encoded: bytes)
+    }
+
+    private static func readFacts(_ reader: inout ByteReader) throws(WireError) -> [MemberFact] {
+        try reader.readList("facts", max: MembershipParameters.membersMax + 1) {
+            reader throws(WireError) in
+            try MemberFact(from: &reader)
+        }
+    }
+}

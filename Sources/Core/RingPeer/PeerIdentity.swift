@@ -1,0 +1,39 @@
+package import Addressing
+package import Determinism
+
+/// Who this peer is: what it says of itself when it joins.
+package struct PeerIdentity: Hashable, Sendable {
+    /// The node, born with its database.
+    package let node: NodeID
+    /// The database as an acceptor: another one after the disk was lost.
+    package let storage: NodeID
+    /// The count of starts, already raised and durable for this one.
+    package let boot: UInt64
+    /// The name for people.
+    package let name: String
+    /// The failure domain.
+    package let zone: String
+    /// The share of slots relative to other members.
+    package let weight: Int
+    /// Where the ring port listens, as others reach it.
+    package let address: SocketAddress
+
+    /// Makes an identity.
+    package init(
+        node: NodeID,
+        storage: NodeID,
+        boot: UInt64,
+        name: String,
+        zone: String,
+        weight: Int,
+        address: SocketAddress
+    ) {
+        self.node = node
+        self.storage = storage
+        self.boot = boot
+        self.name = name
+        self.zone = zone
+        self.weight = weight
+        self.address = address
+    }
+}

@@ -1,0 +1,98 @@
+package import Determinism
+
+extension RingConfiguration {
+    /// What a wanted change makes of a configuration.
+    package enum Change: Hashable, Sendable {
+        /// The configuration with the change in it and the next epoch.
+        case changed(RingConfiguration)
+        /// Everything is already as wanted; no new epoch is needed.
+        case unchanged
+        /// The change cannot be made to this configuration.
+        case refused(Refusal)
+    }
+
+    /// Why a change cannot be made.
+    package enum Refusal: Error, Hashable, Sendable, CustomStringConvertible {
+        /// Another entry has this identity; it is updated, not added.
+        case alreadyMember(NodeID)
+        /// No member has this identity.
+        case notMember(NodeID)
+        /// The ring is as large as it may be.
+        case full
+        /// The member holds registers; the stewards have to change first.
+        case isSteward(NodeID)
+        /// The stewards' epoch is not the one that follows.
+        case stewardEpoch(wanted: UInt64, given: UInt64)
+        /// No epoch is left.
+        case epochsExhausted
+
+        package var description: String {
+            switch self {
+            case .alreadyMember(let id):
+                "node \(id) is a member with other facts; update it instead of adding it"
+            case .notMember(let id): "node \(id) is not a member; add it first"
+            case .full:
+                "the ring has \(RingConfiguration.memberCountMax) members, the most it may have; "
+                    + "remove one first"
+            case .isSteward(let id):
+                "node \(id) holds registers; choose stewards without it first"
+            case .stewardEpoch(let wanted, let given):
+                "steward epoch \(given) does not follow, \(wanted) does; read the configuration again"
+            case .epochsExhausted: "the ring has no epoch left; start a new ring"
+            }
+        }
+    }
+
+    /// The configuration with one more member.
+    package func adding(_ member: RingMember) -> Change {
+        if let present = self.member(member.id) {
+            return present == member ? .unchanged : .refused(.alreadyMember(member.id))
+        }
+        guard members.count < Self.memberCountMax else { return .refused(.full) }
+        return next(members: members + [member], stewards: stewards)
+    }
+
+    /// The configuration without a member.
+    ///
+    /// A steward is refused: without its entry nobody would find the registers it holds.
+    package func removing(_ id: NodeID) -> Change {
+        guard member(id) != nil else { return .unchanged }
+        guard stewards.steward(on: id) == nil else { return .refused(.isSteward(id)) }
+        return next(members: members.filter { $0.id != id }, stewards: stewards)
+    }
+
+    /// The configuration with other facts about one member.
+    package func updating(_ member: RingMember) -> Change {
+        guard let present = self.member(member.id) else { return .refused(.notMember(member.id)) }
+        guard present != member else { return .unchanged }
+        var changed = members
+        changed[position(of: member.id)] = member
+        return next(members: changed, stewards: stewards)
+    }
+
+    /// The configuration with the group of stewards that follows the present one.
+    package func replacing(stewards wanted: StewardSet) -> Change {
+        guard wanted != stewards else { return .unchanged }
+        for steward in wanted.members where member(steward.node) == nil {
+            return .refused(.notMember(steward.node))
+        }
+        guard wanted.epoch == stewards.epoch + 1 else {
+            return .refused(.stewardEpoch(wanted: stewards.epoch + 1, given: wanted.epoch))
+        }
+        return next(members: members, stewards: wanted)
+    }
+
+    private func next(members: [RingMember], stewards: StewardSet) -> Change {
+        guard epoch < Self.epochMax else { return .refused(.epochsExhausted) }
+        return .changed(
+            RingConfiguration(
+                ringID: ringID,
+                epoch: epoch + 1,
+                slotCount: slotCount,
+                replicationFactor: replicationFactor,
+                members: members,
+                stewards: stewards
+            )
+        )
+    }
+}

@@ -1,0 +1,46 @@
+package import Determinism
+import Wire
+
+/// The number of one attempt to decide a register; every attempt of every process has its own.
+///
+/// The boot counter is part of it: a proposer that restarts and counts from one again can never
+/// repeat a ballot of its earlier life with another value.
+/// - Source: Rystsov, "CASPaxos", section 2.2.
+package struct Ballot: Hashable, Comparable, Sendable {
+    /// Counts attempts; decides first.
+    package let counter: UInt64
+    /// The node that attempts.
+    package let proposer: NodeID
+    /// The start of its process.
+    package let boot: UInt64
+
+    /// Makes a ballot.
+    package init(counter: UInt64, proposer: NodeID, boot: UInt64) {
+        self.counter = counter
+        self.proposer = proposer
+        self.boot = boot
+    }
+
+    /// Lower than every ballot of a proposer: it never wins.
+    package static let zero = Ballot(counter: 0, proposer: NodeID(high: 0, low: 0), boot: 0)
+
+    package static func < (lhs: Ballot, rhs: Ballot) -> Bool {
+        (lhs.counter, lhs.proposer, lhs.boot) < (rhs.counter, rhs.proposer, rhs.boot)
+    }
+
+    func write(to writer: inout ByteWriter) {
+        writer.write(counter)
+        writer.write(proposer.high)
+        writer.write(proposer.low)
+        writer.write(boot)
+    }
+
+    init(from reader: inout ByteReader) throws(WireError) {
+        counter = try reader.readInteger("ballot counter")
+        proposer = NodeID(
+            high: try reader.readInteger("ballot proposer"),
+            low: try reader.readInteger("ballot proposer")
+        )
+        boot = try reader.readInteger("ballot boot")
+    }
+}
