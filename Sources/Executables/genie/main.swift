@@ -1,0 +1,4 @@
+import CNIPlugin
+import Glibc
+
+exit(CNIPlugin.runProcess())
