@@ -1,5 +1,11 @@
 // swift-tools-version: 6.3;(experimentalCGen)
+// experimentalCGen: the BPF objects are compiled by a build-tool plugin into C sources.
 import PackageDescription
+
+// The layers and their arrows (everything else is an error, and the functions below refuse it):
+//   Executables -> one Service;  Services -> Core, Adapters, Base;  Core, Adapters -> Base.
+// Core modules never import adapters, adapters never import one another except C shims, and the
+// ring's cores and the network's cores do not know each other.
 
 let settings: [SwiftSetting] = [
     .swiftLanguageMode(.v6),
@@ -8,62 +14,208 @@ let settings: [SwiftSetting] = [
     .enableUpcomingFeature("MemberImportVisibility"),
     .treatAllWarnings(as: .error),
 ]
-let baseNames = ["Addressing", "Wire", "Determinism"]
-let everyBase: [Target.Dependency] = baseNames.map { .byName(name: $0) }
+
+let baseModules = ["Addressing", "Wire", "Determinism"]
+
+/// Which cores a core may import; `RingPeer` is the ring's five made one.
+let coreModules: [String: [String]] = [
+    "RingMembership": [], "RingPlacement": [], "RingRegisters": [], "RingRecords": [],
+    "RingIPAM": [],
+    "RingPeer": [
+        "RingMembership", "RingPlacement", "RingRegisters", "RingRecords", "RingIPAM",
+    ],
+    "NetModel": [], "NetForwarding": [], "CNIProtocol": [], "LocalAPI": [],
+]
+
+/// Which C shims an adapter is made of.
+let adapterShims: [String: [String]] = [
+    "Netlink": ["CLinux"], "BPFObjects": ["CBPFPrograms", "CGenieABI", "CLibBPF"],
+    "SQLiteRows": [], "PeerTransport": ["CLinux", "COpenSSL"], "LocalSocket": [],
+    "LocalServer": [],
+]
+
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let argumentParser = Target.Dependency.product(
+    name: "ArgumentParser",
+    package: "swift-argument-parser"
+)
+
+func names(_ modules: [String]) -> [Target.Dependency] { modules.map { .byName(name: $0) } }
 
 func base(_ name: String) -> Target {
     .target(name: name, path: "Sources/Base/\(name)", swiftSettings: settings)
 }
-func core(_ name: String, _ more: [Target.Dependency] = []) -> Target {
+
+func core(_ name: String) -> Target {
     .target(
         name: name,
-        dependencies: everyBase + more,
+        dependencies: names(baseModules + coreModules[name, default: []]),
         path: "Sources/Core/\(name)",
         swiftSettings: settings
     )
 }
-func tests(_ name: String, _ deps: [Target.Dependency] = []) -> Target {
+
+func adapter(_ name: String, _ library: [Target.Dependency] = []) -> Target {
+    .target(
+        name: name,
+        dependencies: names(baseModules + adapterShims[name, default: []]) + library,
+        path: "Sources/Adapters/\(name)",
+        swiftSettings: settings
+    )
+}
+
+func service(_ name: String, _ modules: [String], _ library: [Target.Dependency] = []) -> Target {
+    let isAgent = name == "NodeAgent"
+    precondition(
+        modules.allSatisfy {
+            coreModules[$0] != nil || adapterShims[$0] != nil || (isAgent && $0 == "PeerService")
+        },
+        "\(name) may import cores and adapters only"
+    )
+    return .target(
+        name: name,
+        dependencies: names(baseModules + modules) + library,
+        path: "Sources/Services/\(name)",
+        swiftSettings: settings
+    )
+}
+
+func tool(_ name: String, _ service: String, isStatic: Bool = false) -> Target {
+    .executableTarget(
+        name: name,
+        dependencies: names([service]),
+        path: "Sources/Executables/\(name)",
+        swiftSettings: settings,
+        linkerSettings: isStatic
+            ? [.unsafeFlags(["-static-executable"], .when(configuration: .release))] : []
+    )
+}
+
+func support(_ name: String, _ modules: [String]) -> Target {
+    .target(
+        name: name,
+        dependencies: names(baseModules + modules),
+        path: "Sources/TestSupport/\(name)",
+        swiftSettings: settings
+    )
+}
+
+func tests(_ name: String, _ modules: [String], _ library: [Target.Dependency] = []) -> Target {
     .testTarget(
-        name: "\(name)Tests",
-        dependencies: [.byName(name: name)] + everyBase + deps,
-        path: "Tests/\(name)Tests",
+        name: name,
+        dependencies: names(baseModules + modules) + library,
+        path: "Tests/\(name)",
         swiftSettings: settings
     )
 }
 
 let package = Package(
     name: "genie-ring",
-    dependencies: [.package(url: "https://github.com/groue/GRDB.swift", exact: "7.10.0")],
-    targets: baseNames.map(base) + [
-        core("RingMembership"), core("RingRecords"), core("RingIPAM"), core("NetModel"),
-        core("NetForwarding"), core("LocalAPI"),
+    products: [
+        .executable(name: "genied", targets: ["genied"]),
+        .executable(name: "genie", targets: ["genie"]),
+        .executable(name: "genie-ring", targets: ["genie-ring"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/groue/GRDB.swift", exact: "7.10.0"),
+        .package(
+            url: "https://github.com/hummingbird-project/hummingbird",
+            exact: "2.28.1",
+            traits: []
+        ),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0", traits: []),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.14.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+    ],
+    targets: baseModules.map(base) + coreModules.keys.sorted().map(core) + [
+        .systemLibrary(name: "CGenieABI", path: "bpf/include"),
+        .systemLibrary(
+            name: "CLibBPF",
+            path: "Sources/Adapters/CLibBPF",
+            pkgConfig: "libbpf",
+            providers: [.apt(["libbpf-dev"])]
+        ),
+        .systemLibrary(
+            name: "COpenSSL",
+            path: "Sources/Adapters/COpenSSL",
+            pkgConfig: "openssl",
+            providers: [.apt(["libssl-dev"])]
+        ),
+        .plugin(name: "BPFCompile", capability: .buildTool(), path: "Sources/Plugins/BPFCompile"),
+        .target(
+            name: "CBPFPrograms",
+            path: "Sources/Adapters/CBPFPrograms",
+            plugins: ["BPFCompile"]
+        ),
         .target(name: "CLinux", path: "Sources/Adapters/CLinux"),
-        .target(
-            name: "Netlink",
-            dependencies: ["Addressing", "Wire", "CLinux"],
-            path: "Sources/Adapters/Netlink",
-            swiftSettings: settings
+        adapter("Netlink"),
+        adapter("BPFObjects"),
+        adapter("SQLiteRows", [.product(name: "GRDB", package: "GRDB.swift")]),
+        adapter("PeerTransport"),
+        adapter("LocalSocket"),
+        adapter(
+            "LocalServer",
+            [
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                logging,
+            ]
         ),
-        .testTarget(
-            name: "NetlinkTests",
-            dependencies: ["Netlink"] + everyBase,
-            swiftSettings: settings
+        service(
+            "PeerService",
+            coreModules["RingPeer", default: []] + ["RingPeer", "PeerTransport", "SQLiteRows"],
+            [logging]
         ),
-        .target(
-            name: "SQLiteRows",
-            dependencies: [.product(name: "GRDB", package: "GRDB.swift")],
-            path: "Sources/Adapters/SQLiteRows",
-            swiftSettings: settings
+        service(
+            "NodeAgent",
+            [
+                "PeerService", "RingPeer", "RingMembership", "RingPlacement", "RingRegisters",
+                "RingRecords", "RingIPAM", "NetModel", "NetForwarding", "CNIProtocol", "LocalAPI",
+                "Netlink", "BPFObjects", "SQLiteRows", "LocalSocket", "LocalServer",
+                "PeerTransport",
+            ],
+            [logging, argumentParser]
         ),
-        .testTarget(name: "SQLiteRowsTests", dependencies: ["SQLiteRows"], swiftSettings: settings),
-        .testTarget(name: "AddressingTests", dependencies: ["Addressing"], swiftSettings: settings),
-        .testTarget(name: "WireTests", dependencies: everyBase, swiftSettings: settings),
-        .testTarget(
-            name: "DeterminismTests",
-            dependencies: ["Determinism"],
-            swiftSettings: settings
+        service("CNIPlugin", ["CNIProtocol", "LocalSocket"]),
+        service("Inspection", ["LocalAPI", "LocalSocket", "PeerTransport"], [argumentParser]),
+        tool("genied", "NodeAgent"),
+        tool("genie", "CNIPlugin", isStatic: true),
+        tool("genie-ring", "Inspection"),
+        support(
+            "Simulation",
+            ["RingPeer", "RingMembership", "RingPlacement", "RingRecords"]
         ),
-        tests("RingMembership"), tests("RingRecords"), tests("RingIPAM"), tests("NetModel"),
-        tests("NetForwarding"),
+        support("LabNet", []),
+        .target(name: "CNetworkNamespace", path: "Sources/TestSupport/CNetworkNamespace"),
+        .testTarget(name: "TidyTests", path: "Tests/TidyTests", swiftSettings: settings),
+        tests("AddressingTests", []),
+        tests("WireTests", []),
+        tests("DeterminismTests", []),
+        tests("RingMembershipTests", ["RingMembership"]),
+        tests("RingPlacementTests", ["RingPlacement"]),
+        tests("RingRegistersTests", ["RingRegisters"]),
+        tests("RingRecordsTests", ["RingRecords"]),
+        tests("RingIPAMTests", ["RingIPAM"]),
+        tests(
+            "RingPeerTests",
+            coreModules["RingPeer", default: []] + ["RingPeer", "Simulation"]
+        ),
+        tests("NetModelTests", ["NetModel"]),
+        tests("NetForwardingTests", ["NetForwarding"]),
+        tests("CNIProtocolTests", ["CNIProtocol"]),
+        tests("SQLiteRowsTests", ["SQLiteRows"]),
+        tests("NetlinkTests", ["Netlink"]),
+        tests("PeerTransportTests", ["PeerTransport", "CLinux", "COpenSSL"]),
+        tests("LocalSocketTests", ["LocalSocket"]),
+        tests("LocalServerTests", ["LocalServer", "LocalSocket"], [logging]),
+        tests("CNIPluginTests", ["CNIPlugin", "CNIProtocol", "LocalSocket", "genie"]),
+        tests("LabTests", ["LabNet", "LocalAPI", "genied", "genie", "genie-ring"]),
+        tests(
+            "DataplaneTests",
+            ["BPFObjects", "CGenieABI", "CLibBPF", "CNetworkNamespace"]
+        ),
     ]
 )

@@ -20,7 +20,8 @@ struct RowStoreTests {
                 StoredRow(space: 2, key: [1], value: [7]),
             ])
             try store.write([
-                StoredRow(space: 2, key: [1], value: nil), StoredRow(space: 1, key: [2], value: [8]),
+                StoredRow(space: 2, key: [1], value: nil),
+                StoredRow(space: 1, key: [2], value: [8]),
             ])
             try store.close()
             let again = try RowStore(path: folder + "/a.db")

@@ -1,0 +1,3 @@
+import NodeAgent
+
+GeniedCommand.runAndExit()

@@ -1,0 +1,48 @@
+package import ArgumentParser
+import Glibc
+
+/// The command-line tool of a node: inspection and operation through the node's own socket.
+package struct GenieRingCommand: ParsableCommand {
+    package static let configuration = CommandConfiguration(
+        commandName: "genie-ring",
+        abstract: "Look into a Genie Ring, and run it.",
+        discussion: """
+            Commands ask the genied of this node over its unix socket. Data goes to standard output, \
+            everything else to standard error. The exit status is 0 for success, 1 for failure and \
+            2 for wrong usage.
+            """,
+        subcommands: [
+            MembersCommand.self, RingCommand.self, VPCsCommand.self, GroupsCommand.self,
+            EndpointsCommand.self, DataplaneCommand.self, SecretCommand.self, VersionCommand.self,
+        ]
+    )
+
+    package init() {}
+
+    /// Parses the process's arguments, runs the command and ends the process.
+    package static func runAndExit() -> Never {
+        do {
+            var command = try parseAsRoot()
+            try command.run()
+            Glibc.exit(0)
+        } catch let error as InspectionError {
+            printError("genie-ring: \(error)")
+            Glibc.exit(1)
+        } catch {
+            let status = exitCode(for: error)
+            let text = fullMessage(for: error)
+            if status == .success {
+                print(text)
+            } else {
+                printError(text)
+            }
+            // The library's code for wrong usage is 64; ours is that of most tools.
+            Glibc.exit(status == .validationFailure ? 2 : status.rawValue)
+        }
+    }
+
+    private static func printError(_ text: String) {
+        var bytes = Array((text + "\n").utf8)
+        _ = write(STDERR_FILENO, &bytes, bytes.count)
+    }
+}

@@ -1,0 +1,82 @@
+import ArgumentParser
+import LocalAPI
+import LocalSocket
+
+/// `genie-ring groups`: the pod groups inside the VPCs.
+struct GroupsCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "groups",
+        abstract: "List, create and delete pod groups.",
+        subcommands: [GroupsListCommand.self, GroupsCreateCommand.self, GroupsDeleteCommand.self],
+        defaultSubcommand: GroupsListCommand.self
+    )
+}
+
+/// `genie-ring groups list`.
+struct GroupsListCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "list",
+        abstract: "List the pod groups.",
+        discussion: "Example: genie-ring groups list"
+    )
+
+    @OptionGroup var node: NodeOptions
+
+    func run() throws {
+        let list = try node.client.get("/v1/vpcs", as: VPCList.self)
+        try render(list, as: node.output, empty: "no groups") { list in
+            TextTable(
+                header: ["GROUP", "SUBNET", "GATEWAY", "VNI"],
+                rows: list.vpcs.flatMap { vpc in
+                    vpc.groups.map { group in
+                        ["\(vpc.name)/\(group.name)", group.subnet, group.gateway, "\(vpc.vni)"]
+                    }
+                }
+            )
+        }
+    }
+}
+
+/// `genie-ring groups create`.
+struct GroupsCreateCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "create",
+        abstract: "Create a pod group in a VPC.",
+        discussion: """
+            The first address of the subnet after the network's own is the group's gateway.
+
+            Example: genie-ring groups create red/web --subnet 10.1.0.0/16
+            """
+    )
+
+    @OptionGroup var node: NodeOptions
+    @Argument(help: "The name, VPC/GROUP.") var name: String
+    @Option(help: "The subnet in CIDR form, /8 to /30.") var subnet: String
+
+    func run() throws {
+        let request = CreateGroup(name: name, subnet: subnet)
+        let group = try node.client.post("/v1/groups", request, as: VPCList.GroupItem.self)
+        try render(group, as: node.output, empty: "") { group in
+            TextTable(
+                header: ["GROUP", "SUBNET", "GATEWAY"],
+                rows: [["\(group.vpc)/\(group.name)", group.subnet, group.gateway]]
+            )
+        }
+    }
+}
+
+/// `genie-ring groups delete`.
+struct GroupsDeleteCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "delete",
+        abstract: "Delete a pod group that has no endpoints.",
+        discussion: "Example: genie-ring groups delete red/web"
+    )
+
+    @OptionGroup var node: NodeOptions
+    @Argument(help: "The name, VPC/GROUP.") var name: String
+
+    func run() throws {
+        try node.client.delete("/v1/groups/\(LocalSocketClient.escaped(name))")
+    }
+}

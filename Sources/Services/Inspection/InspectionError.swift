@@ -1,0 +1,25 @@
+import LocalAPI
+import LocalSocket
+
+/// Why a command could not do what it was asked.
+enum InspectionError: Error, CustomStringConvertible {
+    /// The socket did not answer.
+    case unanswered(LocalSocketError)
+    /// The daemon refused.
+    case refused(ErrorAnswer)
+    /// The daemon answered something that this release cannot read.
+    case unreadable(path: String, status: Int, detail: String)
+    /// A file could not be written.
+    case unwritable(path: String, detail: String)
+
+    var description: String {
+        switch self {
+        case .unanswered(let error): error.description
+        case .refused(let answer): answer.message
+        case .unreadable(let path, let status, let detail):
+            "cannot read the answer to \(path) (status \(status): \(detail)); genie-ring and genied "
+                + "may be of different releases: compare them with 'genie-ring version'"
+        case .unwritable(let path, let detail): "cannot write \(path): \(detail)"
+        }
+    }
+}

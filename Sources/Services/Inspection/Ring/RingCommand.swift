@@ -1,0 +1,61 @@
+import ArgumentParser
+import LocalAPI
+
+/// `genie-ring ring`: the agreed configuration and who owns how much.
+struct RingCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "ring",
+        abstract: "Show the agreed ring configuration.",
+        discussion: """
+            SLOTS counts the slots that a member is among the owners of.
+
+            Example: genie-ring ring
+            """
+    )
+
+    @OptionGroup var node: NodeOptions
+
+    func run() throws {
+        let status = try node.client.get("/v1/ring", as: RingStatus.self)
+        if node.output == .table {
+            print("ring      \(status.id)")
+            print("epoch     \(status.epoch)")
+            print("slots     \(status.slotCount), each with \(status.replicationFactor) owners")
+            print("stewards  \(status.stewards.joined(separator: ", "))")
+            print("")
+        }
+        try render(status, as: node.output, empty: "no members") { status in
+            TextTable(
+                header: ["NAME", "ZONE", "WEIGHT", "SLOTS", "SHARE", "ADDRESS", "ID"],
+                rows: status.members.map { member in
+                    let places = status.slotCount * status.replicationFactor
+                    let share = member.slots * 1_000 / max(1, places)
+                    return [
+                        member.name, member.zone.isEmpty ? "-" : member.zone, "\(member.weight)",
+                        "\(member.slots)", "\(share / 10).\(share % 10)%", member.address,
+                        String(member.id.prefix(8)),
+                    ]
+                }
+            )
+        }
+    }
+}
+
+/// `genie-ring version`: this tool's release and the daemon's.
+struct VersionCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "version",
+        abstract: "Show the releases of genie-ring and of this node's genied.",
+        discussion: "Example: genie-ring version"
+    )
+
+    @OptionGroup var node: NodeOptions
+
+    func run() throws {
+        if node.output == .table { print("genie-ring  \(LocalAPI.version)") }
+        let status = try node.client.get("/v1/version", as: VersionStatus.self)
+        try render(status, as: node.output, empty: "") { status in
+            TextTable(header: ["genied    ", status.version, status.node], rows: [])
+        }
+    }
+}

@@ -1,0 +1,154 @@
+import Addressing
+import BPFObjects
+import NetModel
+import Netlink
+import PeerService
+import SQLiteRows
+
+/// Why the agent could not do what it was asked; translated once into HTTP and CNI codes.
+enum AgentError: Error, Sendable {
+    /// No VPC of this name.
+    case unknownVPC(name: String, known: [String])
+    /// A VPC of this name exists.
+    case vpcExists(name: String)
+    /// The number belongs to another VPC.
+    case vniTaken(number: UInt32, owner: String)
+    /// What was asked for cannot be.
+    case model(NetModelError)
+    /// The registers did not do it.
+    case registers(RegisterFailure)
+    /// The group still has endpoints.
+    case groupInUse(group: String, endpoints: Int)
+    /// Nobody could say whether the group still has endpoints.
+    case endpointsUnknown(group: String)
+    /// Others kept changing the same register.
+    case contended(name: String)
+    /// Every address of the group is in use.
+    case addressesExhausted(group: String, subnet: Prefix)
+    /// Another call for the same interface is under way.
+    case attachmentBusy(containerID: String, interface: String)
+    /// The interface is attached already.
+    case alreadyAttached(containerID: String, interface: String)
+    /// The call needs a network namespace.
+    case namespaceMissing(containerID: String)
+    /// Nothing is recorded of the interface.
+    case notAttached(containerID: String, interface: String)
+    /// Something is not as it was set up.
+    case checkFailed(String)
+    /// The node belongs to no ring yet.
+    case notJoined
+    /// The kernel's interfaces.
+    case netlink(NetlinkError)
+    /// The dataplane.
+    case dataplane(BPFError)
+    /// The journal.
+    case storage(RowStoreError)
+    /// The request itself is malformed.
+    case badRequest(String)
+    /// There is no such path in the API.
+    case noSuchPath(String)
+
+    /// A stable code for programs.
+    var code: String {
+        switch self {
+        case .unknownVPC: "vpc.unknown"
+        case .vpcExists: "vpc.exists"
+        case .vniTaken: "vpc.vni_taken"
+        case .model(let error): error.code
+        case .registers(.unavailable): "ring.unavailable"
+        case .registers(.indeterminate): "ring.indeterminate"
+        case .registers(.refused): "ring.refused"
+        case .groupInUse: "group.in_use"
+        case .endpointsUnknown: "group.endpoints_unknown"
+        case .contended: "ring.contended"
+        case .addressesExhausted: "ipam.exhausted"
+        case .attachmentBusy: "attachment.busy"
+        case .alreadyAttached: "attachment.exists"
+        case .namespaceMissing: "attachment.namespace_missing"
+        case .notAttached: "attachment.unknown"
+        case .checkFailed: "attachment.differs"
+        case .notJoined: "ring.not_joined"
+        case .netlink: "node.netlink"
+        case .dataplane: "node.dataplane"
+        case .storage: "node.storage"
+        case .badRequest: "request.malformed"
+        case .noSuchPath: "request.unknown_path"
+        }
+    }
+
+    /// The HTTP status.
+    var status: Int {
+        switch self {
+        case .unknownVPC, .notAttached, .noSuchPath: 404
+        case .model(.unknownGroup): 404
+        case .badRequest, .model: 400
+        case .vpcExists, .vniTaken, .groupInUse, .alreadyAttached, .attachmentBusy: 409
+        case .registers, .contended, .notJoined, .endpointsUnknown, .addressesExhausted: 503
+        case .namespaceMissing, .checkFailed: 422
+        case .netlink, .dataplane, .storage: 500
+        }
+    }
+}
+
+extension AgentError: CustomStringConvertible {
+    var description: String {
+        switch self {
+        case .unknownVPC(let name, let known):
+            "there is no VPC '\(name)': "
+                + (known.isEmpty
+                    ? "there are none yet" : "there are \(known.joined(separator: ", "))")
+                + "; make it with 'genie-ring vpcs create \(name)'"
+        case .vpcExists(let name):
+            "VPC \(name) exists already: use it, or choose another name"
+        case .vniTaken(let number, let owner):
+            "VNI \(number) belongs to VPC \(owner): choose another, or leave --vni out for a free one"
+        case .model(let error): error.description
+        case .registers(let error): error.description
+        case .groupInUse(let group, let count):
+            "group \(group) still has \(count) endpoints: delete their pods first (see 'genie-ring "
+                + "endpoints --group \(group)')"
+        case .endpointsUnknown(let group):
+            "no owner of group \(group) answers, so it is not known whether it still has endpoints: "
+                + "look at 'genie-ring members' and try again"
+        case .contended(let name):
+            "others keep changing \(name) at the same time: try again"
+        case .addressesExhausted(let group, let subnet):
+            "group \(group) has no free address left in \(subnet): delete pods (a freed address "
+                + "rests 60 s), or use a group with a wider subnet"
+        case .attachmentBusy(let container, let interface):
+            "interface \(interface) of container \(container) is being worked on: try again"
+        case .alreadyAttached(let container, let interface):
+            "container \(container) has interface \(interface) already: call DEL first, or name "
+                + "another interface"
+        case .namespaceMissing(let container):
+            "container \(container) came without a network namespace: set CNI_NETNS"
+        case .notAttached(let container, let interface):
+            "nothing is recorded of interface \(interface) of container \(container): call ADD first"
+        case .checkFailed(let what): what
+        case .notJoined:
+            "this node belongs to no ring yet: see the log of genied for what keeps it from joining"
+        case .netlink(let error): error.description
+        case .dataplane(let error): error.description
+        case .storage(let error): error.description
+        case .badRequest(let what): "the request cannot be read: \(what)"
+        case .noSuchPath(let path):
+            "the node API has no \(path): genie-ring and genied may be of different releases"
+        }
+    }
+}
+
+extension NetModelError {
+    fileprivate var code: String {
+        switch self {
+        case .badName, .badGroupReference: "name.malformed"
+        case .badSubnet: "subnet.malformed"
+        case .unsupportedFamily, .subnetSize: "subnet.unsupported"
+        case .overlap: "subnet.overlap"
+        case .groupExists: "group.exists"
+        case .unknownGroup: "group.unknown"
+        case .vpcInUse: "vpc.in_use"
+        case .tooManyGroups: "vpc.full"
+        case .badVNI: "vpc.vni_malformed"
+        }
+    }
+}

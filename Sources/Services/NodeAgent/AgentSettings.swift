@@ -1,0 +1,52 @@
+package import Addressing
+
+/// How the node's agent is to run; checked by whoever made it.
+package struct AgentSettings: Sendable {
+    /// How the uplink receives encapsulated packets.
+    package enum UplinkChoice: String, CaseIterable, Sendable {
+        /// Native XDP where the driver can, else tc.
+        case auto
+        /// Native XDP, or an error.
+        case xdp
+        /// tc only.
+        case tc
+    }
+
+    /// The node's name for people.
+    package let nodeName: String
+    /// The underlay interface.
+    package let uplink: String
+    /// How it receives.
+    package let uplinkChoice: UplinkChoice
+    /// The node's address on the underlay: where its ring port and its tunnels end.
+    package let vtep: IPAddress
+    /// The unix socket of the node API.
+    package let socketPath: String
+    /// The group that may use the socket beside root; nil for none.
+    package let socketGroupID: UInt32?
+    /// The directory in a BPF file system that everything is pinned in.
+    package let pinDirectory: String
+    /// Where the plugin leaves DEL calls while no daemon runs.
+    package let spoolDirectory: String
+
+    /// Makes settings.
+    package init(
+        nodeName: String,
+        uplink: String,
+        uplinkChoice: UplinkChoice,
+        vtep: IPAddress,
+        socketPath: String,
+        socketGroupID: UInt32?,
+        pinDirectory: String,
+        spoolDirectory: String
+    ) {
+        self.nodeName = nodeName
+        self.uplink = uplink
+        self.uplinkChoice = uplinkChoice
+        self.vtep = vtep
+        self.socketPath = socketPath
+        self.socketGroupID = socketGroupID
+        self.pinDirectory = pinDirectory
+        self.spoolDirectory = spoolDirectory
+    }
+}

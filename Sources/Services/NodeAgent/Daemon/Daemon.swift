@@ -1,0 +1,86 @@
+import Dispatch
+import Glibc
+import Logging
+import PeerService
+import PeerTransport
+import SQLiteRows
+
+/// Runs the parts of `genied` in order: database, sockets, dataplane, node API, ring.
+///
+/// Database and sockets come first, since they show whether another daemon runs here. The dataplane
+/// comes before the ring: pods that are here keep their connections whatever becomes of it.
+struct Daemon: Sendable {
+    let options: DaemonOptions
+
+    init(_ options: DaemonOptions) {
+        self.options = options
+    }
+
+    /// Runs until SIGTERM or SIGINT; leaves the ring politely then.
+    ///
+    /// - Throws: what keeps the daemon from starting, or from going on.
+    func run() async throws {
+        LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
+        var logger = Logger(label: "genie.daemon")
+        logger.logLevel = options.logLevel
+        let store = try RowStore(path: options.databasePath)
+        let peer = PeerService(
+            settings: options.peer,
+            store: store,
+            logger: Self.logger("genie.peer", options.logLevel)
+        )
+        let agent = try NodeAgent(
+            settings: options.agent,
+            peer: peer,
+            store: store,
+            logger: Self.logger("genie.agent", options.logLevel)
+        )
+        if options.peer.secret.isInsecure {
+            logger.warning("running without a secret: anybody who reaches the ports can join")
+        }
+        try await peer.open()
+        try await agent.start()
+        let api = NodeAPI(agent: agent, settings: options.agent, logger: logger)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await api.run {} }
+            group.addTask {
+                try await peer.join()
+                await agent.run()
+            }
+            group.addTask { throw await peer.waitForFailure() }
+            group.addTask { await Signals.wait() }
+            // The first to end decides: a signal ends the rest, and so does an error, thrown on.
+            let first = await group.nextResult()
+            logger.info("leaving")
+            await peer.stop()
+            group.cancelAll()
+            try first?.get()
+        }
+        try store.close()
+    }
+
+    private static func logger(_ label: String, _ level: Logger.Level) -> Logger {
+        var logger = Logger(label: label)
+        logger.logLevel = level
+        return logger
+    }
+}
+
+/// SIGTERM and SIGINT, as something to wait for.
+enum Signals {
+    static func wait() async {
+        signal(SIGPIPE, SIG_IGN)
+        let (stream, continuation) = AsyncStream<Void>.makeStream(
+            bufferingPolicy: .bufferingNewest(1)
+        )
+        let sources = [SIGTERM, SIGINT].map { number in
+            signal(number, SIG_IGN)
+            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+            source.setEventHandler { @Sendable in continuation.yield() }
+            source.activate()
+            return source
+        }
+        for await _ in stream { break }
+        for source in sources { source.cancel() }
+    }
+}

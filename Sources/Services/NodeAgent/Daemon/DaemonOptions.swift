@@ -1,0 +1,165 @@
+import Addressing
+import Glibc
+import Logging
+import Netlink
+import PeerService
+import PeerTransport
+import RingPlacement
+
+/// Why the daemon cannot run as it was told.
+enum DaemonError: Error, CustomStringConvertible {
+    case notRoot
+    case noSecret
+    case secretAndInsecure
+    case badAddress(String)
+    case badSeed(String)
+    case unresolvedSeed(String, detail: String)
+    case badNodeName(String)
+    case badZone(String)
+    case noUplinkAddress(uplink: String)
+    case noUplink(uplink: String, known: [String])
+    case unknownGroup(String)
+    case badLogLevel(String)
+    case badDataDirectory(String, detail: String)
+
+    var description: String {
+        switch self {
+        case .notRoot:
+            "genied needs root: it makes interfaces and loads BPF programs; start it with sudo or as "
+                + "a privileged container"
+        case .noSecret:
+            "no secret: name the cluster's with --secret FILE (make one with 'genie-ring secret new "
+                + "FILE'), or say --insecure to run without"
+        case .secretAndInsecure: "--secret and --insecure exclude each other: give one"
+        case .badAddress(let text): "--address '\(text)' is no IPv4 address: write it like 10.0.0.1"
+        case .badSeed(let text): "--join '\(text)' is not HOST:PORT: write it like 10.0.0.1:7940"
+        case .unresolvedSeed(let text, let detail):
+            "--join '\(text)' cannot be resolved (\(detail)): name an address, or mend the name"
+        case .badNodeName(let text):
+            "node name '\(text)' is longer than 63 bytes or empty: choose one with --node-name"
+        case .badZone(let text): "zone '\(text)' is longer than 63 bytes: choose a shorter one"
+        case .noUplinkAddress(let uplink):
+            "uplink \(uplink) has no IPv4 address: give it one, or name it with --address"
+        case .noUplink(let uplink, let known):
+            "there is no interface \(uplink): name the underlay's with --uplink (there are "
+                + "\(known.joined(separator: ", ")))"
+        case .unknownGroup(let name):
+            "there is no group '\(name)' on this machine: make it, or leave --socket-group out"
+        case .badLogLevel(let text):
+            "--log-level '\(text)' is none of trace, debug, info, notice, warning, error"
+        case .badDataDirectory(let path, let detail):
+            "cannot use data directory \(path) (\(detail)): name another with --data-dir"
+        }
+    }
+}
+
+/// The daemon's options, checked.
+struct DaemonOptions: Sendable {
+    let peer: PeerSettings
+    let agent: AgentSettings
+    let databasePath: String
+    let logLevel: Logger.Level
+
+    init(_ command: GeniedCommand) throws {
+        guard geteuid() == 0 else { throw DaemonError.notRoot }
+        guard let level = Logger.Level(rawValue: command.logLevel) else {
+            throw DaemonError.badLogLevel(command.logLevel)
+        }
+        logLevel = level
+        let name = command.nodeName ?? Self.hostName()
+        guard (1...63).contains(name.utf8.count) else { throw DaemonError.badNodeName(name) }
+        guard command.zone.utf8.count <= 63 else { throw DaemonError.badZone(command.zone) }
+        let secret = try Self.secret(command)
+        let address = try Self.address(command)
+        peer = PeerSettings(
+            listen: SocketAddress(address: address, port: command.port),
+            seeds: try command.join.map(Self.resolve),
+            isFounder: command.bootstrap,
+            secret: secret,
+            nodeName: name,
+            zone: command.zone
+        )
+        agent = AgentSettings(
+            nodeName: name,
+            uplink: command.uplink,
+            uplinkChoice: command.uplinkMode,
+            vtep: address,
+            socketPath: command.socket,
+            socketGroupID: try command.socketGroup.map(Self.groupID),
+            pinDirectory: command.pinDir,
+            spoolDirectory: command.dataDir + "/cni-spool"
+        )
+        databasePath = try Self.prepare(command.dataDir) + "/genie.db"
+    }
+
+    private static func secret(_ command: GeniedCommand) throws -> ClusterSecret {
+        switch (command.secret, command.insecure) {
+        case (nil, false): throw DaemonError.noSecret
+        case (.some, true): throw DaemonError.secretAndInsecure
+        case (nil, true): return .insecure
+        case (let path?, false): return try ClusterSecret(contentsOf: path)
+        }
+    }
+
+    private static func address(_ command: GeniedCommand) throws -> IPAddress {
+        let links = try Links.list()
+        guard let link = links.first(where: { $0.name == command.uplink }) else {
+            throw DaemonError.noUplink(uplink: command.uplink, known: links.map(\.name))
+        }
+        if let text = command.address {
+            guard let address = IPAddress(text), address.isV4 else {
+                throw DaemonError.badAddress(text)
+            }
+            return address
+        }
+        let addresses = try Links.addresses(link.index)
+        guard let first = addresses.first(where: { $0.address.isV4 }) else {
+            throw DaemonError.noUplinkAddress(uplink: command.uplink)
+        }
+        return first.address
+    }
+
+    /// An address as it stands, or the first IPv4 address of a name.
+    private static func resolve(_ text: String) throws -> SocketAddress {
+        if let address = SocketAddress(text) { return address }
+        guard let colon = text.lastIndex(of: ":"),
+            let port = UInt16(text[text.index(after: colon)...]), colon != text.startIndex
+        else { throw DaemonError.badSeed(text) }
+        var hints = addrinfo()
+        hints.ai_family = AF_INET
+        hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+        var found: UnsafeMutablePointer<addrinfo>?
+        let status = getaddrinfo(String(text[..<colon]), nil, &hints, &found)
+        defer { if let found { freeaddrinfo(found) } }
+        guard status == 0, let name = found?.pointee.ai_addr else {
+            throw DaemonError.unresolvedSeed(text, detail: String(cString: gai_strerror(status)))
+        }
+        let bits = name.withMemoryRebound(to: sockaddr_in.self, capacity: 1) {
+            UInt32(bigEndian: $0.pointee.sin_addr.s_addr)
+        }
+        return SocketAddress(address: IPAddress(v4: bits), port: port)
+    }
+
+    private static func groupID(_ name: String) throws -> UInt32 {
+        guard let group = getgrnam(name) else { throw DaemonError.unknownGroup(name) }
+        return group.pointee.gr_gid
+    }
+
+    private static func hostName() -> String {
+        var buffer = [CChar](repeating: 0, count: 256)
+        guard gethostname(&buffer, buffer.count - 1) == 0 else { return "" }
+        let bytes = buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// Makes the folder where it is missing; its parents must exist.
+    private static func prepare(_ path: String) throws -> String {
+        if mkdir(path, 0o700) != 0, errno != EEXIST {
+            throw DaemonError.badDataDirectory(path, detail: String(cString: strerror(errno)))
+        }
+        guard access(path, W_OK) == 0 else {
+            throw DaemonError.badDataDirectory(path, detail: String(cString: strerror(errno)))
+        }
+        return path
+    }
+}

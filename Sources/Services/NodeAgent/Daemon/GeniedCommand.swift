@@ -1,0 +1,104 @@
+package import ArgumentParser
+import Dispatch
+import Glibc
+import LocalAPI
+
+/// The daemon's command line.
+package struct GeniedCommand: ParsableCommand {
+    package static let configuration = CommandConfiguration(
+        commandName: "genied",
+        abstract: "The Genie Ring daemon of a node: ring peer, addresses, dataplane, node API.",
+        discussion: """
+            The first node of a ring starts with --bootstrap, every other one with --join. Both may be \
+            repeated at every start: a node that belongs to a ring stays in it.
+
+            Example: genied --join 10.0.0.1:7940 --secret /etc/genie/secret --uplink eth0
+            """,
+        version: LocalAPI.version
+    )
+
+    @Option(help: "A member to join through, HOST:PORT; may be given several times.")
+    var join: [String] = []
+
+    @Flag(help: "Found a ring when this node belongs to none yet.")
+    var bootstrap = false
+
+    @Option(help: "The file with the cluster's secret (genie-ring secret new FILE makes one).")
+    var secret: String?
+
+    @Flag(help: "Run without a secret: anybody who reaches the ports can join and forge.")
+    var insecure = false
+
+    @Option(help: "The interface that carries the underlay.")
+    var uplink: String
+
+    @Option(help: "How the uplink receives: auto, xdp or tc.")
+    var uplinkMode = AgentSettings.UplinkChoice.auto
+
+    @Option(help: "This node's underlay address; the uplink's first IPv4 address when absent.")
+    var address: String?
+
+    @Option(help: "The ring's port, UDP and TCP.")
+    var port: UInt16 = 7_940
+
+    @Option(help: "The folder of the node's database.")
+    var dataDir = "/var/lib/genie"
+
+    @Option(help: "This node's name; the host's name when absent.")
+    var nodeName: String?
+
+    @Option(
+        help: "This node's failure domain, such as a rack; owners of a record are spread over them."
+    )
+    var zone = ""
+
+    @Option(help: "The unix socket of the node API.")
+    var socket = LocalAPI.defaultSocketPath
+
+    @Option(help: "The group that may use the socket beside root.")
+    var socketGroup: String?
+
+    @Option(help: "The folder in a BPF file system that programs and maps are pinned in.")
+    var pinDir = "/sys/fs/bpf/genie"
+
+    @Option(help: "How much to log: trace, debug, info, notice, warning, error.")
+    var logLevel = "info"
+
+    package init() {}
+
+    /// Parses the process's arguments and runs the daemon until it is told to stop.
+    package static func runAndExit() -> Never {
+        let command: GeniedCommand
+        do {
+            command = try parse()
+        } catch {
+            let status = exitCode(for: error)
+            let text = fullMessage(for: error)
+            if status == .success { print(text) } else { printError(text) }
+            // The library's code for wrong usage is 64; ours is that of most tools.
+            Glibc.exit(status == .validationFailure ? 2 : status.rawValue)
+        }
+        start(command)
+        dispatchMain()
+    }
+
+    /// Not in the caller, which is on the main actor: closures made there may run nowhere else.
+    private nonisolated static func start(_ command: GeniedCommand) {
+        Task.detached {
+            do {
+                try await Daemon(DaemonOptions(command)).run()
+                Glibc.exit(0)
+            } catch {
+                printError("genied: \(error)")
+                Glibc.exit(1)
+            }
+        }
+    }
+
+    private nonisolated static func printError(_ text: String) {
+        var bytes = Array((text + "\n").utf8)
+        _ = write(STDERR_FILENO, &bytes, bytes.count)
+    }
+}
+
+extension AgentSettings.UplinkChoice: ExpressibleByArgument {}

@@ -1,0 +1,110 @@
+import Addressing
+import Foundation
+import NetModel
+import SQLiteRows
+
+/// What was done for one interface of one container, written down before it was done.
+///
+/// Teardown reads this and nothing else: the configuration, the namespace or the ring may be gone.
+struct Attachment: Codable, Hashable, Sendable {
+    /// How far it came.
+    enum State: String, Codable, Sendable {
+        /// ADD is under way; after a restart it is undone.
+        case adding
+        /// ADD succeeded.
+        case attached
+        /// DEL is under way; after a restart it is finished.
+        case removing
+    }
+
+    var containerID: String
+    var interface: String
+    var netns: String
+    var state: State
+    var vpc: String
+    var group: String
+    var pool: UInt64
+    var vni: UInt32
+    var gateway: String
+    var hostInterface: String
+    var mac: String
+    var address: String?
+    var fence: UInt64 = 0
+    var hostIndex: UInt32 = 0
+    var podNamespace: String
+    var podName: String
+
+    var key: AttachmentKey {
+        AttachmentKey(containerID: containerID, interface: interface)
+    }
+
+    /// The full name of the group; it was checked before it was written down.
+    var reference: GroupReference? { try? GroupReference(vpc: vpc, group: group) }
+}
+
+/// One interface of one container.
+struct AttachmentKey: Hashable, Comparable, Sendable {
+    let containerID: String
+    let interface: String
+
+    static func < (lhs: AttachmentKey, rhs: AttachmentKey) -> Bool {
+        (lhs.containerID, lhs.interface) < (rhs.containerID, rhs.interface)
+    }
+
+    /// The row's key; neither part holds a slash.
+    var bytes: [UInt8] { Array("\(containerID)/\(interface)".utf8) }
+}
+
+/// The attachments of this node, each change durable before it is acted upon.
+struct Journal: Sendable {
+    private let store: RowStore
+    private(set) var attachments: [AttachmentKey: Attachment] = [:]
+
+    /// The number is part of the file's layout.
+    private static let space = 10
+
+    init(_ store: RowStore) throws {
+        self.store = store
+        for row in try store.rows(space: Self.space) {
+            guard
+                let attachment = try? JSONDecoder().decode(
+                    Attachment.self,
+                    from: Data(row.value ?? [])
+                )
+            else {
+                throw PeerRowUnreadable(path: store.path)
+            }
+            attachments[attachment.key] = attachment
+        }
+    }
+
+    /// Every attachment, by container and interface.
+    var all: [Attachment] { attachments.values.sorted { $0.key < $1.key } }
+
+    mutating func record(_ attachment: Attachment) throws(AgentError) {
+        let value: Data
+        do { value = try JSONEncoder().encode(attachment) } catch {
+            preconditionFailure("an attachment is plain data: \(error)")
+        }
+        try write(StoredRow(space: Self.space, key: attachment.key.bytes, value: Array(value)))
+        attachments[attachment.key] = attachment
+    }
+
+    mutating func erase(_ key: AttachmentKey) throws(AgentError) {
+        try write(StoredRow(space: Self.space, key: key.bytes, value: nil))
+        attachments[key] = nil
+    }
+
+    private func write(_ row: StoredRow) throws(AgentError) {
+        do throws(RowStoreError) { try store.write([row]) } catch { throw .storage(error) }
+    }
+}
+
+/// A journal row that this release cannot read.
+struct PeerRowUnreadable: Error, CustomStringConvertible {
+    let path: String
+
+    var description: String {
+        "database \(path) holds an attachment that cannot be read: start the release that wrote it"
+    }
+}

@@ -1,0 +1,221 @@
+import Addressing
+import Determinism
+import NetModel
+import PeerService
+import RingPeer
+import RingRegisters
+import SQLiteRows
+
+/// VPCs and pod groups as registers: `vpc/NAME` holds a VPC with its groups, `vni/NUMBER` the name
+/// of the VPC that has the number.
+///
+/// Every change is a compare-and-set against the version that was read, tried again a bounded
+/// number of times when others change the same register.
+struct NetworkCatalog: Sendable {
+    let peer: PeerService
+    let store: RowStore
+
+    /// VPCs as last read, so that a pod can start while no steward answers.
+    ///
+    /// Part of the layout.
+    private static let cacheSpace = 11
+    private static let attemptsMax = 8
+
+    /// All VPCs, by name.
+    func vpcs() async throws(AgentError) -> [VPC] {
+        var vpcs: [VPC] = []
+        for key in try await list("vpc/") {
+            if let vpc = try await stored(key).vpc { vpcs.append(vpc) }
+        }
+        return vpcs.sorted { $0.name < $1.name }
+    }
+
+    /// One VPC; the last known one when the registers do not answer.
+    func vpc(_ name: String) async throws(AgentError) -> VPC {
+        do {
+            try DNSLabel.check(name, kind: "VPC")
+        } catch {
+            throw .model(error)
+        }
+        do throws(AgentError) {
+            guard let vpc = try await stored(key(name)).vpc else {
+                let known = (try? await list("vpc/")) ?? []
+                throw .unknownVPC(name: name, known: known.map { String($0.dropFirst(4)) })
+            }
+            try cache(vpc)
+            return vpc
+        } catch {
+            guard case .registers = error, let cached = cached(name) else { throw error }
+            return cached
+        }
+    }
+
+    /// Creates a VPC with the wanted number, or with a free one.
+    func createVPC(_ name: String, vni wanted: UInt32?) async throws(AgentError) -> VPC {
+        if let wanted, VNI(wanted) == nil { throw .model(.badVNI(Int(wanted))) }
+        do { _ = try VPC(name: name, vni: someVNI) } catch { throw .model(error) }
+        let current = try await stored(key(name))
+        guard current.vpc == nil else { throw .vpcExists(name: name) }
+        let vni = try await claimVNI(for: name, wanted: wanted)
+        let vpc: VPC
+        do { vpc = try VPC(name: name, vni: vni) } catch { throw .model(error) }
+        do throws(AgentError) {
+            guard try await set(key(name), over: current.version, to: vpc.encoded) else {
+                throw .vpcExists(name: name)
+            }
+        } catch {
+            // The number is let go only when the VPC certainly does not exist with it.
+            if case .vpcExists = error { try? await releaseVNI(vni, of: name) }
+            throw error
+        }
+        return vpc
+    }
+
+    /// Deletes a VPC that has no groups.
+    func deleteVPC(_ name: String) async throws(AgentError) {
+        let vpc = try await change(name) { vpc throws(NetModelError) in
+            try vpc.checkUnused()
+            return nil
+        }
+        try await releaseVNI(vpc.vni, of: name)
+    }
+
+    /// Adds a group to a VPC.
+    func createGroup(
+        _ reference: GroupReference,
+        subnet: Prefix
+    ) async throws(AgentError) -> PodGroup {
+        var generator = SystemRandomNumberGenerator()
+        let group: PodGroup
+        do {
+            group = try PodGroup(id: generator.next(), name: reference.group, subnet: subnet)
+        } catch {
+            throw .model(error)
+        }
+        _ = try await change(reference.vpc) { vpc throws(NetModelError) in
+            var changed = vpc
+            try changed.add(group)
+            return changed
+        }
+        return group
+    }
+
+    /// Takes a group out of its VPC.
+    func deleteGroup(_ reference: GroupReference) async throws(AgentError) {
+        _ = try await change(reference.vpc) { vpc throws(NetModelError) in
+            var changed = vpc
+            try changed.remove(reference.group)
+            return changed
+        }
+    }
+
+    private var someVNI: VNI {
+        guard let vni = VNI(1) else { preconditionFailure("1 is a VNI") }
+        return vni
+    }
+
+    private func key(_ name: String) -> String { "vpc/\(name)" }
+
+    /// Changes a VPC's register; `body` gives the new VPC, or nil to delete it.
+    private func change(
+        _ name: String,
+        _ body: (VPC) throws(NetModelError) -> VPC?
+    ) async throws(AgentError) -> VPC {
+        for _ in 0..<Self.attemptsMax {
+            let current = try await stored(key(name))
+            guard let vpc = current.vpc else {
+                let known = (try? await list("vpc/")) ?? []
+                throw .unknownVPC(name: name, known: known.map { String($0.dropFirst(4)) })
+            }
+            let changed: VPC?
+            do throws(NetModelError) { changed = try body(vpc) } catch { throw .model(error) }
+            if try await set(key(name), over: current.version, to: changed?.encoded) { return vpc }
+        }
+        throw .contended(name: "VPC \(name)")
+    }
+
+    private func claimVNI(
+        for name: String,
+        wanted: UInt32?
+    ) async throws(AgentError) -> VNI {
+        let taken = SortedSet(try await list("vni/").compactMap { UInt32($0.dropFirst(4)) })
+        // Spread by the name's hash, so that creations at the same time rarely collide.
+        let start = UInt32(truncatingIfNeeded: StableHash.of(name.utf8)) % 1_000_000
+        let candidates: [UInt32] =
+            wanted.map { [$0] }
+            ?? (0..<UInt32(taken.count + Self.attemptsMax)).map { 1 + (start + $0) % VNI.max }
+        for number in candidates where wanted != nil || !taken.contains(number) {
+            guard let vni = VNI(number) else { continue }
+            let current = try await read("vni/\(number)")
+            let owner = current.payload.map { String(decoding: $0, as: UTF8.self) }
+            if owner == name { return vni }
+            if let owner {
+                if wanted != nil { throw .vniTaken(number: number, owner: owner) }
+                continue
+            }
+            if try await set("vni/\(number)", over: current.version, to: Array(name.utf8)) {
+                return vni
+            }
+        }
+        throw .contended(name: "the VNIs")
+    }
+
+    private func releaseVNI(_ vni: VNI, of name: String) async throws(AgentError) {
+        let current = try await read("vni/\(vni)")
+        guard current.payload == Array(name.utf8) else { return }
+        _ = try await set("vni/\(vni)", over: current.version, to: nil)
+    }
+
+    private func stored(_ key: String) async throws(AgentError) -> (version: UInt64, vpc: VPC?) {
+        let value = try await read(key)
+        guard let payload = value.payload else { return (value.version, nil) }
+        guard let vpc = try? VPC(encoded: payload) else {
+            throw .registers(.refused("\(key) holds what this release cannot read"))
+        }
+        return (value.version, vpc)
+    }
+
+    private func read(_ key: String) async throws(AgentError) -> RegisterValue {
+        do throws(RegisterFailure) { return try await peer.read(key) } catch {
+            throw .registers(error)
+        }
+    }
+
+    private func list(_ prefix: String) async throws(AgentError) -> [String] {
+        do throws(RegisterFailure) { return try await peer.list(prefix) } catch {
+            throw .registers(error)
+        }
+    }
+
+    /// Whether the register was set; false when its version had moved on.
+    private func set(
+        _ key: String,
+        over version: UInt64,
+        to content: [UInt8]?
+    ) async throws(AgentError) -> Bool {
+        do throws(RegisterFailure) {
+            switch try await peer.compareAndSet(key, expectedVersion: version, content: content) {
+            case .committed: return true
+            case .conflict: return false
+            }
+        } catch {
+            throw .registers(error)
+        }
+    }
+
+    private func cache(_ vpc: VPC) throws(AgentError) {
+        guard cached(vpc.name) != vpc else { return }
+        let row = StoredRow(
+            space: Self.cacheSpace,
+            key: Array(vpc.name.utf8),
+            value: vpc.encoded
+        )
+        do throws(RowStoreError) { try store.write([row]) } catch { throw .storage(error) }
+    }
+
+    private func cached(_ name: String) -> VPC? {
+        guard let rows = try? store.rows(space: Self.cacheSpace) else { return nil }
+        let row = rows.first { $0.key == Array(name.utf8) }
+        return row?.value.flatMap { try? VPC(encoded: $0) }
+    }
+}

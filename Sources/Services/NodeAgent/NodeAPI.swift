@@ -1,0 +1,161 @@
+import Addressing
+import BPFObjects
+import CNIProtocol
+import Determinism
+import Foundation
+import LocalAPI
+import LocalServer
+package import Logging
+import NetModel
+import PeerService
+import RingMembership
+import RingRecords
+
+/// The node API: every path that `genie-ring` and `genie` ask for.
+package struct NodeAPI: Sendable {
+    let agent: NodeAgent
+    let settings: AgentSettings
+    let logger: Logger
+
+    /// Makes the API of an agent.
+    package init(agent: NodeAgent, settings: AgentSettings, logger: Logger) {
+        self.agent = agent
+        self.settings = settings
+        self.logger = logger
+    }
+
+    /// Serves the socket until the task is cancelled; `isListening` is called once it answers.
+    ///
+    /// - Throws: where the socket cannot be had.
+    package func run(isListening: @escaping @Sendable () -> Void) async throws {
+        let server = LocalServer(
+            path: settings.socketPath,
+            groupID: settings.socketGroupID,
+            logger: logger,
+            isListening: isListening
+        ) { request in
+            await answer(request)
+        }
+        try await server.run()
+    }
+
+    private func answer(_ request: LocalServer.Request) async -> LocalServer.Response {
+        do throws(AgentError) {
+            return try await route(request)
+        } catch {
+            let body = ErrorAnswer(code: error.code, message: error.description)
+            return Self.json(body, status: error.status)
+        }
+    }
+
+    private func route(
+        _ request: LocalServer.Request
+    ) async throws(AgentError) -> LocalServer.Response {
+        let parts = request.segments
+        guard (2...3).contains(parts.count), parts[0] == "v1" else {
+            throw .noSuchPath(request.path)
+        }
+        let name = parts.count == 3 ? parts[2] : nil
+        switch (request.method, parts[1], name) {
+        case ("GET", "version", nil): return Self.json(VersionStatus(node: settings.nodeName))
+        case ("GET", "members", nil): return Self.json(try await agent.memberList())
+        case ("GET", "ring", nil): return Self.json(try await agent.ringStatus())
+        case ("GET", "dataplane", nil): return Self.json(try await agent.dataplaneStatus())
+        case ("GET", "endpoints", nil):
+            return Self.json(try await agent.endpointList(group: request.queryValue("group")))
+        case ("GET", "vpcs", nil):
+            return Self.json(VPCList(vpcs: try await agent.catalog.vpcs().map(\.payload)))
+        case ("POST", "vpcs", nil):
+            let wanted: CreateVPC = try Self.read(request)
+            let vpc = try await agent.catalog.createVPC(wanted.name, vni: wanted.vni)
+            return Self.json(vpc.payload)
+        case ("DELETE", "vpcs", let name?):
+            try await agent.catalog.deleteVPC(name)
+            return Self.json(VersionStatus(node: settings.nodeName))
+        case ("POST", "groups", nil):
+            return Self.json(try await createGroup(try Self.read(request)))
+        case ("DELETE", "groups", let name?):
+            try await deleteGroup(name)
+            return Self.json(VersionStatus(node: settings.nodeName))
+        case ("POST", "cni", nil): return await serveCNI(request)
+        default: throw .noSuchPath("\(request.method) \(request.path)")
+        }
+    }
+
+    private func createGroup(_ wanted: CreateGroup) async throws(AgentError) -> VPCList.GroupItem {
+        let reference = try Self.reference(wanted.name)
+        guard let subnet = Prefix(wanted.subnet) else {
+            throw .model(.badSubnet(String(wanted.subnet.prefix(80))))
+        }
+        let group = try await agent.catalog.createGroup(reference, subnet: subnet)
+        return group.payload(vpc: reference.vpc)
+    }
+
+    private func deleteGroup(_ name: String) async throws(AgentError) {
+        let reference = try Self.reference(name)
+        let vpc = try await agent.catalog.vpc(reference.vpc)
+        do { _ = try vpc.group(reference.group) } catch { throw .model(error) }
+        switch await agent.peer.contents(Topic(reference.description)) {
+        case .contents(let sets):
+            let count = sets.reduce(0) { $0 + $1.records.count }
+            guard count == 0 else { throw .groupInUse(group: name, endpoints: count) }
+        case .stored, .tooFewOwners, .unanswered: throw .endpointsUnknown(group: name)
+        }
+        try await agent.catalog.deleteGroup(reference)
+    }
+
+    private func serveCNI(_ request: LocalServer.Request) async -> LocalServer.Response {
+        let result: Result<[UInt8], CNIError>
+        if let call = try? JSONDecoder().decode(CNICall.self, from: Data(request.body)) {
+            result = await agent.serve(call)
+        } else {
+            result = .failure(
+                CNIError(
+                    .decodingFailure,
+                    "the call cannot be read: genie and genied "
+                        + "may be of different releases"
+                )
+            )
+        }
+        switch result {
+        case .success(let bytes): return LocalServer.Response(status: 200, body: bytes)
+        case .failure(let error): return Self.json(error, status: 422)
+        }
+    }
+
+    private static func reference(_ name: String) throws(AgentError) -> GroupReference {
+        do { return try GroupReference(name) } catch { throw .model(error) }
+    }
+
+    private static func read<Value: Decodable>(
+        _ request: LocalServer.Request
+    ) throws(AgentError) -> Value {
+        do { return try JSONDecoder().decode(Value.self, from: Data(request.body)) } catch {
+            throw .badRequest("\(error)")
+        }
+    }
+
+    private static func json(_ value: some Encodable, status: Int = 200) -> LocalServer.Response {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        let body = (try? encoder.encode(value)).map(Array.init) ?? []
+        return LocalServer.Response(status: status, body: body)
+    }
+}
+
+extension VPC {
+    var payload: VPCList.Item {
+        VPCList.Item(name: name, vni: vni.number, groups: groups.map { $0.payload(vpc: name) })
+    }
+}
+
+extension PodGroup {
+    func payload(vpc: String) -> VPCList.GroupItem {
+        VPCList.GroupItem(
+            vpc: vpc,
+            name: name,
+            subnet: subnet.description,
+            gateway: gateway.description
+        )
+    }
+}

@@ -1,0 +1,215 @@
+import Addressing
+import BPFObjects
+import CNIProtocol
+import Determinism
+import Logging
+import NetModel
+import Netlink
+import PeerService
+import RingIPAM
+import RingPeer
+import RingRecords
+
+extension NodeAgent {
+    /// What an ADD asks for, already checked.
+    struct AttachRequest: Sendable {
+        let key: AttachmentKey
+        let netns: String
+        let group: GroupReference
+        let podNamespace: String
+        let podName: String
+    }
+
+    /// Attaches one interface: journal, address, veth, maps, record; undoes all of it on failure.
+    ///
+    /// It returns when the pod can be reached: its rows are in this node's maps, and enough owners
+    /// hold its record, or after a bounded wait, when a minority goes on alone and says so.
+    func attach(_ request: AttachRequest) async throws(AgentError) -> CNIResult {
+        try begin(request.key)
+        defer { busy.remove(request.key) }
+        if let old = journal.attachments[request.key] {
+            guard old.state != .attached else {
+                throw .alreadyAttached(
+                    containerID: request.key.containerID,
+                    interface: request.key.interface
+                )
+            }
+            try await undo(old)
+        }
+        guard !request.netns.isEmpty else {
+            throw .namespaceMissing(containerID: request.key.containerID)
+        }
+        let vpc = try await catalog.vpc(request.group.vpc)
+        let group: PodGroup
+        do { group = try vpc.group(request.group.group) } catch { throw .model(error) }
+        var attachment = makeAttachment(request, vpc, group)
+        try journal.record(attachment)
+        do throws(AgentError) {
+            try await wire(&attachment, group)
+        } catch {
+            logger.warning(
+                "attach failed",
+                metadata: [
+                    "container_id": "\(request.key.containerID)", "reason": "\(error)",
+                ]
+            )
+            try? await undo(attachment)
+            throw error
+        }
+        activeVPCs[vpc.name] = vpc
+        await follow(vpc)
+        await publish(request.group)
+        await waitUntilSynced(vpc)
+        await reconcile()
+        return result(attachment, request)
+    }
+
+    /// Marks an interface as being worked on.
+    func begin(_ key: AttachmentKey) throws(AgentError) {
+        guard busy.insert(key).inserted else {
+            throw .attachmentBusy(containerID: key.containerID, interface: key.interface)
+        }
+    }
+
+    private func makeAttachment(
+        _ request: AttachRequest,
+        _ vpc: VPC,
+        _ group: PodGroup
+    ) -> Attachment {
+        var hash = StableHash(seed: 3)
+        hash.combine(request.key.containerID.utf8)
+        hash.combine(request.key.interface.utf8)
+        let digits = String(hash.value, radix: 16)
+        return Attachment(
+            containerID: request.key.containerID,
+            interface: request.key.interface,
+            netns: request.netns,
+            state: .adding,
+            vpc: vpc.name,
+            group: group.name,
+            pool: group.id,
+            vni: vpc.vni.number,
+            gateway: group.gateway.description,
+            // 15 bytes at most: "gr" and eleven digits of the hash.
+            hostInterface: "gr" + digits.prefix(11),
+            mac: MACAddress(locallyAdministered: hash.value).description,
+            podNamespace: request.podNamespace,
+            podName: request.podName
+        )
+    }
+
+    private func wire(_ attachment: inout Attachment, _ group: PodGroup) async throws(AgentError) {
+        let holder = AddressHolder(
+            containerID: attachment.containerID,
+            interfaceName: attachment.interface
+        )
+        let plan = BlockPlan(pool: group.id, subnet: group.subnet)
+        switch await peer.allocate(plan, holder) {
+        case .assigned(let assignment):
+            attachment.address = assignment.address.description
+            attachment.fence = assignment.fence
+        case .exhausted:
+            throw .addressesExhausted(
+                group: "\(attachment.vpc)/\(attachment.group)",
+                subnet: group.subnet
+            )
+        case .registersUnavailable: throw .registers(.unavailable)
+        }
+        try journal.record(attachment)
+        guard let dataplane, let uplink else { throw .notJoined }
+        let mtu = UInt32(uplink.mtu) - NodeConfiguration.tunnelOverhead
+        let planned = attachment
+        do {
+            attachment.hostIndex = try await blocking { try Self.makeLink(planned, mtu: mtu) }
+        } catch {
+            throw Self.translate(error)
+        }
+        try journal.record(attachment)
+        do throws(BPFError) { try program(attachment, dataplane) } catch {
+            throw .dataplane(error)
+        }
+        attachment.state = .attached
+        try journal.record(attachment)
+    }
+
+    /// Makes the veth with one end in the pod, and configures it.
+    private static func makeLink(_ attachment: Attachment, mtu: UInt32) throws -> UInt32 {
+        guard let mac = MACAddress(attachment.mac), let gateway = IPAddress(attachment.gateway),
+            let address = attachment.address.flatMap({ IPAddress($0) })
+        else { preconditionFailure("an attachment is wired after its addresses are known") }
+        let pair = VethPair(
+            hostName: attachment.hostInterface,
+            hostMAC: gatewayMAC,
+            podName: attachment.interface,
+            podMAC: mac,
+            mtu: mtu
+        )
+        let ends = try PodLink.create(pair, netnsPath: attachment.netns)
+        do {
+            try PodLink.configure(
+                attachment.interface,
+                netnsPath: attachment.netns,
+                settings: PodLink.Settings(
+                    addresses: [InterfaceAddress(alone: address)],
+                    gateways: [gateway],
+                    gatewayMAC: gatewayMAC,
+                    isDefaultRoute: true
+                )
+            )
+            try Offload.gro.set(true, on: attachment.hostInterface)
+            // The node's own router and neighbour messages have no business in a pod; a kernel
+            // without IPv6 has nothing to switch off.
+            try? Sysctl.write("1", to: "disable_ipv6", of: .ipv6, on: attachment.hostInterface)
+        } catch {
+            _ = try? Links.delete(attachment.hostInterface)
+            throw error
+        }
+        return ends.hostIndex
+    }
+
+    static func translate(_ error: any Error) -> AgentError {
+        if let error = error as? AgentError { return error }
+        if let error = error as? NetlinkError { return .netlink(error) }
+        return .badRequest("\(error)")
+    }
+
+    private func waitUntilSynced(_ vpc: VPC) async {
+        for _ in 0..<100 {
+            var isSynced = true
+            for (topic, vni) in watchedTopics where vni == vpc.vni {
+                if await !peer.watched(topic).isSynced { isSynced = false }
+            }
+            if isSynced { return }
+            try? await Task.sleep(for: .milliseconds(20))
+        }
+        logger.warning(
+            "endpoints of other nodes are not known yet",
+            metadata: ["vpc": "\(vpc.name)"]
+        )
+    }
+
+    private func result(_ attachment: Attachment, _ request: AttachRequest) -> CNIResult {
+        let address = attachment.address.flatMap { IPAddress($0) }
+        let gateway = IPAddress(attachment.gateway)
+        let mtu = (uplink?.mtu ?? 0) - Int(NodeConfiguration.tunnelOverhead)
+        return CNIResult(
+            interfaces: [
+                .init(
+                    name: attachment.hostInterface,
+                    mac: Self.gatewayMAC.description,
+                    mtu: mtu
+                ),
+                .init(
+                    name: attachment.interface,
+                    mac: attachment.mac,
+                    mtu: mtu,
+                    sandbox: request.netns
+                ),
+            ],
+            ips: address.flatMap { CNIProtocol.InterfaceAddress(address: $0, length: 32) }.map {
+                [.init(address: $0, gateway: gateway, interface: 1)]
+            } ?? [],
+            routes: Prefix("0.0.0.0/0").map { [.init(dst: $0, gw: gateway)] } ?? []
+        )
+    }
+}

@@ -1,0 +1,155 @@
+import Addressing
+import BPFObjects
+import CNIProtocol
+import Determinism
+import Foundation
+import LocalSocket
+import Logging
+import NetModel
+import Netlink
+import PeerService
+import RingIPAM
+
+extension NodeAgent {
+    /// Takes one interface away, from what was recorded alone; nothing recorded is success.
+    func detach(_ key: AttachmentKey) async throws(AgentError) {
+        try begin(key)
+        defer { busy.remove(key) }
+        guard let attachment = journal.attachments[key] else { return }
+        try await undo(attachment)
+        guard let group = attachment.reference else { return }
+        await publish(group)
+        await reconcile()
+    }
+
+    /// Undoes every step that may have been taken for an attachment, the last one included.
+    func undo(_ attachment: Attachment) async throws(AgentError) {
+        var attachment = attachment
+        attachment.state = .removing
+        try journal.record(attachment)
+        do throws(BPFError) {
+            try unprogram(attachment)
+        } catch {
+            throw .dataplane(error)
+        }
+        let name = attachment.hostInterface
+        do {
+            _ = try await blocking { try Links.delete(name) }
+        } catch {
+            throw Self.translate(error)
+        }
+        let holder = AddressHolder(
+            containerID: attachment.containerID,
+            interfaceName: attachment.interface
+        )
+        await peer.release(pool: attachment.pool, holder)
+        try journal.erase(attachment.key)
+        try forgetVPC(attachment)
+    }
+
+    private func unprogram(_ attachment: Attachment) throws(BPFError) {
+        guard let dataplane, let vni = VNI(attachment.vni) else { return }
+        try dataplane.detachPod(key: attachment.hostInterface)
+        if attachment.hostIndex != 0 { try dataplane.deletePort(ifindex: attachment.hostIndex) }
+        guard let address = attachment.address.flatMap({ IPAddress($0) }) else { return }
+        try dataplane.deleteEndpoint(vni: vni, address: address)
+    }
+
+    /// The last pod of a VPC takes the VPC's number off this node: its packets are strangers now.
+    private func forgetVPC(_ attachment: Attachment) throws(AgentError) {
+        let isInUse = journal.attachments.values.contains { $0.vni == attachment.vni }
+        guard !isInUse, let vni = VNI(attachment.vni), let dataplane else { return }
+        do throws(BPFError) { try dataplane.deleteVNI(vni) } catch { throw .dataplane(error) }
+        activeVPCs[attachment.vpc] = nil
+    }
+
+    /// What a daemon that died left half done: additions are undone, removals finished.
+    func finishInterrupted() async {
+        for attachment in journal.all where attachment.state != .attached {
+            do throws(AgentError) {
+                try await undo(attachment)
+                logger.notice(
+                    "undid an interrupted attachment",
+                    metadata: ["container_id": "\(attachment.containerID)"]
+                )
+            } catch {
+                logger.error(
+                    "cannot undo an interrupted attachment",
+                    metadata: [
+                        "container_id": "\(attachment.containerID)", "reason": "\(error)",
+                    ]
+                )
+            }
+        }
+    }
+
+    /// DEL calls that came while no daemon ran.
+    func replaySpool() async {
+        let spool = SpoolDirectory(path: settings.spoolDirectory)
+        guard let names = try? spool.names() else { return }
+        for name in names {
+            guard let bytes = try? spool.read(name: name),
+                let call = try? JSONDecoder().decode(CNICall.self, from: Data(bytes))
+            else { continue }
+            let key = AttachmentKey(containerID: call.containerID, interface: call.ifname)
+            do throws(AgentError) {
+                try await detach(key)
+                try? spool.remove(name: name)
+                logger.notice(
+                    "replayed a removal",
+                    metadata: ["container_id": "\(call.containerID)"]
+                )
+            } catch {
+                logger.error(
+                    "cannot replay a removal",
+                    metadata: ["container_id": "\(call.containerID)", "reason": "\(error)"]
+                )
+            }
+        }
+    }
+
+    /// Compares an attachment with what was set up, as CHECK demands.
+    func check(_ key: AttachmentKey, netns: String) async throws(AgentError) {
+        guard let attachment = journal.attachments[key], attachment.state == .attached else {
+            throw .notAttached(containerID: key.containerID, interface: key.interface)
+        }
+        let state: PodLink.State
+        do {
+            state = try await blocking { try PodLink.inspect(key.interface, netnsPath: netns) }
+        } catch {
+            throw Self.translate(error)
+        }
+        guard state.link.isUp else {
+            throw .checkFailed("interface \(key.interface) in the pod is down: set it up again")
+        }
+        guard state.addresses.contains(where: { $0.address.description == attachment.address })
+        else {
+            throw .checkFailed(
+                "interface \(key.interface) has lost its address \(attachment.address ?? "-")"
+            )
+        }
+        guard let dataplane else { throw .notJoined }
+        do {
+            guard try dataplane.ports().contains(where: { $0.ifindex == attachment.hostIndex })
+            else {
+                throw AgentError.checkFailed("the dataplane has no port for \(key.interface)")
+            }
+            let isAttached = try dataplane.attachments().contains {
+                $0.role == .pod(key: attachment.hostInterface) && $0.ifindex == attachment.hostIndex
+            }
+            guard isAttached else {
+                throw AgentError.checkFailed(
+                    "no program is attached to \(attachment.hostInterface)"
+                )
+            }
+        } catch {
+            throw Self.checkError(error)
+        }
+    }
+
+    private static func checkError(_ error: any Error) -> AgentError {
+        if let error = error as? AgentError { return error }
+        if let error = error as? BPFError { return .dataplane(error) }
+        return .checkFailed("\(error)")
+    }
+}

@@ -1,0 +1,72 @@
+import Addressing
+import BPFObjects
+import Determinism
+import Logging
+import PeerService
+import RingMembership
+import RingPlacement
+
+/// Asks the nodes' programs whether they are there.
+struct DataplaneEcho: Sendable {
+    let socket: TunnelEchoSocket
+
+    init(bind address: IPAddress) throws(BPFError) {
+        socket = try TunnelEchoSocket(bind: address)
+    }
+}
+
+extension NodeAgent {
+    /// How often questions go out; a lost node is known after five rounds.
+    private static let roundMilliseconds = 250
+    /// Healthy members asked in one round, in turn; the others are asked in every round.
+    private static let healthyPerRoundMax = 16
+
+    /// Asks in rounds until the task is cancelled, and reconciles when a node is withdrawn or back.
+    func watchDataplanes() async {
+        var turn = 0
+        while !Task.isCancelled {
+            try? await Task.sleep(for: .milliseconds(Self.roundMilliseconds))
+            guard let snapshot = await peer.snapshot(), let echo else { continue }
+            collectAnswers(snapshot, echo)
+            let others = snapshot.configuration.members.filter { $0.id != snapshot.own.id }
+            let gone = SortedSet(
+                snapshot.members.filter { $0.fact.status.isGone }.map(\.fact.id)
+            )
+            let before = others.map { liveness.isWithdrawn($0.id) }
+            liveness.noteGone(gone)
+            ask(others, gone, turn: &turn, echo)
+            let after = others.map { liveness.isWithdrawn($0.id) }
+            guard before != after else { continue }
+            for (member, isWithdrawn) in zip(others, after) where isWithdrawn {
+                logger.notice("endpoints withdrawn", metadata: ["node": "\(member.name)"])
+            }
+            await reconcile()
+        }
+    }
+
+    private func collectAnswers(_ snapshot: PeerSnapshot, _ echo: DataplaneEcho) {
+        let answered = SortedSet(echo.socket.takeAnswers())
+        for member in snapshot.configuration.members
+        where answered.contains(member.address.address) {
+            liveness.noteAnswered(member.id)
+        }
+    }
+
+    private func ask(
+        _ others: [RingMember],
+        _ gone: SortedSet<NodeID>,
+        turn: inout Int,
+        _ echo: DataplaneEcho
+    ) {
+        let healthy = others.filter { !gone.contains($0.id) }
+        var asked = others.filter { gone.contains($0.id) }
+        for offset in 0..<min(Self.healthyPerRoundMax, healthy.count) {
+            asked.append(healthy[(turn + offset) % healthy.count])
+        }
+        turn &+= Self.healthyPerRoundMax
+        for member in asked {
+            echo.socket.ask(member.address.address)
+            liveness.noteAsked(member.id)
+        }
+    }
+}

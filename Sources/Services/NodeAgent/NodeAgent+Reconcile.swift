@@ -1,0 +1,223 @@
+import Addressing
+import BPFObjects
+import Determinism
+import Logging
+import NetForwarding
+import NetModel
+import PeerService
+import RingMembership
+import RingPlacement
+import RingRecords
+
+extension NodeAgent {
+    /// Makes the maps what the ring and the journal say; runs again while things change meanwhile.
+    func reconcile() async {
+        guard !isReconciling else {
+            isReconcileDue = true
+            return
+        }
+        isReconciling = true
+        repeat {
+            isReconcileDue = false
+            do {
+                try await reconcileOnce()
+            } catch {
+                logger.error("cannot reconcile the dataplane", metadata: ["reason": "\(error)"])
+            }
+        } while isReconcileDue
+        isReconciling = false
+    }
+
+    private func reconcileOnce() async throws {
+        guard let snapshot = await peer.snapshot() else { return }
+        var remote: [Endpoint] = []
+        var syncedTopics = SortedSet<Topic>()
+        for (topic, _) in watchedTopics {
+            let (sets, isSynced) = await peer.watched(topic)
+            if isSynced { syncedTopics.insert(topic) }
+            for set in sets where set.origin != snapshot.own.id {
+                guard !liveness.isWithdrawn(set.origin) else { continue }
+                remote += set.records.compactMap { try? Endpoint(encoded: $0.content) }
+            }
+        }
+        // From here on nothing is awaited: the maps are compared with one state of the journal.
+        guard let dataplane else { return }
+        try reconcileVTEPs(snapshot, dataplane)
+        var plan = ForwardingPlan()
+        for attachment in journal.all where attachment.state == .attached {
+            if let entry = localEntry(attachment) { plan.add(entry) }
+        }
+        for endpoint in remote { plan.add(Self.entry(endpoint)) }
+        let unsynced = SortedSet(
+            watchedTopics.filter { !syncedTopics.contains($0.key) }.map(\.value)
+        )
+        let local = SortedSet(journal.attachments.values.compactMap { VNI($0.vni) })
+        let followed = SortedSet(watchedTopics.map(\.value))
+        let busyAddresses = busyEntries()
+        let present = try dataplane.endpoints().map(Self.entry)
+        let steps = plan.steps(from: present) { entry in
+            // A VPC with pods here that is not followed yet, or not completely known, keeps its rows.
+            let isUnknown =
+                unsynced.contains(entry.vni)
+                || (local.contains(entry.vni) && !followed.contains(entry.vni))
+            return !isUnknown && !busyAddresses.contains(entry.key)
+        }
+        for step in steps {
+            switch step {
+            case .put(let entry): try dataplane.putEndpoint(Self.row(entry))
+            case .delete(let key):
+                try dataplane.deleteEndpoint(vni: key.vni, address: key.address)
+            }
+        }
+    }
+
+    /// Rows of attachments that are being made: the plan does not have them yet.
+    private func busyEntries() -> SortedSet<ForwardingEntry.Key> {
+        SortedSet(
+            journal.attachments.values.filter { $0.state == .adding }.compactMap { attachment in
+                guard let vni = VNI(attachment.vni),
+                    let address = attachment.address.flatMap({ IPAddress($0) })
+                else { return nil }
+                return ForwardingEntry.Key(vni: vni, address: address)
+            }
+        )
+    }
+
+    private func localEntry(_ attachment: Attachment) -> ForwardingEntry? {
+        guard let vni = VNI(attachment.vni), let mac = MACAddress(attachment.mac),
+            let address = attachment.address.flatMap({ IPAddress($0) })
+        else { return nil }
+        return ForwardingEntry(
+            vni: vni,
+            address: address,
+            mac: mac,
+            place: .local(interface: attachment.hostIndex),
+            fence: attachment.fence
+        )
+    }
+
+    private static func entry(_ endpoint: Endpoint) -> ForwardingEntry {
+        ForwardingEntry(
+            vni: endpoint.vni,
+            address: endpoint.address,
+            mac: endpoint.mac,
+            place: .remote(vtep: endpoint.vtep),
+            fence: endpoint.fence
+        )
+    }
+
+    private static func entry(_ row: EndpointRow) -> ForwardingEntry {
+        let place: ForwardingEntry.Place =
+            switch row.place {
+            case .local(let index): .local(interface: index)
+            case .remote(let vtep): .remote(vtep: vtep)
+            }
+        return ForwardingEntry(
+            vni: row.vni,
+            address: row.address,
+            mac: row.mac,
+            place: place,
+            fence: row.fence
+        )
+    }
+
+    private static func row(_ entry: ForwardingEntry) -> EndpointRow {
+        let place: EndpointRow.Place =
+            switch entry.place {
+            case .local(let index): .local(ifindex: index)
+            case .remote(let vtep): .remote(vtep: vtep)
+            }
+        return EndpointRow(
+            vni: entry.vni,
+            address: entry.address,
+            mac: entry.mac,
+            place: place,
+            fence: entry.fence
+        )
+    }
+
+    /// Tunnels are taken from the members of the agreed configuration and from nobody else.
+    private func reconcileVTEPs(_ snapshot: PeerSnapshot, _ dataplane: Dataplane) throws(BPFError) {
+        let wanted = SortedSet(
+            snapshot.configuration.members.map(\.address.address).filter { $0 != settings.vtep }
+        )
+        let present = SortedSet(try dataplane.vteps())
+        for address in wanted.elements where !present.contains(address) {
+            try dataplane.putVTEP(address)
+        }
+        for address in present.elements where !wanted.contains(address) {
+            try dataplane.deleteVTEP(address)
+        }
+    }
+
+    /// Reads the VPCs that have pods here anew: a group that was added is followed from now on.
+    func refreshVPCs() async {
+        for name in SortedSet(journal.attachments.values.map(\.vpc)).elements {
+            guard let vpc = try? await catalog.vpc(name) else { continue }
+            activeVPCs[name] = vpc
+            await follow(vpc)
+        }
+        await unfollowUnused()
+    }
+
+    /// Follows every group of a VPC: its pods may reach one another.
+    func follow(_ vpc: VPC) async {
+        for group in vpc.groups {
+            let topic = Topic("\(vpc.name)/\(group.name)")
+            guard watchedTopics[topic] == nil else { continue }
+            watchedTopics[topic] = vpc.vni
+            await peer.watch(topic)
+        }
+    }
+
+    private func unfollowUnused() async {
+        let used = SortedSet(
+            activeVPCs.values.flatMap { vpc in vpc.groups.map { Topic("\(vpc.name)/\($0.name)") } }
+        )
+        for topic in watchedTopics.keys where !used.contains(topic) {
+            watchedTopics[topic] = nil
+            await peer.unwatch(topic)
+        }
+    }
+
+    /// Tells the ring of this node's endpoints in a group; waits, within bounds, for enough owners.
+    func publish(_ group: GroupReference) async {
+        guard let snapshot = await peer.snapshot() else { return }
+        let records = journal.all
+            .filter { $0.state == .attached && $0.reference == group }
+            .compactMap { endpoint($0, nodeName: snapshot.own.name) }
+            .map { OriginSet.Record(key: $0.key, content: $0.encoded) }
+        let outcome = await peer.publish(Topic(group.description), records)
+        if case .tooFewOwners(let stored, let wanted) = outcome {
+            logger.warning(
+                "endpoints are held by too few owners; they are offered on",
+                metadata: ["group": "\(group)", "stored": "\(stored)", "wanted": "\(wanted)"]
+            )
+        }
+    }
+
+    /// After a start: the same endpoints under the new boot counter.
+    func publishAll() async {
+        let groups = SortedSet(journal.attachments.values.compactMap(\.reference))
+        for group in groups.elements { await publish(group) }
+    }
+
+    private func endpoint(_ attachment: Attachment, nodeName: String) -> Endpoint? {
+        guard let group = attachment.reference, let entry = localEntry(attachment) else {
+            return nil
+        }
+        return Endpoint(
+            group: group,
+            vni: entry.vni,
+            address: entry.address,
+            mac: entry.mac,
+            vtep: settings.vtep,
+            fence: entry.fence,
+            containerID: attachment.containerID,
+            interfaceName: attachment.interface,
+            podNamespace: attachment.podNamespace,
+            podName: attachment.podName,
+            nodeName: nodeName
+        )
+    }
+}

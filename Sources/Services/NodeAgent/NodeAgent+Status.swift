@@ -1,0 +1,171 @@
+import Addressing
+import BPFObjects
+import Determinism
+import LocalAPI
+import NetModel
+import Netlink
+import PeerService
+import RingMembership
+import RingPlacement
+import RingRecords
+
+extension NodeAgent {
+    func memberList() async throws(AgentError) -> MemberList {
+        guard let snapshot = await peer.snapshot() else { throw .notJoined }
+        let own = item(
+            snapshot.own,
+            dataplane: dataplane == nil ? "unknown" : "alive",
+            roundTrip: nil,
+            since: .zero,
+            isSelf: true
+        )
+        let others = snapshot.members.map { member in
+            item(
+                member.fact,
+                dataplane: liveness.state(of: member.fact.id).rawValue,
+                roundTrip: member.roundTrip,
+                since: snapshot.now.since(member.since),
+                isSelf: false
+            )
+        }
+        return MemberList(
+            ring: snapshot.configuration.ringID.description,
+            members: ([own] + others).sorted { ($0.name, $0.id) < ($1.name, $1.id) }
+        )
+    }
+
+    private func item(
+        _ fact: MemberFact,
+        dataplane: String,
+        roundTrip: Span?,
+        since: Span,
+        isSelf: Bool
+    ) -> MemberList.Item {
+        MemberList.Item(
+            id: fact.id.description,
+            name: fact.name,
+            zone: fact.zone,
+            address: fact.address.description,
+            state: "\(fact.status)",
+            dataplane: dataplane,
+            boot: fact.boot,
+            incarnation: fact.incarnation,
+            roundTripMicroseconds: roundTrip?.microseconds,
+            sinceMilliseconds: since.milliseconds,
+            isSelf: isSelf
+        )
+    }
+
+    func ringStatus() async throws(AgentError) -> RingStatus {
+        guard let snapshot = await peer.snapshot() else { throw .notJoined }
+        let configuration = snapshot.configuration
+        return RingStatus(
+            id: configuration.ringID.description,
+            epoch: configuration.epoch,
+            slotCount: configuration.slotCount,
+            replicationFactor: min(configuration.replicationFactor, configuration.members.count),
+            members: configuration.members.map { member in
+                RingStatus.Item(
+                    id: member.id.description,
+                    name: member.name,
+                    zone: member.zone,
+                    weight: member.weight,
+                    address: member.address.description,
+                    slots: snapshot.slotCounts[member.id] ?? 0
+                )
+            }.sorted { ($0.name, $0.id) < ($1.name, $1.id) },
+            stewards: configuration.stewards.members.map { steward in
+                configuration.member(steward.node)?.name ?? steward.node.short
+            }
+        )
+    }
+
+    /// The endpoints of one group or of all, as owners of their slots hold them.
+    func endpointList(group: String?) async throws(AgentError) -> EndpointList {
+        guard let snapshot = await peer.snapshot() else { throw .notJoined }
+        var items: [EndpointList.Item] = []
+        for reference in try await references(group) {
+            guard case .contents(let sets) = await peer.contents(Topic(reference.description))
+            else { throw .endpointsUnknown(group: reference.description) }
+            for set in sets {
+                let isGone = snapshot.members.contains {
+                    $0.fact.id == set.origin && $0.fact.status.isGone
+                }
+                let isReachable = !isGone || !liveness.isWithdrawn(set.origin)
+                items += set.records.compactMap { record in
+                    (try? Endpoint(encoded: record.content))?.payload(isReachable: isReachable)
+                }
+            }
+        }
+        return EndpointList(endpoints: items)
+    }
+
+    private func references(_ group: String?) async throws(AgentError) -> [GroupReference] {
+        if let group {
+            let reference: GroupReference
+            do { reference = try GroupReference(group) } catch { throw .model(error) }
+            let vpc = try await catalog.vpc(reference.vpc)
+            do { _ = try vpc.group(reference.group) } catch { throw .model(error) }
+            return [reference]
+        }
+        return try await catalog.vpcs().flatMap { vpc in
+            vpc.groups.compactMap { try? GroupReference(vpc: vpc.name, group: $0.name) }
+        }
+    }
+
+    func dataplaneStatus() throws(AgentError) -> DataplaneStatus {
+        guard let dataplane, let uplink else { throw .notJoined }
+        do throws(BPFError) {
+            return DataplaneStatus(
+                uplink: settings.uplink,
+                mode: uplink.mode == .nativeXDP ? "xdp" : "tc",
+                modeReason: uplink.reason,
+                vtep: settings.vtep.description,
+                podMTU: uplink.mtu - Int(NodeConfiguration.tunnelOverhead),
+                attachments: try dataplane.attachments().map(payload),
+                maps: try dataplane.mapFill().map {
+                    .init(name: $0.name, entries: $0.entries, entriesMax: $0.entriesMax)
+                },
+                drops: try dataplane.drops().map {
+                    .init(vni: $0.vni?.number ?? 0, reason: $0.reason.name, packets: $0.count)
+                },
+                counts: try dataplane.counts().map { .init(name: $0.name, packets: $0.count) }
+            )
+        } catch {
+            throw .dataplane(error)
+        }
+    }
+
+    private func payload(_ attachment: BPFObjects.Attachment) -> DataplaneStatus.Attachment {
+        let (interface, program) =
+            switch attachment.role {
+            case .pod(let key): (key, Dataplane.Program.podEgress)
+            case .uplinkXDP: (settings.uplink, .uplinkXDP)
+            case .uplinkIngress: (settings.uplink, .uplinkIngress)
+            }
+        return .init(
+            interface: interface,
+            hook: "\(attachment.hook)",
+            program: program.rawValue
+        )
+    }
+}
+
+extension Endpoint {
+    fileprivate func payload(isReachable: Bool) -> EndpointList.Item {
+        EndpointList.Item(
+            vpc: group.vpc,
+            group: group.group,
+            vni: vni.number,
+            address: address.description,
+            mac: mac.description,
+            node: nodeName,
+            vtep: vtep.description,
+            containerID: containerID,
+            interface: interfaceName,
+            pod: podName.isEmpty ? "" : "\(podNamespace)/\(podName)",
+            fence: fence,
+            isReachable: isReachable
+        )
+    }
+}

@@ -1,0 +1,128 @@
+import Addressing
+import Determinism
+import Logging
+import PeerTransport
+import RingMembership
+import RingPeer
+import RingPlacement
+import Wire
+
+extension PeerService {
+    func receive(_ batch: DatagramSocket.Received) {
+        let now = now
+        change { peer in
+            for (bytes, source) in batch {
+                _ = peer.receive(datagram: bytes, from: source, now: now)
+            }
+        }
+    }
+
+    func take(_ event: StreamEvent) {
+        guard !isStopped else { return }
+        switch event {
+        case .connected(let node, let connection, let address):
+            outbox.drop(at: address, unless: node)
+            for frame in outbox.take(for: node) { _ = streams?.send(frame, to: node) }
+            if settings.seeds.contains(address) { greet(connection) }
+        case .frame(let node, let connection, let bytes):
+            take(bytes, from: node, connection)
+        case .closed(_, let node, let reason):
+            logger.debug(
+                "stream closed",
+                metadata: ["peer": "\(node.map(\.short) ?? "-")", "reason": "\(reason)"]
+            )
+        case .dialFailed(let address, let reason):
+            outbox.drop(at: address)
+            logger.debug("dial failed", metadata: ["address": "\(address)", "reason": "\(reason)"])
+            if joined != nil {
+                logger.warning(
+                    "seed does not answer",
+                    metadata: ["address": "\(address)", "reason": "\(reason)"]
+                )
+            }
+        }
+    }
+
+    /// Dials every seed; again each second while no ring was entered.
+    func greetSeeds() {
+        for seed in settings.seeds { streams?.dial(seed) }
+        guard peer == nil else { return }
+        Task {
+            try? await Task.sleep(for: .seconds(1))
+            if peer == nil, !isStopped { greetSeeds() }
+        }
+    }
+
+    private func greet(_ connection: ConnectionID) {
+        guard let identity else { return }
+        let fact =
+            peer?.membership.own
+            ?? MemberFact(
+                id: identity.node,
+                boot: identity.boot,
+                name: identity.name,
+                zone: identity.zone,
+                address: identity.address
+            )
+        let hello = PeerFrame.hello(ring: peer?.configuration.ringID, sender: fact)
+        _ = streams?.send(hello.encoded, over: connection)
+    }
+
+    private func take(_ bytes: [UInt8], from node: NodeID, _ connection: ConnectionID) {
+        if peer == nil {
+            takeWhileJoining(bytes)
+            return
+        }
+        if let frame = try? PeerFrame(bytes), case .refusal(_, let reason) = frame {
+            takeRefusal(reason)
+            return
+        }
+        let now = now
+        change { _ = $0.receive(frame: bytes, from: node, now: now) }
+    }
+
+    /// A peer without a ring waits for one thing only: to be let in, or to be refused.
+    private func takeWhileJoining(_ bytes: [UInt8]) {
+        guard let frame = try? PeerFrame(bytes) else { return }
+        switch frame {
+        case .welcome(let configuration, let facts):
+            do {
+                try enter(configuration)
+                let row = PeerRow(space: .configuration, key: [], value: configuration.encoded)
+                carryOut([.persist([row], then: [])])
+                let now = now
+                change { peer in
+                    peer.meet(facts, now: now)
+                }
+                joined?.resume()
+            } catch {
+                joined?.resume(throwing: error)
+            }
+            joined = nil
+        case .refusal(_, let reason):
+            joined?.resume(throwing: PeerServiceError.wrongRing(reason: reason))
+            joined = nil
+        case .hello, .table, .configurationRequest, .configuration, .register, .record:
+            break
+        }
+    }
+
+    /// A refusal ends a peer that nobody else knows; one that is among its own goes on.
+    private func takeRefusal(_ reason: String) {
+        let hasCompany = peer?.membership.members.contains { !$0.fact.status.isGone } ?? false
+        if hasCompany {
+            logger.warning("refused by a stranger", metadata: ["reason": "\(reason)"])
+        } else {
+            fail(PeerServiceError.wrongRing(reason: reason))
+        }
+    }
+}
+
+extension FrameOutbox {
+    /// Drops what waits for other nodes than `node` at an address where `node` answered.
+    mutating func drop(at address: SocketAddress, unless node: NodeID) {
+        let kept = take(for: node)
+        drop(at: address)
+        for frame in kept { _ = keep(frame, for: node, at: address) }
+    }
+}

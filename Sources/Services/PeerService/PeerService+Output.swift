@@ -1,0 +1,112 @@
+import Addressing
+import Determinism
+import Dispatch
+import Logging
+import PeerTransport
+import RingMembership
+import RingPeer
+import RingPlacement
+import SQLiteRows
+
+extension PeerService {
+    func carryOut(_ effects: [PeerEffect]) {
+        var packets: [(bytes: [UInt8], to: SocketAddress)] = []
+        for effect in effects {
+            switch effect {
+            case .datagram(let bytes, let address): packets.append((bytes, address))
+            case .frame(let bytes, let node, let address): send(bytes, to: node, at: address)
+            case .persist(let rows, let then): unwritten.append((rows, then))
+            case .answer(let token, let answer):
+                callers.removeValue(forKey: token)?.resume(returning: answer)
+            case .event(let event): note(event)
+            }
+        }
+        if !packets.isEmpty { datagrams?.send(packets) }
+        writeNext()
+    }
+
+    private func send(_ bytes: [UInt8], to node: NodeID, at address: SocketAddress) {
+        if node == identity?.node {
+            // Behind what is being done: the peer is never entered twice.
+            Task {
+                let now = now
+                change { _ = $0.receive(frame: bytes, from: node, now: now) }
+            }
+            return
+        }
+        switch streams?.send(bytes, to: node) {
+        case .sent, nil: break
+        case .notConnected:
+            if outbox.keep(bytes, for: node, at: address) { streams?.dial(address) }
+        case .queueFull, .oversized:
+            logger.warning(
+                "frame not sent",
+                metadata: ["peer": "\(node.short)", "bytes": "\(bytes.count)"]
+            )
+        }
+    }
+
+    /// Writes what waits in one transaction, then carries out what waited for it.
+    private func writeNext() {
+        guard !isWriting, !unwritten.isEmpty else { return }
+        isWriting = true
+        let batch = unwritten
+        unwritten = []
+        let rows = batch.flatMap(\.rows).map {
+            StoredRow(space: $0.space.rawValue, key: $0.key, value: $0.value)
+        }
+        let store = store
+        storageQueue.async { @Sendable [weak self] in
+            let result = Result { () throws(RowStoreError) in try store.write(rows) }
+            let then = batch.flatMap(\.then)
+            Task { await self?.written(result, then: then) }
+        }
+    }
+
+    private func written(_ result: Result<Void, RowStoreError>, then: [PeerEffect]) {
+        isWriting = false
+        switch result {
+        case .success:
+            carryOut(then)
+            writeNext()
+        case .failure(let error):
+            fail(PeerServiceError.storageFailed(error))
+        }
+    }
+
+    private func note(_ event: PeerEvent) {
+        switch event {
+        case .member(let member):
+            logger.info(
+                "member changed",
+                metadata: [
+                    "peer": "\(member.fact.id.short)", "name": "\(member.fact.name)",
+                    "status": "\(member.fact.status)",
+                ]
+            )
+        case .configuration(let configuration):
+            logger.info(
+                "ring configuration in force",
+                metadata: [
+                    "epoch": "\(configuration.epoch)", "members": "\(configuration.members.count)",
+                ]
+            )
+        case .records, .synced: break
+        case .identityTaken: fail(PeerServiceError.identityTaken)
+        case .refusedFrame(let node, let reason):
+            logger.warning(
+                "frame refused",
+                metadata: ["peer": "\(node.short)", "reason": "\(reason)"]
+            )
+        }
+        notifyChange()
+    }
+
+    func fail(_ error: any Error) {
+        guard failure == nil else { return }
+        failure = error
+        logger.critical("peer cannot go on", metadata: ["reason": "\(error)"])
+        for waiter in failed { waiter.resume(returning: error) }
+        failed = []
+    }
+}

@@ -1,0 +1,157 @@
+package import Determinism
+package import RingIPAM
+package import RingMembership
+package import RingPeer
+package import RingPlacement
+package import RingRecords
+package import RingRegisters
+
+/// What a peer knows at one moment.
+package struct PeerSnapshot: Sendable {
+    /// The ring configuration in force.
+    package let configuration: RingConfiguration
+    /// The slots that each member of the configuration is among the owners of.
+    package let slotCounts: SortedMap<NodeID, Int>
+    /// This peer's own fact.
+    package let own: MemberFact
+    /// Everyone else.
+    package let members: [Membership.Member]
+    /// The clock that the members' times are on.
+    package let now: Instant
+}
+
+extension PeerService {
+    /// What the peer knows now; nil before it belongs to a ring.
+    package func snapshot() -> PeerSnapshot? {
+        guard let peer else { return nil }
+        let counts = peer.configuration.members.reduce(into: SortedMap<NodeID, Int>()) {
+            $0[$1.id] = peer.placement.slots(ownedBy: $1.id).count
+        }
+        return PeerSnapshot(
+            configuration: peer.configuration,
+            slotCounts: counts,
+            own: peer.membership.own,
+            members: peer.membership.members,
+            now: now
+        )
+    }
+
+    /// The sets of a watched topic, and whether all that an owner had has arrived.
+    package func watched(_ topic: Topic) -> (sets: [OriginSet], isSynced: Bool) {
+        guard let peer else { return ([], false) }
+        return (peer.records.store.sets(topic), peer.records.isSynced(topic))
+    }
+
+    /// Follows a topic; ``changes`` yields as it changes.
+    package func watch(_ topic: Topic) {
+        let now = now
+        change { $0.watch(topic, now: now) }
+    }
+
+    /// Follows a topic no longer.
+    package func unwatch(_ topic: Topic) {
+        let now = now
+        change { $0.unwatch(topic, now: now) }
+    }
+
+    /// The value of a register, linearizable.
+    package func read(_ key: String) async throws(RegisterFailure) -> RegisterValue {
+        switch await ask(.read(key: key)) {
+        case .value(let value): return value
+        case let other: throw Self.failure(other)
+        }
+    }
+
+    /// How a compare-and-set ended.
+    package enum CompareAndSet: Hashable, Sendable {
+        /// The register holds this now.
+        case committed(RegisterValue)
+        /// Its version was another than expected; it holds this.
+        case conflict(RegisterValue)
+    }
+
+    /// Sets a register whose version is still the expected one; nil content deletes.
+    package func compareAndSet(
+        _ key: String,
+        expectedVersion: UInt64,
+        content: [UInt8]?
+    ) async throws(RegisterFailure) -> CompareAndSet {
+        let request = RegisterRequest.compareAndSet(
+            key: key,
+            expectedVersion: expectedVersion,
+            content: content
+        )
+        switch await ask(request) {
+        case .committed(let value): return .committed(value)
+        case .conflict(let value): return .conflict(value)
+        case let other: throw Self.failure(other)
+        }
+    }
+
+    /// The names of all registers that begin so.
+    package func list(_ prefix: String) async throws(RegisterFailure) -> [String] {
+        switch await ask(.list(prefix: prefix)) {
+        case .keys(let keys): return keys
+        case let other: throw Self.failure(other)
+        }
+    }
+
+    /// Replaces this node's records under a topic.
+    package func publish(
+        _ topic: Topic,
+        _ records: [OriginSet.Record]
+    ) async -> Records.Outcome {
+        let answer = await request { peer, token, now in
+            peer.publish(topic, records, token: token, now: now)
+        }
+        guard case .records(let outcome) = answer else { return .unanswered }
+        return outcome
+    }
+
+    /// Asks an owner what is held under a topic.
+    package func contents(_ topic: Topic) async -> Records.Outcome {
+        let answer = await request { $0.read(topic, token: $1, now: $2) }
+        guard case .records(let outcome) = answer else { return .unanswered }
+        return outcome
+    }
+
+    /// Finds an address for a holder.
+    package func allocate(_ plan: BlockPlan, _ holder: AddressHolder) async -> AddressOutcome {
+        let answer = await request { $0.allocate(plan, holder: holder, token: $1, now: $2) }
+        guard case .address(let outcome) = answer else { return .registersUnavailable }
+        return outcome
+    }
+
+    /// Frees what a holder has in a pool.
+    package func release(pool: UInt64, _ holder: AddressHolder) {
+        let now = now
+        change { $0.release(pool: pool, holder: holder, now: now) }
+    }
+
+    private func ask(_ question: RegisterRequest) async -> RegisterOutcome {
+        let answer = await request { $0.ask(question, token: $1, now: $2) }
+        guard case .register(let outcome) = answer else { return .unavailable }
+        return outcome
+    }
+
+    private func request(
+        _ body: (inout Peer, RequestToken, Instant) -> Void
+    ) async -> PeerAnswer {
+        guard peer != nil, !isStopped else { return .register(.unavailable) }
+        let token = nextToken
+        nextToken += 1
+        let now = now
+        return await withCheckedContinuation { continuation in
+            callers[token] = continuation
+            change { body(&$0, token, now) }
+        }
+    }
+
+    private static func failure(_ outcome: RegisterOutcome) -> RegisterFailure {
+        switch outcome {
+        case .indeterminate: .indeterminate
+        case .refused(let reason): .refused("\(reason)")
+        case .unavailable, .value, .committed, .conflict, .keys: .unavailable
+        }
+    }
+}

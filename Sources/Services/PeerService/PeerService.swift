@@ -1,0 +1,244 @@
+import Addressing
+import Determinism
+import Dispatch
+package import Logging
+import PeerTransport
+import RingMembership
+import RingPeer
+import RingPlacement
+import RingRecords
+import RingRegisters
+package import SQLiteRows
+import Wire
+
+/// Runs one ``RingPeer/Peer``: sockets in, effects out, on one serial queue.
+///
+/// Writes go to the database on a queue of their own, those that wait together in one transaction;
+/// what depends on a write is carried out when it is on the disk. A write that fails ends the peer:
+/// what it has promised in memory must not outlive what it can keep.
+package actor PeerService {
+    private nonisolated let executor = QueueExecutor(label: "genie.peer")
+
+    package nonisolated var unownedExecutor: UnownedSerialExecutor {
+        executor.asUnownedSerialExecutor()
+    }
+
+    let settings: PeerSettings
+    let store: RowStore
+    let logger: Logger
+    let storageQueue = DispatchQueue(label: "genie.storage")
+    var identity: PeerIdentity?
+    var stored: [PeerRow] = []
+    var storedConfiguration: RingConfiguration?
+    var peer: Peer?
+    var datagrams: DatagramSocket?
+    var streams: StreamTransport?
+    var timer: (any DispatchSourceTimer)?
+    var outbox = FrameOutbox()
+    var unwritten: [(rows: [PeerRow], then: [PeerEffect])] = []
+    var isWriting = false
+    var callers: [RequestToken: CheckedContinuation<PeerAnswer, Never>] = [:]
+    var nextToken: RequestToken = 1
+    var joined: CheckedContinuation<Void, any Error>?
+    var failure: (any Error)?
+    var failed: [CheckedContinuation<any Error, Never>] = []
+    var isStopped = false
+    private let signal: AsyncStream<Void>.Continuation
+
+    /// Yields after anything changed that ``snapshot()`` shows; changes that come together yield once.
+    package nonisolated let changes: AsyncStream<Void>
+
+    /// Makes a peer that does nothing until ``open()``.
+    package init(settings: PeerSettings, store: RowStore, logger: Logger) {
+        self.settings = settings
+        self.store = store
+        self.logger = logger
+        (changes, signal) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    }
+
+    /// Reads what is durable, raises the boot counter and opens the sockets.
+    ///
+    /// - Throws: ``PeerServiceError``, ``PeerTransport/TransportError`` or
+    ///   ``SQLiteRows/RowStoreError``.
+    package func open() throws {
+        let durable = try DurableState(startingFrom: store)
+        let identity = PeerIdentity(
+            node: durable.node,
+            storage: durable.storage,
+            boot: durable.boot,
+            name: settings.nodeName,
+            zone: settings.zone,
+            weight: RingMember.weightDefault,
+            address: settings.listen
+        )
+        self.identity = identity
+        stored = durable.rows
+        storedConfiguration = durable.configuration
+        guard durable.configuration != nil || settings.isFounder || !settings.seeds.isEmpty else {
+            throw PeerServiceError.noRing
+        }
+        try openSockets(identity)
+        logger.info(
+            "peer started",
+            metadata: [
+                "node": "\(identity.node)", "boot": "\(identity.boot)",
+                "address": "\(identity.address)",
+            ]
+        )
+    }
+
+    /// Takes part in a ring; returns once this peer belongs to one.
+    ///
+    /// - Throws: ``PeerServiceError`` where the seeds belong to another ring.
+    package func join() async throws {
+        guard let identity else { preconditionFailure("a peer is opened before it joins") }
+        if let configuration = storedConfiguration {
+            try enter(configuration)
+            greetSeeds()
+        } else if settings.isFounder {
+            var generator = SystemRandomNumberGenerator()
+            try found(identity, RingID(using: &generator))
+        } else {
+            try await withCheckedThrowingContinuation { continuation in
+                joined = continuation
+                greetSeeds()
+            }
+        }
+    }
+
+    /// Waits until the peer cannot go on, and says why.
+    package func waitForFailure() async -> any Error {
+        if let failure { return failure }
+        return await withCheckedContinuation { failed.append($0) }
+    }
+
+    /// Says good-bye to the others and closes everything; what is written stays written.
+    package func stop() async {
+        guard !isStopped else { return }
+        change { $0.leave(now: now) }
+        // Until the last write is down: whoever waits for it is answered, and the file is whole.
+        while isWriting { try? await Task.sleep(for: .milliseconds(5)) }
+        isStopped = true
+        timer?.cancel()
+        datagrams?.close()
+        streams?.stop()
+        signal.finish()
+        joined?.resume(throwing: CancellationError())
+        joined = nil
+        for waiter in failed { waiter.resume(returning: CancellationError()) }
+        failed = []
+        for (token, caller) in callers {
+            callers[token] = nil
+            caller.resume(returning: .register(.unavailable))
+        }
+    }
+
+    private func found(_ identity: PeerIdentity, _ ring: RingID) throws {
+        let configuration = Peer.founding(identity, ring: ring)
+        try store.write([
+            StoredRow(
+                space: PeerRow.Space.configuration.rawValue,
+                key: [],
+                value: configuration.encoded
+            )
+        ])
+        logger.notice("founded ring", metadata: ["ring": "\(ring)"])
+        try enter(configuration)
+    }
+
+    /// Becomes a peer of the ring that `configuration` belongs to.
+    func enter(_ configuration: RingConfiguration) throws {
+        guard let identity else { return }
+        var generator = SystemRandomNumberGenerator()
+        do {
+            peer = try Peer(
+                identity: identity,
+                configuration: configuration,
+                rows: stored,
+                seed: generator.next(),
+                now: now
+            )
+        } catch {
+            throw PeerServiceError.unreadableRow(path: store.path, field: error.description)
+        }
+        stored = []
+        logger.info(
+            "entered ring",
+            metadata: [
+                "ring": "\(configuration.ringID)", "epoch": "\(configuration.epoch)",
+            ]
+        )
+        notifyChange()
+        change { $0.tick(now: now) }
+    }
+
+    func notifyChange() {
+        signal.yield()
+    }
+
+    var now: Instant {
+        Instant(microseconds: Int64(DispatchTime.now().uptimeNanoseconds / 1_000))
+    }
+
+    /// Lets the peer act, carries out what it wants done, and sets the timer anew.
+    func change(_ body: (inout Peer) -> Void) {
+        guard var current = peer, !isStopped else { return }
+        peer = nil
+        body(&current)
+        let effects = current.effects
+        current.effects = []
+        peer = current
+        carryOut(effects)
+        setTimer()
+    }
+
+    private func setTimer() {
+        guard let deadline = peer?.deadline, !isStopped else { return }
+        let wait = max(1_000, deadline.since(now).microseconds)
+        timer?.schedule(
+            deadline: .now() + .microseconds(Int(min(wait, 1_000_000))),
+            leeway: .microseconds(500)
+        )
+    }
+
+    private func openSockets(_ identity: PeerIdentity) throws {
+        let queue = executor.queue
+        let seal = DatagramSeal(
+            keyring: Keyring(settings.secret.gossipKey),
+            clusterLabel: PeerSettings.clusterLabel
+        )
+        datagrams = try DatagramSocket(
+            queue: queue,
+            bind: settings.listen,
+            seal: seal,
+            onReceived: { @Sendable [weak self] batch in
+                self?.assumeIsolated { $0.receive(batch) }
+            },
+            onPortClosed: { @Sendable [weak self] address in
+                self?.assumeIsolated { service in
+                    let now = service.now
+                    service.change { $0.portClosed(at: address, now: now) }
+                }
+            }
+        )
+        streams = try StreamTransport(
+            queue: queue,
+            identity: identity.node,
+            secret: settings.secret,
+            clusterLabel: PeerSettings.clusterLabel,
+            listen: settings.listen,
+            onEvent: { @Sendable [weak self] event in
+                self?.assumeIsolated { $0.take(event) }
+            }
+        )
+        let timer = DispatchSource.makeTimerSource(queue: queue)
+        timer.setEventHandler { @Sendable [weak self] in
+            self?.assumeIsolated { service in
+                let now = service.now
+                service.change { $0.tick(now: now) }
+            }
+        }
+        timer.activate()
+        self.timer = timer
+    }
+}

@@ -1,0 +1,93 @@
+package import Addressing
+package import PeerTransport
+package import SQLiteRows
+
+/// How a peer is to run; checked by whoever made it.
+package struct PeerSettings: Sendable {
+    /// Where the ring port is bound; peers are told the same address.
+    package let listen: SocketAddress
+    /// Peers to join through; empty for the founder.
+    package let seeds: [SocketAddress]
+    /// Whether to found a ring where the database holds none.
+    package let isFounder: Bool
+    /// The cluster's secret.
+    package let secret: ClusterSecret
+    /// The node's name for people.
+    package let nodeName: String
+    /// The node's failure domain.
+    package let zone: String
+
+    /// Peers with another label are strangers, whatever their secret.
+    package static let clusterLabel = "genie-ring"
+
+    /// Makes settings.
+    package init(
+        listen: SocketAddress,
+        seeds: [SocketAddress],
+        isFounder: Bool,
+        secret: ClusterSecret,
+        nodeName: String,
+        zone: String
+    ) {
+        self.listen = listen
+        self.seeds = seeds
+        self.isFounder = isFounder
+        self.secret = secret
+        self.nodeName = nodeName
+        self.zone = zone
+    }
+}
+
+/// Why a peer cannot start or go on.
+package enum PeerServiceError: Error, Sendable, CustomStringConvertible {
+    /// The database holds no ring, and neither `--join` nor `--bootstrap` was given.
+    case noRing
+    /// The seeds belong to another ring.
+    case wrongRing(reason: String)
+    /// Another process uses this node's identity.
+    case identityTaken
+    /// A row of the database cannot be read.
+    case unreadableRow(path: String, field: String)
+    /// The database can no longer be written: nothing may be acknowledged any more.
+    case storageFailed(RowStoreError)
+
+    package var description: String {
+        switch self {
+        case .noRing:
+            "this node belongs to no ring yet: start it with --join HOST:PORT of a member, or found "
+                + "a ring with --bootstrap"
+        case .wrongRing(let reason):
+            "cannot join: \(reason); name a member of the right ring with --join, or move this "
+                + "node's data directory away to join as a new node"
+        case .identityTaken:
+            "another process runs with this node's identity and a newer boot counter: stop it, or "
+                + "remove the copied data directory"
+        case .unreadableRow(let path, let field):
+            "database \(path) holds a row that cannot be read (\(field)): restore a copy, or move "
+                + "it away to start as a new node"
+        case .storageFailed(let error): error.description
+        }
+    }
+}
+
+/// Why a register could not be read or changed.
+package enum RegisterFailure: Error, Hashable, Sendable, CustomStringConvertible {
+    /// No majority of the stewards answered; nothing changed.
+    case unavailable
+    /// The change may or may not have taken effect; read the register before trying again.
+    case indeterminate
+    /// The request can never succeed.
+    case refused(String)
+
+    package var description: String {
+        switch self {
+        case .unavailable:
+            "the ring's stewards do not answer: see 'genie-ring ring' for who they are and "
+                + "'genie-ring members' for who is alive, then try again"
+        case .indeterminate:
+            "the ring's stewards stopped answering midway, and the change may have taken effect: "
+                + "list what is there before trying again"
+        case .refused(let reason): "the register refuses: \(reason)"
+        }
+    }
+}

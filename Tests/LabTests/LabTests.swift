@@ -1,0 +1,207 @@
+import Foundation
+import LabNet
+import LocalAPI
+import Testing
+
+private let isRoot = getuid() == 0
+
+@Suite("A lab of real daemons", .serialized, .enabled(if: isRoot, "namespaces and BPF need root"))
+struct LabTests {
+    private func drops(_ lab: Lab, _ node: Int, _ reason: String) throws -> UInt64 {
+        try lab.ring(node, "dataplane", as: DataplaneStatus.self).drops
+            .filter { $0.reason == reason }.reduce(0) { $0 + $1.packets }
+    }
+
+    private func member(_ lab: Lab, _ node: Int, _ name: String) throws -> MemberList.Item? {
+        try lab.ring(node, "members", as: MemberList.self).members.first { $0.name == name }
+    }
+
+    private func makeNetworks(_ lab: Lab) throws {
+        for vpc in ["red", "blue"] {
+            #expect(try lab.ring(1, "vpcs", "create", vpc).status == 0)
+            let group = try lab.ring(
+                1,
+                "groups",
+                "create",
+                "\(vpc)/web",
+                "--subnet",
+                "10.20.0.0/24"
+            )
+            #expect(group.status == 0)
+        }
+    }
+
+    @Test(
+        "pods connect in their VPC, on one node and across, through tc and through XDP, and nowhere else"
+    )
+    func connectAndIsolate() async throws {
+        try await Lab.with(nodes: 3, id: 71, environment: ["GENIE_LAB_XDP_NODES": "node2"]) { lab in
+            try makeNetworks(lab)
+            let red = try [1, 1, 2, 3].enumerated().map { try lab.attach($1, "r\($0)", "red") }
+            let blue = try [1, 2, 3].enumerated().map { try lab.attach($1, "b\($0)", "blue") }
+            for other in red[1...] {
+                #expect(try lab.lostPings(red[0], to: other.address) == 0)
+                #expect(try lab.lostPings(other, to: red[0].address) == 0)
+            }
+            #expect(try lab.lostPings(blue[0], to: blue[1].address) == 0)
+            let modes = try [1, 2].map {
+                try lab.ring($0, "dataplane", as: DataplaneStatus.self).mode
+            }
+            #expect(modes == ["tc", "xdp"])
+
+            // Three of four blocks each: at least two addresses are alive in both VPCs.
+            let shared = Set(red.map(\.address)).intersection(blue.map(\.address))
+            #expect(shared.count >= 2)
+            let redOnly = try #require(red.first { pod in !shared.contains(pod.address) })
+            let before = try drops(lab, 1, "no_endpoint")
+            #expect(try lab.lostPings(blue[0], to: redOnly.address, count: 3) == 3)
+            #expect(try drops(lab, 1, "no_endpoint") >= before + 3)
+
+            // A source that is not the pod's.
+            let spoofs = try drops(lab, 1, "spoofed_address")
+            _ = try lab.inPod(red[0], "ip", "address", "add", "10.20.0.250/32", "dev", "eth0")
+            let spoof = try lab.inPod(
+                red[0],
+                "ping",
+                "-c",
+                "3",
+                "-i",
+                "0.05",
+                "-W",
+                "1",
+                "-I",
+                "10.20.0.250",
+                red[1].address
+            )
+            #expect(spoof.status != 0)
+            #expect(try drops(lab, 1, "spoofed_address") >= spoofs + 3)
+
+            // TCP with whole segments in both directions.
+            try await checkTCP(lab, red[0], red[2])
+            try await checkTCP(lab, red[2], red[3])
+        }
+    }
+
+    private func checkTCP(_ lab: Lab, _ client: Pod, _ server: Pod) async throws {
+        let listening = Task.detached {
+            try lab.inPod(server, "timeout", "10", "iperf3", "-s", "-1")
+        }
+        let isUp = try await lab.eventually(seconds: 3) {
+            try lab.inPod(server, "ss", "-ltn").text.contains(":5201")
+        }
+        #expect(isUp)
+        let sent = try lab.inPod(
+            client,
+            "timeout",
+            "10",
+            "iperf3",
+            "-c",
+            server.address,
+            "-n",
+            "50M"
+        )
+        #expect(sent.status == 0, "\(sent.text)\(sent.errors)")
+        _ = try await listening.value
+    }
+
+    @Test("a killed daemon loses no packet of its pods, and takes them over when it is back")
+    func killAndRestart() async throws {
+        try await Lab.with(nodes: 3, id: 72, environment: ["GENIE_LAB_XDP_NODES": "node2"]) { lab in
+            try makeNetworks(lab)
+            let near = try lab.attach(1, "near", "red")
+            let far = try lab.attach(2, "far", "red")
+            let ping = Task.detached { try lab.lostPings(near, to: far.address, count: 500) }
+            try await Task.sleep(for: .milliseconds(300))
+            try lab.script("kill", "node2")
+            #expect(
+                try await lab.eventually(seconds: 5) {
+                    try member(lab, 1, "node2")?.state == "dead"
+                }
+            )
+            #expect(try member(lab, 1, "node2")?.dataplane == "alive")
+            let new = try lab.attach(3, "new", "red")
+            #expect(try lab.lostPings(near, to: new.address) == 0)
+
+            // The plugin of a node without its daemon: ADD is to be tried again, DEL is kept.
+            let add = try lab.cni("ADD", 2, "later", "red")
+            #expect(add.status != 0 && add.text.contains("\"code\":11"))
+            let delete = try lab.cni("DEL", 2, "far", "red")
+            #expect(delete.status == 0)
+            #expect(try await ping.value == 0)
+
+            try lab.script("start", "node2")
+            #expect(
+                try await lab.eventually(seconds: 8) {
+                    try member(lab, 1, "node2")?.state == "alive"
+                }
+            )
+            // The kept DEL was replayed: the pod is gone from the ring.
+            let isGone = try await lab.eventually(seconds: 5) {
+                try !lab.ring(1, "endpoints", as: EndpointList.self).endpoints
+                    .contains { $0.containerID == "far" }
+            }
+            #expect(isGone)
+            let again = try lab.attach(2, "again", "red")
+            #expect(try lab.lostPings(again, to: new.address) == 0)
+            #expect(try lab.lostPings(again, to: near.address) == 0)
+        }
+    }
+
+    @Test("a lost node leaves the tables, its records stay, and its addresses are not given out")
+    func loseNode() async throws {
+        try await Lab.with(nodes: 3, id: 73) { lab in
+            try makeNetworks(lab)
+            let pods = try [1, 2, 3, 3].enumerated().map { try lab.attach($1, "p\($0)", "red") }
+            try lab.script("crash", "node3")
+            #expect(
+                try await lab.eventually(seconds: 6) {
+                    let lost = try member(lab, 1, "node3")
+                    return lost?.state == "dead" && lost?.dataplane == "dead"
+                }
+            )
+            let isWithdrawn = try await lab.eventually(seconds: 3) {
+                let status = try lab.ring(1, "dataplane", as: DataplaneStatus.self)
+                return status.maps.first { $0.name == "gr_endpoint_r1" }?.entries == 2
+            }
+            #expect(isWithdrawn)
+            // Each node finds out by itself; what it lists is what the replicas hold.
+            let isListed = try await lab.eventually(seconds: 3) {
+                let all = try lab.ring(2, "endpoints", as: EndpointList.self).endpoints
+                return all.filter { $0.node == "node3" }.map(\.isReachable) == [false, false]
+            }
+            #expect(isListed)
+            let new = try (0..<3).map { try lab.attach(1 + $0 % 2, "n\($0)", "red") }
+            #expect(Set(new.map(\.address)).isDisjoint(with: pods.map(\.address)))
+            #expect(try lab.lostPings(new[0], to: pods[1].address) == 0)
+        }
+    }
+
+    @Test("ADD, CHECK and DEL keep to the rules: no second ADD, damage found, nothing left")
+    func pluginRules() async throws {
+        try await Lab.with(nodes: 1, id: 74) { lab in
+            try makeNetworks(lab)
+            try lab.script("pod", "add", "node1", "a")
+            let add = try lab.cni("ADD", 1, "a", "red")
+            #expect(add.status == 0)
+            let second = try lab.cni("ADD", 1, "a", "red")
+            #expect(second.status != 0 && second.text.contains("has interface eth0 already"))
+            #expect(try lab.cni("CHECK", 1, "a", "red", prevResult: add.text).status == 0)
+            _ = try Lab.run(
+                "/usr/sbin/ip",
+                ["-n", "grlab74-node1-a", "link", "set", "eth0", "down"]
+            )
+            let damaged = try lab.cni("CHECK", 1, "a", "red", prevResult: add.text)
+            #expect(damaged.status != 0 && damaged.text.contains("is down"))
+            for _ in 0..<3 { #expect(try lab.cni("DEL", 1, "a", "red").status == 0) }
+            let status = try lab.ring(1, "dataplane", as: DataplaneStatus.self)
+            #expect(status.attachments.allSatisfy { $0.program != "pod_egress" })
+            let left = status.maps.filter {
+                ["gr_port_r1", "gr_endpoint_r1", "gr_vni_r1"].contains($0.name)
+            }
+            #expect(left.allSatisfy { $0.entries == 0 })
+            #expect(try lab.ring(1, "endpoints", as: EndpointList.self).endpoints.isEmpty)
+            let links = try lab.run(on: 1, ["ip", "-br", "link"]).text
+            #expect(!links.contains("gr"), "\(links)")
+        }
+    }
+}
