@@ -11,7 +11,8 @@ import Testing
 struct BadInputTests {
     /// The daemon's options that are right in a node of the lab.
     private let good = [
-        "--uplink", "eth0", "--secret", "/run/genie-lab/75/secret", "--node-name", "x",
+        "--uplink", "eth0", "--secret", "/run/genie-lab/\(Lab.testID + 1)/secret", "--node-name",
+        "x",
     ]
 
     private func expectRefusal(
@@ -32,7 +33,7 @@ struct BadInputTests {
 
     @Test("what people type at genie-ring and what runtimes give the plugin")
     func requests() async throws {
-        try await Lab.with(nodes: 1, id: 75) { lab in
+        try await Lab.with(nodes: 1, id: Lab.testID + 1) { lab in
             expectRefusal(
                 try lab.ring(1, "groups", "create", "red/web", "--subnet", "10.1.0.0/16"),
                 naming: ["no VPC 'red'", "genie-ring vpcs create red"]
@@ -86,7 +87,7 @@ struct BadInputTests {
 
     @Test("what keeps a daemon from starting")
     func daemon() async throws {
-        try await Lab.with(nodes: 2, id: 75) { lab in
+        try await Lab.with(nodes: 2, id: Lab.testID + 1) { lab in
             func genied(_ arguments: [String]) throws -> Lab.Output {
                 try lab.run(
                     on: 2,
@@ -98,7 +99,7 @@ struct BadInputTests {
 
             expectRefusal(
                 try genied(good + scratch + folder("port") + ["--bootstrap"]),
-                naming: ["172.30.75.2:7940", "another process", "another port"]
+                naming: ["172.30.\(lab.id).2:7940", "another process", "another port"]
             )
             try lab.script("stop", "node2")
             expectRefusal(
@@ -145,7 +146,8 @@ struct BadInputTests {
         _ = try lab.run(on: 2, ["timeout", "3", "genied", "--bootstrap"] + good + own + pins)
         let joining = try lab.run(
             on: 2,
-            ["timeout", "--signal", "KILL", "10", "genied", "--join", "172.30.75.1:7940"] + good
+            ["timeout", "--signal", "KILL", "10", "genied", "--join", "172.30.\(lab.id).1:7940"]
+                + good
                 + own + pins
         )
         expectRefusal(joining, naming: ["this is ring", "belongs to another", "--join"])

@@ -35,7 +35,8 @@ struct LabTests {
         "pods connect in their VPC, on one node and across, through tc and through XDP, and nowhere else"
     )
     func connectAndIsolate() async throws {
-        try await Lab.with(nodes: 3, id: 71, environment: ["GENIE_LAB_XDP_NODES": "node2"]) { lab in
+        try await Lab.with(nodes: 3, id: Lab.testID, environment: ["GENIE_LAB_XDP_NODES": "node2"])
+        { lab in
             try makeNetworks(lab)
             let red = try [1, 1, 2, 3].enumerated().map { try lab.attach($1, "r\($0)", "red") }
             let blue = try [1, 2, 3].enumerated().map { try lab.attach($1, "b\($0)", "blue") }
@@ -106,7 +107,8 @@ struct LabTests {
 
     @Test("a killed daemon loses no packet of its pods, and takes them over when it is back")
     func killAndRestart() async throws {
-        try await Lab.with(nodes: 3, id: 72, environment: ["GENIE_LAB_XDP_NODES": "node2"]) { lab in
+        try await Lab.with(nodes: 3, id: Lab.testID, environment: ["GENIE_LAB_XDP_NODES": "node2"])
+        { lab in
             try makeNetworks(lab)
             let near = try lab.attach(1, "near", "red")
             let far = try lab.attach(2, "far", "red")
@@ -147,38 +149,52 @@ struct LabTests {
         }
     }
 
+    private func isLost(_ lab: Lab) throws -> Bool {
+        let lost = try member(lab, 1, "node3")
+        return lost?.state == "dead" && lost?.dataplane == "dead"
+    }
+
+    private func endpointRows(_ lab: Lab) throws -> Int? {
+        try lab.ring(1, "dataplane", as: DataplaneStatus.self).maps
+            .first { $0.name == "gr_endpoint_r1" }?.entries
+    }
+
+    /// What a node lists is what the replicas hold; each finds out by itself who is gone.
+    private func reachability(_ lab: Lab, of node: String) throws -> [Bool] {
+        try lab.ring(2, "endpoints", as: EndpointList.self).endpoints
+            .filter { $0.node == node }.map(\.isReachable)
+    }
+
     @Test("a lost node leaves the tables, its records stay, and its addresses are not given out")
     func loseNode() async throws {
-        try await Lab.with(nodes: 3, id: 73) { lab in
-            try makeNetworks(lab)
-            let pods = try [1, 2, 3, 3].enumerated().map { try lab.attach($1, "p\($0)", "red") }
-            try lab.script("crash", "node3")
-            #expect(
-                try await lab.eventually(seconds: 6) {
-                    let lost = try member(lab, 1, "node3")
-                    return lost?.state == "dead" && lost?.dataplane == "dead"
-                }
-            )
-            let isWithdrawn = try await lab.eventually(seconds: 3) {
-                let status = try lab.ring(1, "dataplane", as: DataplaneStatus.self)
-                return status.maps.first { $0.name == "gr_endpoint_r1" }?.entries == 2
-            }
-            #expect(isWithdrawn)
-            // Each node finds out by itself; what it lists is what the replicas hold.
-            let isListed = try await lab.eventually(seconds: 3) {
-                let all = try lab.ring(2, "endpoints", as: EndpointList.self).endpoints
-                return all.filter { $0.node == "node3" }.map(\.isReachable) == [false, false]
-            }
-            #expect(isListed)
-            let new = try (0..<3).map { try lab.attach(1 + $0 % 2, "n\($0)", "red") }
-            #expect(Set(new.map(\.address)).isDisjoint(with: pods.map(\.address)))
-            #expect(try lab.lostPings(new[0], to: pods[1].address) == 0)
+        try await Lab.with(nodes: 3, id: Lab.testID, loseNode)
+    }
+
+    private func loseNode(_ lab: Lab) async throws {
+        try makeNetworks(lab)
+        var pods: [Pod] = []
+        for (number, node) in [1, 2, 3, 3].enumerated() {
+            pods.append(try lab.attach(node, "p\(number)", "red"))
         }
+        try lab.script("crash", "node3")
+        let isFound = try await lab.eventually(seconds: 6) { try isLost(lab) }
+        #expect(isFound)
+        let isWithdrawn = try await lab.eventually(seconds: 3) { try endpointRows(lab) == 2 }
+        #expect(isWithdrawn)
+        let isListed = try await lab.eventually(seconds: 3) {
+            try reachability(lab, of: "node3") == [false, false]
+        }
+        #expect(isListed)
+        var fresh: [Pod] = []
+        for number in 0..<3 { fresh.append(try lab.attach(1 + number % 2, "n\(number)", "red")) }
+        #expect(Set(fresh.map(\.address)).isDisjoint(with: pods.map(\.address)))
+        let lost = try lab.lostPings(fresh[0], to: pods[1].address)
+        #expect(lost == 0)
     }
 
     @Test("ADD, CHECK and DEL keep to the rules: no second ADD, damage found, nothing left")
     func pluginRules() async throws {
-        try await Lab.with(nodes: 1, id: 74) { lab in
+        try await Lab.with(nodes: 1, id: Lab.testID) { lab in
             try makeNetworks(lab)
             try lab.script("pod", "add", "node1", "a")
             let add = try lab.cni("ADD", 1, "a", "red")
@@ -188,7 +204,7 @@ struct LabTests {
             #expect(try lab.cni("CHECK", 1, "a", "red", prevResult: add.text).status == 0)
             _ = try Lab.run(
                 "/usr/sbin/ip",
-                ["-n", "grlab74-node1-a", "link", "set", "eth0", "down"]
+                ["-n", "grlab\(lab.id)-node1-a", "link", "set", "eth0", "down"]
             )
             let damaged = try lab.cni("CHECK", 1, "a", "red", prevResult: add.text)
             #expect(damaged.status != 0 && damaged.text.contains("is down"))
