@@ -43,7 +43,13 @@ let argumentParser = Target.Dependency.product(
 func names(_ modules: [String]) -> [Target.Dependency] { modules.map { .byName(name: $0) } }
 
 func base(_ name: String) -> Target {
-    .target(name: name, path: "Sources/Base/\(name)", swiftSettings: settings)
+    // Wire writes what the other two are made of.
+    .target(
+        name: name,
+        dependencies: name == "Wire" ? ["Addressing", "Determinism"] : [],
+        path: "Sources/Base/\(name)",
+        swiftSettings: settings
+    )
 }
 
 func core(_ name: String) -> Target {

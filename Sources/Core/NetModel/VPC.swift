@@ -145,8 +145,7 @@ extension VPC {
         writer.write(list: groups) { writer, group in
             writer.write(group.id)
             writer.write(group.name)
-            writer.write(group.subnet.first.high)
-            writer.write(group.subnet.first.low)
+            writer.write(group.subnet.first)
             writer.write(UInt8(group.subnet.length))
         }
         fields[Field.groups] = writer.bytes
@@ -165,10 +164,7 @@ extension VPC {
         groups = try reader.readList("groups", max: Self.groupsMax) { reader throws(WireError) in
             let id = try reader.readInteger("group id", as: UInt64.self)
             let name = try reader.readText("group name", max: 63)
-            let first = IPAddress(
-                high: try reader.readInteger("subnet"),
-                low: try reader.readInteger("subnet")
-            )
+            let first = try reader.readIPAddress("subnet")
             let length = Int(try reader.readInteger("subnet length", as: UInt8.self))
             guard let subnet = Prefix(first: first, length: length),
                 let group = try? PodGroup(id: id, name: name, subnet: subnet)

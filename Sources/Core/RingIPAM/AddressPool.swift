@@ -198,8 +198,7 @@ extension AddressPool.Block {
     package var encoded: [UInt8] {
         var writer = ByteWriter()
         writer.write(pool)
-        writer.write(prefix.first.high)
-        writer.write(prefix.first.low)
+        writer.write(prefix.first)
         writer.write(UInt8(prefix.length))
         writer.write(fence)
         return writer.bytes
@@ -209,10 +208,7 @@ extension AddressPool.Block {
     package init(encoded: [UInt8]) throws(WireError) {
         var reader = ByteReader(encoded)
         let pool = try reader.readInteger("pool", as: UInt64.self)
-        let first = IPAddress(
-            high: try reader.readInteger("block"),
-            low: try reader.readInteger("block")
-        )
+        let first = try reader.readIPAddress("block")
         let length = Int(try reader.readInteger("block length", as: UInt8.self))
         guard let prefix = Prefix(first: first, length: length) else {
             throw .malformed(field: "block length")
@@ -227,8 +223,7 @@ extension AddressPool.Assignment {
     package var encoded: [UInt8] {
         var writer = ByteWriter()
         writer.write(pool)
-        writer.write(address.high)
-        writer.write(address.low)
+        writer.write(address)
         writer.write(fence)
         writer.write(holder.containerID)
         writer.write(holder.interfaceName)
@@ -239,10 +234,7 @@ extension AddressPool.Assignment {
     package init(encoded: [UInt8]) throws(WireError) {
         var reader = ByteReader(encoded)
         let pool = try reader.readInteger("pool", as: UInt64.self)
-        let address = IPAddress(
-            high: try reader.readInteger("address"),
-            low: try reader.readInteger("address")
-        )
+        let address = try reader.readIPAddress("address")
         let fence = try reader.readInteger("fence", as: UInt64.self)
         let holder = AddressHolder(
             containerID: try reader.readText("container id", max: 255),

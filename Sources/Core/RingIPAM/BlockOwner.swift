@@ -28,10 +28,7 @@ package struct BlockOwner: Hashable, Sendable {
     package init(encoded: [UInt8]) throws(WireError) {
         var reader = ByteReader(encoded)
         let isOwned = try reader.readFlag("owned")
-        let node = NodeID(
-            high: try reader.readInteger("owner"),
-            low: try reader.readInteger("owner")
-        )
+        let node = try reader.readNodeID("owner")
         self.node = isOwned ? node : nil
         fence = try reader.readInteger("fence")
         try reader.finish()

@@ -87,24 +87,18 @@ package struct MemberFact: Hashable, Sendable {
 extension MemberFact {
     /// Appends the fact: id 16, boot 8, incarnation 8, status 1, name, zone, address 16, port 2.
     package func write(to writer: inout ByteWriter) {
-        writer.write(id.high)
-        writer.write(id.low)
+        writer.write(id)
         writer.write(boot)
         writer.write(incarnation)
         writer.write(status.rawValue)
         writer.write(name)
         writer.write(zone)
-        writer.write(address.address.high)
-        writer.write(address.address.low)
-        writer.write(address.port)
+        writer.write(address)
     }
 
     /// Reads a fact that another peer wrote.
     package init(from reader: inout ByteReader) throws(WireError) {
-        let id = NodeID(
-            high: try reader.readInteger("member id"),
-            low: try reader.readInteger("member id")
-        )
+        let id = try reader.readNodeID("member id")
         let boot = try reader.readInteger("boot", as: UInt64.self)
         let incarnation = try reader.readInteger("incarnation", as: UInt64.self)
         guard let status = Status(rawValue: try reader.readInteger("status")) else {
@@ -112,10 +106,7 @@ extension MemberFact {
         }
         let name = try reader.readText("name", max: Self.textLengthMax)
         let zone = try reader.readText("zone", max: Self.textLengthMax)
-        let address = IPAddress(
-            high: try reader.readInteger("address"),
-            low: try reader.readInteger("address")
-        )
+        let address = try reader.readIPAddress("address")
         self.init(
             id: id,
             boot: boot,

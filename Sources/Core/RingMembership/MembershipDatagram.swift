@@ -78,30 +78,28 @@ package struct MembershipDatagram: Hashable, Sendable {
         case .ping(let sequence, let target):
             writer.write(UInt8(1))
             writer.write(sequence)
-            writer.write(id: target)
+            writer.write(target)
         case .ack(let sequence):
             writer.write(UInt8(2))
             writer.write(sequence)
         case .pingRequest(let sequence, let target, let address):
             writer.write(UInt8(3))
             writer.write(sequence)
-            writer.write(id: target)
-            writer.write(address.address.high)
-            writer.write(address.address.low)
-            writer.write(address.port)
+            writer.write(target)
+            writer.write(address)
         case .nack(let sequence):
             writer.write(UInt8(4))
             writer.write(sequence)
         case .gossip:
             writer.write(UInt8(5))
         }
-        writer.write(id: ring)
+        writer.write(ring)
         sender.write(to: &writer)
         writer.write(digest)
         writer.write(epoch)
         writer.write(list: rumors) { writer, rumor in
             rumor.fact.write(to: &writer)
-            writer.write(id: rumor.accuser)
+            writer.write(rumor.accuser)
         }
         return writer.bytes
     }
@@ -113,13 +111,13 @@ package struct MembershipDatagram: Hashable, Sendable {
             throw .malformed(field: "version")
         }
         kind = try Self.readKind(&reader)
-        ring = try reader.readID("ring")
+        ring = try reader.readNodeID("ring")
         sender = try MemberFact(from: &reader)
         digest = try reader.readInteger("digest")
         epoch = try reader.readInteger("epoch")
         rumors = try reader.readList("rumors", max: Self.rumorsMax) {
             reader throws(WireError) in
-            Rumor(fact: try MemberFact(from: &reader), accuser: try reader.readID("accuser"))
+            Rumor(fact: try MemberFact(from: &reader), accuser: try reader.readNodeID("accuser"))
         }
         try reader.finish()
     }
@@ -129,17 +127,14 @@ package struct MembershipDatagram: Hashable, Sendable {
         case 1:
             return .ping(
                 sequence: try reader.readInteger("sequence"),
-                target: try reader.readID("target")
+                target: try reader.readNodeID("target")
             )
         case 2:
             return .ack(sequence: try reader.readInteger("sequence"))
         case 3:
             let sequence = try reader.readInteger("sequence", as: UInt32.self)
-            let target = try reader.readID("target")
-            let address = IPAddress(
-                high: try reader.readInteger("address"),
-                low: try reader.readInteger("address")
-            )
+            let target = try reader.readNodeID("target")
+            let address = try reader.readIPAddress("address")
             return .pingRequest(
                 sequence: sequence,
                 target: target,
@@ -152,20 +147,5 @@ package struct MembershipDatagram: Hashable, Sendable {
         default:
             throw .malformed(field: "kind")
         }
-    }
-}
-
-extension ByteWriter {
-    /// Appends the 16 bytes of an identity.
-    package mutating func write(id: NodeID) {
-        write(id.high)
-        write(id.low)
-    }
-}
-
-extension ByteReader {
-    /// Reads the 16 bytes of an identity.
-    package mutating func readID(_ field: StaticName) throws(WireError) -> NodeID {
-        NodeID(high: try readInteger(field), low: try readInteger(field))
     }
 }

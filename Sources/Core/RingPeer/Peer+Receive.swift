@@ -152,7 +152,7 @@ extension Peer {
 
     private func withBytes(_ id: NodeID) -> [UInt8] {
         var writer = ByteWriter()
-        writer.write(id: id)
+        writer.write(id)
         return writer.bytes
     }
 }

@@ -32,7 +32,7 @@ package enum PeerFrame: Hashable, Sendable {
         case .hello(let ring, let sender):
             writer.write(UInt8(1))
             writer.write(ring != nil)
-            if let ring { writer.write(id: ring.bits) }
+            if let ring { writer.write(ring.bits) }
             sender.write(to: &writer)
         case .welcome(let configuration, let facts):
             writer.write(UInt8(2))
@@ -40,7 +40,7 @@ package enum PeerFrame: Hashable, Sendable {
             writer.write(list: facts) { $1.write(to: &$0) }
         case .refusal(let ring, let reason):
             writer.write(UInt8(3))
-            writer.write(id: ring.bits)
+            writer.write(ring.bits)
             writer.write(reason)
         case .table(let facts, let isAnswer):
             writer.write(UInt8(4))
@@ -68,13 +68,13 @@ package enum PeerFrame: Hashable, Sendable {
         switch try reader.readInteger("frame kind", as: UInt8.self) {
         case 1:
             let hasRing = try reader.readFlag("has ring")
-            let ring = hasRing ? RingID(bits: try reader.readID("ring")) : nil
+            let ring = hasRing ? RingID(bits: try reader.readNodeID("ring")) : nil
             self = .hello(ring: ring, sender: try MemberFact(from: &reader))
         case 2:
             let configuration = try Self.readConfiguration(&reader)
             self = .welcome(configuration, try Self.readFacts(&reader))
         case 3:
-            let ring = RingID(bits: try reader.readID("ring"))
+            let ring = RingID(bits: try reader.readNodeID("ring"))
             self = .refusal(ring: ring, reason: try reader.readText("reason", max: 1_024))
         case 4:
             let isAnswer = try reader.readFlag("is answer")

@@ -89,8 +89,7 @@ package struct OriginSet: Hashable, Sendable {
     /// Appends the set: topic, origin 16, boot 8, sequence 8, then key and content of each record.
     package func write(to writer: inout ByteWriter) {
         writer.write(topic.name)
-        writer.write(origin.high)
-        writer.write(origin.low)
+        writer.write(origin)
         writer.write(version.boot)
         writer.write(version.sequence)
         writer.write(list: records) { writer, record in
@@ -102,10 +101,7 @@ package struct OriginSet: Hashable, Sendable {
     /// Reads a set that another peer wrote.
     package init(from reader: inout ByteReader) throws(WireError) {
         let topic = try reader.readTopic()
-        let origin = NodeID(
-            high: try reader.readInteger("origin"),
-            low: try reader.readInteger("origin")
-        )
+        let origin = try reader.readNodeID("origin")
         let version = RecordVersion(
             boot: try reader.readInteger("boot"),
             sequence: try reader.readInteger("sequence")
@@ -138,8 +134,7 @@ package struct SetSummary: Hashable, Sendable {
 
     func write(to writer: inout ByteWriter) {
         writer.write(topic.name)
-        writer.write(origin.high)
-        writer.write(origin.low)
+        writer.write(origin)
         writer.write(version.boot)
         writer.write(version.sequence)
     }
@@ -152,10 +147,7 @@ package struct SetSummary: Hashable, Sendable {
 
     init(from reader: inout ByteReader) throws(WireError) {
         topic = try reader.readTopic()
-        origin = NodeID(
-            high: try reader.readInteger("origin"),
-            low: try reader.readInteger("origin")
-        )
+        origin = try reader.readNodeID("origin")
         version = RecordVersion(
             boot: try reader.readInteger("boot"),
             sequence: try reader.readInteger("sequence")

@@ -30,17 +30,13 @@ package struct Ballot: Hashable, Comparable, Sendable {
 
     func write(to writer: inout ByteWriter) {
         writer.write(counter)
-        writer.write(proposer.high)
-        writer.write(proposer.low)
+        writer.write(proposer)
         writer.write(boot)
     }
 
     init(from reader: inout ByteReader) throws(WireError) {
         counter = try reader.readInteger("ballot counter")
-        proposer = NodeID(
-            high: try reader.readInteger("ballot proposer"),
-            low: try reader.readInteger("ballot proposer")
-        )
+        proposer = try reader.readNodeID("ballot proposer")
         boot = try reader.readInteger("ballot boot")
     }
 }

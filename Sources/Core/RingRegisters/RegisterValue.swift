@@ -47,8 +47,7 @@ package struct RegisterValue: Hashable, Sendable {
 
     func write(to writer: inout ByteWriter) {
         writer.write(version)
-        writer.write(operation.node.high)
-        writer.write(operation.node.low)
+        writer.write(operation.node)
         writer.write(operation.boot)
         writer.write(operation.number)
         writer.write(payload != nil)
@@ -58,10 +57,7 @@ package struct RegisterValue: Hashable, Sendable {
     init(from reader: inout ByteReader) throws(WireError) {
         version = try reader.readInteger("register version")
         operation = OperationID(
-            node: NodeID(
-                high: try reader.readInteger("operation node"),
-                low: try reader.readInteger("operation node")
-            ),
+            node: try reader.readNodeID("operation node"),
             boot: try reader.readInteger("operation boot"),
             number: try reader.readInteger("operation number")
         )
