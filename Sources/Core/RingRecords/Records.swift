@@ -67,6 +67,10 @@ package struct Records: Sendable {
 
     /// Timing and quorums.
     package struct Parameters: Hashable, Sendable {
+        /// What is due is looked for this often; everything urgent is done at once.
+        ///
+        /// The default is 250 ms.
+        package var tickInterval = Span.milliseconds(250)
         /// Owners that must hold a publication before it counts.
         ///
         /// The default is 2 of 3.
@@ -154,7 +158,7 @@ package struct Records: Sendable {
 
     /// Does what is due: offers, time-outs, renewals, exchange.
     package mutating func tick(now: Instant) {
-        nextTickAt = now.advanced(by: .milliseconds(100))
+        nextTickAt = now.advanced(by: parameters.tickInterval)
         offerPublications(now: now)
         expireRequests(now: now)
         renewWatches(now: now)

@@ -18,12 +18,15 @@ struct DataplaneEcho: Sendable {
 extension NodeAgent {
     /// How often questions go out; a lost node is known after five rounds.
     private static let roundMilliseconds = 250
-    /// Healthy members asked in one round, in turn; the others are asked in every round.
+    /// Healthy members are asked in every so many rounds; the others in each.
+    private static let healthyEveryRounds = 4
+    /// Healthy members asked at once, in turn.
     private static let healthyPerRoundMax = 16
 
     /// Asks in rounds until the task is cancelled, and reconciles when a node is withdrawn or back.
     func watchDataplanes() async {
         var turn = 0
+        var round = 0
         while !Task.isCancelled {
             try? await Task.sleep(for: .milliseconds(Self.roundMilliseconds))
             guard let snapshot = await peer.snapshot(), let echo else { continue }
@@ -34,7 +37,10 @@ extension NodeAgent {
             )
             let before = others.map { liveness.isWithdrawn($0.id) }
             liveness.noteGone(gone)
-            ask(others, gone, turn: &turn, echo)
+            let isHealthyRound = round % Self.healthyEveryRounds == 0
+            ask(others, gone, turn: isHealthyRound ? turn : nil, echo)
+            if isHealthyRound { turn &+= Self.healthyPerRoundMax }
+            round &+= 1
             let after = others.map { liveness.isWithdrawn($0.id) }
             guard before != after else { continue }
             for (member, isWithdrawn) in zip(others, after) where isWithdrawn {
@@ -55,15 +61,16 @@ extension NodeAgent {
     private func ask(
         _ others: [RingMember],
         _ gone: SortedSet<NodeID>,
-        turn: inout Int,
+        turn: Int?,
         _ echo: DataplaneEcho
     ) {
         let healthy = others.filter { !gone.contains($0.id) }
         var asked = others.filter { gone.contains($0.id) }
-        for offset in 0..<min(Self.healthyPerRoundMax, healthy.count) {
-            asked.append(healthy[(turn + offset) % healthy.count])
+        if let turn {
+            for offset in 0..<min(Self.healthyPerRoundMax, healthy.count) {
+                asked.append(healthy[(turn + offset) % healthy.count])
+            }
         }
-        turn &+= Self.healthyPerRoundMax
         for member in asked {
             echo.socket.ask(member.address.address)
             liveness.noteAsked(member.id)
