@@ -8,6 +8,17 @@ private func decode(_ text: String) throws -> NetworkConfiguration {
 
 @Suite("NetworkConfiguration: what a runtime gives and what is refused")
 struct NetworkConfigurationTests {
+    @Test("the sample network is one that ADD would serve")
+    func sample() throws {
+        let path = URL(filePath: #filePath)
+            .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+            .appending(path: "cluster/samples/10-red.conf")
+        let decoder = JSONDecoder()
+        let sample = try decoder.decode(NetworkConfiguration.self, from: Data(contentsOf: path))
+        #expect(sample.refusal(of: .add) == nil)
+        #expect(sample.type == "genie" && sample.vpc == "red" && sample.group == "web")
+    }
+
     @Test("C19: unknown keys are skipped and ours are read")
     func unknownKeys_areSkipped() throws {
         let read = try decode(

@@ -134,10 +134,26 @@ struct BadInputTests {
                 try genied(good + scratch + folder("level") + ["--log-level", "bogus"]),
                 naming: ["bogus", "info"]
             )
+            try missingFeature(lab)
             try await otherRing(lab)
             try await databases(lab)
             try noPrivileges(lab)
         }
+    }
+
+    /// A bridge has no native XDP: what the kernel lacks is named, with what to do.
+    private func missingFeature(_ lab: Lab) throws {
+        for command in [
+            "link add nox type bridge", "address add 172.31.0.1/24 dev nox", "link set nox up",
+        ] {
+            let words = command.split(separator: " ").map(String.init)
+            #expect(try lab.run(on: 2, ["ip"] + words).status == 0)
+        }
+        let options = ["--uplink", "nox", "--uplink-mode", "xdp", "--insecure", "--bootstrap"]
+        let scratch = ["--data-dir", "/run/genie/nox", "--socket", "/run/genie/nox.sock"]
+        let pins = ["--pin-dir", "/sys/fs/bpf/nox"]
+        let output = try lab.run(on: 2, ["timeout", "10", "genied"] + options + scratch + pins)
+        expectRefusal(output, naming: ["native XDP", "--uplink-mode"])
     }
 
     private func otherRing(_ lab: Lab) async throws {

@@ -69,7 +69,8 @@ extension AttachHook {
     fileprivate var remedy: String {
         switch self {
         case .tcx, .clsact: "see what else is attached with `bpftool net`"
-        case .nativeXDP: "use the tc-only mode, or see what holds XDP with `bpftool net`"
+        case .nativeXDP:
+            "receive through tc (--uplink-mode tc), or see what holds XDP with `bpftool net`"
         }
     }
 }
