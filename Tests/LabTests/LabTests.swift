@@ -221,3 +221,105 @@ struct LabTests {
         }
     }
 }
+
+@Suite(
+    "What an attack found, on real daemons",
+    .serialized,
+    .enabled(if: isRoot, "namespaces and BPF need root")
+)
+struct RegressionLabTests {
+    private func create(_ lab: Lab, _ group: String, _ subnet: String) throws {
+        _ = try lab.ring(1, "vpcs", "create", String(group.prefix { $0 != "/" }))
+        let output = try lab.ring(1, "groups", "create", group, "--subnet", subnet)
+        #expect(output.status == 0, "\(output.errors)")
+    }
+
+    @Test("a second interface leads to its own network, and both answer")
+    func twoInterfaces() async throws {
+        try await Lab.with(nodes: 2, id: Lab.testID) { lab in
+            try create(lab, "red/web", "10.20.0.0/24")
+            try create(lab, "blue/web", "10.30.0.0/24")
+            let pod = try lab.attach(1, "pod", "red")
+            let second = try lab.cni("ADD", 1, "pod", "blue", interface: "net1")
+            #expect(second.status == 0, "\(second.text)")
+            let red = try lab.attach(2, "red", "red")
+            let blue = try lab.attach(2, "blue", "blue")
+            let lostRed = try lab.lostPings(pod, to: red.address)
+            let lostBlue = try lab.lostPings(pod, to: blue.address)
+            #expect(lostRed == 0 && lostBlue == 0)
+            #expect(try lab.cni("DEL", 1, "pod", "blue", interface: "net1").status == 0)
+            #expect(try lab.lostPings(pod, to: red.address) == 0)
+        }
+    }
+
+    @Test("names that could not be read back are refused, and the daemon starts again")
+    func longNames() async throws {
+        try await Lab.with(nodes: 1, id: Lab.testID) { lab in
+            try create(lab, "red/web", "10.20.0.0/24")
+            try lab.script("pod", "add", "node1", "a")
+            let long = String(repeating: "x", count: 300)
+            let pod = try lab.cni("ADD", 1, "a", "red", arguments: "K8S_POD_NAME=\(long)")
+            #expect(pod.status != 0 && pod.text.contains("the pod's name is longer than 253"))
+            let container = try lab.cni("ADD", 1, "a", "red", containerID: long)
+            #expect(container.status != 0 && container.text.contains("the container id is longer"))
+            #expect(try lab.cni("ADD", 1, "a", "red").status == 0)
+            #expect(try lab.cni("STATUS", 1, "a", "red").status == 0)
+            try lab.script("kill", "node1")
+            #expect(try lab.cni("STATUS", 1, "a", "red").text.contains("\"code\":50"))
+            try lab.script("start", "node1")
+            let isBack = try await lab.eventually(seconds: 5) {
+                try lab.ring(1, "endpoints").text.contains("red/web")
+            }
+            #expect(isBack)
+        }
+    }
+
+    @Test("while no steward answers, a group that was made anew is not taken for the old one")
+    func staleGroup() async throws {
+        try await Lab.with(nodes: 3, id: Lab.testID) { lab in
+            try create(lab, "red/web", "10.20.0.0/24")
+            _ = try lab.attach(2, "old", "red")
+            #expect(try lab.cni("DEL", 2, "old", "red").status == 0)
+            #expect(try lab.ring(1, "groups", "delete", "red/web").status == 0)
+            try create(lab, "red/web", "10.20.0.0/24")
+            let known = try lab.attach(3, "known", "red")
+            try lab.script("kill", "node1")
+            try lab.script("pod", "add", "node2", "new")
+            let unknown = try lab.cni("ADD", 2, "new", "red")
+            #expect(unknown.status != 0 && unknown.text.contains("\"code\":11"))
+            // A group in use on the node is still what it was: its own block goes on serving.
+            let served = try lab.attach(3, "served", "red")
+            #expect(served.address != known.address)
+        }
+    }
+
+    @Test("a database put back from an old copy is refused, also at the next start")
+    func oldCopy() async throws {
+        try await Lab.with(nodes: 3, id: Lab.testID) { lab in
+            try create(lab, "red/web", "10.20.0.0/24")
+            let data = "/run/genie-lab/\(lab.id)/node2/data"
+            try lab.script("stop", "node2")
+            _ = try Lab.run("/bin/cp", ["-r", data, data + ".old"])
+            try lab.script("start", "node2")
+            let isBack = try await lab.eventually(seconds: 8) {
+                try lab.ring(1, "members", as: MemberList.self).members
+                    .contains { $0.name == "node2" && $0.state == "alive" }
+            }
+            #expect(isBack)
+            for name in ["a", "b", "c"] { _ = try lab.attach(2, name, "red") }
+            try lab.script("kill", "node2")
+            _ = try Lab.run(
+                "/bin/bash",
+                ["-c", "rm -rf \(data)/* && cp -r \(data).old/* \(data)/"]
+            )
+            for _ in 0..<4 {
+                try lab.script("start", "node2")
+                let hasEnded = try await lab.eventually(seconds: 10) {
+                    try lab.script("list").split(separator: "\n")
+                        .contains { $0.hasPrefix("node2") && $0.contains("stopped") }
+                }
+                #expect(hasEnded)
+            }
+        }
+    }
+}

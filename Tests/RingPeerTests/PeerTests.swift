@@ -204,11 +204,76 @@ struct PeerTests {
         #expect(net.peer(2)?.records.isSynced(topic) == true)
         let read = net.request(0) { $0.read(topic, token: $1, now: $2) }
         expectSoon(&net, limit: .seconds(5)) { $0.answers[0]?[read] != nil }
-        guard case .records(.contents(let sets)) = net.answers[0]?[read] else {
+        guard case .records(.contents(let sets, isComplete: true)) = net.answers[0]?[read] else {
             Issue.record("not read")
             return
         }
         #expect(sets.first?.records == records)
+    }
+
+    @Test("a node that was cut off comes back, and nothing it was told is lost", arguments: 0..<3)
+    func partition(seed: UInt64) {
+        var net = PeerNet(count: 4, seed: seed)
+        expectSoon(&net, limit: .seconds(10)) { isWhole($0, 4) }
+        let topic = Topic("red/web")
+        net.request(3) { peer, _, now in peer.watch(topic, now: now) }
+        net.run(for: .seconds(1))
+        net.cut(3, true)
+        let records = [OriginSet.Record(key: "a", content: [1])]
+        net.request(1) { $0.publish(topic, records, token: $1, now: $2) }
+        net.run(for: .seconds(20))
+        #expect(net.peer(1)?.membership.isReachable(net.id(3)) == false)
+        net.cut(3, false)
+        expectSoon(&net, limit: .seconds(20)) { net in
+            isWhole(net, 4) && net.peer(3)?.records.store.sets(topic).first?.records == records
+        }
+    }
+
+    @Test("a block that a crash left claimed and unknown is found again", arguments: 0..<20)
+    func crashDuringClaim(seed: UInt64) throws {
+        var net = PeerNet(count: 2, seed: seed)
+        expectSoon(&net, limit: .seconds(10)) { isWhole($0, 2) }
+        // One block: lost to this node, it would be lost to everybody.
+        let plan = BlockPlan(pool: 5, subnet: try #require(Prefix("10.1.0.0/26")))
+        let holder = AddressHolder(containerID: "a", interfaceName: "eth0")
+        net.request(1) { $0.allocate(plan, holder: holder, token: $1, now: $2) }
+        net.run(for: .milliseconds(4 + 2 * Int64(seed)))
+        net.crash(1)
+        net.run(for: .seconds(1))
+        net.start(1)
+        expectSoon(&net, limit: .seconds(10)) { isWhole($0, 2) }
+        let token = net.request(1) { $0.allocate(plan, holder: holder, token: $1, now: $2) }
+        expectSoon(&net, limit: .seconds(10)) { $0.answers[1]?[token] != nil }
+        guard case .address(.assigned) = net.answers[1]?[token] else {
+            Issue.record("\(String(describing: net.answers[1]?[token]))")
+            return
+        }
+    }
+
+    @Test("a freed address rests across a restart")
+    func restAcrossRestart() throws {
+        var net = PeerNet(count: 1, seed: 3)
+        net.run(for: .seconds(1))
+        let plan = BlockPlan(pool: 5, subnet: try #require(Prefix("10.1.0.0/30")))
+        let first = AddressHolder(containerID: "a", interfaceName: "eth0")
+        let second = AddressHolder(containerID: "b", interfaceName: "eth0")
+        net.request(0) { $0.allocate(plan, holder: first, token: $1, now: $2) }
+        net.run(for: .seconds(1))
+        let freed = net.request(0) { $0.release(pool: 5, holder: first, token: $1, now: $2) }
+        net.run(for: .seconds(1))
+        #expect(net.answers[0]?[freed] == .address(.released))
+        net.crash(0)
+        net.start(0)
+        let early = net.request(0) { $0.allocate(plan, holder: second, token: $1, now: $2) }
+        net.run(for: .seconds(2))
+        #expect(net.answers[0]?[early] == .address(.exhausted))
+        net.run(for: .seconds(60))
+        let late = net.request(0) { $0.allocate(plan, holder: second, token: $1, now: $2) }
+        net.run(for: .seconds(1))
+        guard case .address(.assigned) = net.answers[0]?[late] else {
+            Issue.record("still resting")
+            return
+        }
     }
 
     @Test("a peer of another ring is refused with the ring's name")

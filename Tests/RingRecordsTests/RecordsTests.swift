@@ -13,6 +13,7 @@ private struct RecordsNet {
     var finished: [UInt64: Records.Outcome] = [:]
     var changed: [(observer: Int, set: OriginSet)] = []
     var synced: [Int] = []
+    var pastUnknown: [Int] = []
     var lossPercent = 0
     let view: OwnershipView
     private var generator: SeededGenerator
@@ -95,6 +96,7 @@ private struct RecordsNet {
             case .synced: synced.append(index)
             case .finished(let request, let outcome): finished[request] = outcome
             case .newerEpoch: break
+            case .ownPastUnknown: pastUnknown.append(index)
             }
         }
     }
@@ -170,7 +172,7 @@ struct RecordsTests {
         net.peers[reader].read(topic, request: 3, now: net.now)
         net.collect(reader)
         net.run(for: .seconds(2))
-        guard case .contents(let sets) = net.finished[3] else {
+        guard case .contents(let sets, isComplete: true) = net.finished[3] else {
             Issue.record("no contents: \(String(describing: net.finished[3]))")
             return
         }
@@ -224,6 +226,49 @@ struct RecordsTests {
         net.collect(0)
         net.run(for: .seconds(2))
         #expect(net.peers.allSatisfy { $0.store.sets(topic).map(\.records) == [[record("z")]] })
+    }
+
+    @Test(
+        "a node on an old copy of its disk is found out by what others remember",
+        arguments: [2, 9]
+    )
+    func oldDisk(boot: UInt64) {
+        var net = RecordsNet(count: 3, seed: 6)
+        net.peers[0].publish(topic, [record("a")], request: 1, now: net.now)
+        net.collect(0)
+        let copy = net.disks[0]
+        net.run(for: .seconds(1))
+        net.stop(0)
+        net.start(0, boot: 2)
+        for number in UInt64(2)...4 {
+            net.peers[0].publish(topic, [record("b")], request: number, now: net.now)
+            net.collect(0)
+        }
+        net.run(for: .seconds(1))
+        #expect(net.pastUnknown.isEmpty)
+        net.stop(0)
+        net.disks[0] = copy
+        net.start(0, boot: boot)
+        net.run(for: .seconds(5))
+        #expect(net.pastUnknown.contains(0))
+    }
+
+    @Test("an acknowledgement of a set that is known already waits behind that set's write")
+    func repeatedPut() throws {
+        var net = RecordsNet(count: 3, seed: 1)
+        let set = OriginSet(
+            topic: topic,
+            origin: RecordsNet.id(1),
+            version: RecordVersion(boot: 1, sequence: 1),
+            records: []
+        )
+        for _ in 0..<2 {
+            net.peers[0].receive(.put(epoch: 1, sets: [set]), from: RecordsNet.id(1), now: net.now)
+        }
+        let isAlwaysBehindAWrite = net.peers[0].effects.allSatisfy { effect in
+            if case .persist = effect { true } else { false }
+        }
+        #expect(net.peers[0].effects.count == 2 && isAlwaysBehindAWrite)
     }
 
     @Test("a peer that does not own a topic refuses to keep it")

@@ -229,7 +229,7 @@ struct ConsensusTests {
         net.start(0, .read(key: String(repeating: "k", count: 256)), token: 1)
         #expect(net.outcomes[0]?[1] == .refused(.keyTooLong))
         let operation = net.proposers[0].makeOperationID()
-        let long = [UInt8](repeating: 0, count: 65_537)
+        let long = [UInt8](repeating: 0, count: (1 << 20) + 1)
         net.start(
             0,
             .compareAndSet(key: "k", expectedVersion: 0, payload: long, operation),

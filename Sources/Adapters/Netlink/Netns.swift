@@ -30,7 +30,7 @@ struct NetnsFile: ~Copyable {
     /// A path below `/var/run/netns` whose namespace is gone may still be there as an empty file,
     /// which is why the type of the file is asked for.
     init(_ path: String) throws(NetlinkError) {
-        let opened = open(path, O_RDONLY | O_CLOEXEC)
+        let opened = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard opened >= 0 else {
             throw errno == ENOENT || errno == ENOTDIR
                 ? .namespaceMissing(path: path) : .systemCall(.openNamespace, errno: errno)

@@ -38,8 +38,8 @@ extension RowStoreError: CustomStringConvertible {
     package var description: String {
         switch self {
         case .corrupt(let path, let detail):
-            "database \(path) is damaged (\(detail)): move it away to start as a new node, or put a "
-                + "copy of it back"
+            "database \(path) is damaged (\(detail)): move it away to start as a new node (an old copy "
+                + "must not come back: it has forgotten what it promised)"
         case .newer(let path, let found, let supported):
             "database \(path) has layout \(found) and this release knows up to \(supported): start "
                 + "the release that wrote it, or a later one"

@@ -86,8 +86,8 @@ package struct ForwardingPlan: Sendable {
         case delete(ForwardingEntry.Key)
     }
 
-    /// The steps from what a map holds to this plan; writes come before removals, so that an address
-    /// that moved is never absent.
+    /// The steps from what a map holds to this plan; writes come before removals, so that an
+    /// address that moved is never absent.
     ///
     /// `mayDelete` says whether a row that the plan lacks may go. A row whose group has not been
     /// heard of since the start must stay: it was right when it was written.

@@ -12,6 +12,8 @@ package enum NetModelError: Error, Hashable, Sendable {
     case unsupportedFamily(Prefix)
     /// The subnet is too small or too large.
     case subnetSize(Prefix)
+    /// The subnet lies where addresses have another meaning.
+    case reservedSubnet(Prefix)
     /// The subnet overlaps one that the VPC has.
     case overlap(Prefix, with: Prefix, group: String)
     /// The VPC has a group of this name already.
@@ -41,6 +43,9 @@ extension NetModelError: CustomStringConvertible {
             "subnet \(prefix) is IPv6, which this release does not carry yet: use an IPv4 subnet"
         case .subnetSize(let prefix):
             "subnet \(prefix) has a length that cannot be used: choose one from /8 to /30"
+        case .reservedSubnet(let prefix):
+            "subnet \(prefix) is reserved (this network, loopback, link-local, multicast): choose one "
+                + "of unicast addresses, such as 10.1.0.0/16"
         case .overlap(let prefix, let other, let group):
             "subnet \(prefix) overlaps \(other) of group \(group) in the same VPC: choose another "
                 + "subnet, or another VPC (VPCs may overlap)"

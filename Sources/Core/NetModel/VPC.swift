@@ -53,11 +53,18 @@ package struct PodGroup: Hashable, Sendable {
     /// Where its pods get their addresses from.
     package let subnet: Prefix
 
+    /// Addresses that no pod can have (RFC 6890).
+    private static let reserved = ["0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3"]
+        .compactMap { Prefix($0) }
+
     /// Makes a group whose subnet is of a size that can be used.
     package init(id: UInt64, name: String, subnet: Prefix) throws(NetModelError) {
         try DNSLabel.check(name, kind: "group")
         guard subnet.isV4 else { throw .unsupportedFamily(subnet) }
         guard (8...30).contains(subnet.length) else { throw .subnetSize(subnet) }
+        guard !Self.reserved.contains(where: { $0.overlaps(subnet) }) else {
+            throw .reservedSubnet(subnet)
+        }
         self.id = id
         self.name = name
         self.subnet = subnet
@@ -78,6 +85,8 @@ package struct VPC: Hashable, Sendable {
     package let name: String
     /// The number that its packets carry, unique in the ring.
     package let vni: VNI
+    /// A number that no other VPC ever had, not even one of the same name.
+    package let id: UInt64
     /// The groups, by name.
     package private(set) var groups: [PodGroup]
 
@@ -85,10 +94,11 @@ package struct VPC: Hashable, Sendable {
     package static let groupsMax = 512
 
     /// Makes a VPC without groups.
-    package init(name: String, vni: VNI) throws(NetModelError) {
+    package init(name: String, vni: VNI, id: UInt64 = 0) throws(NetModelError) {
         try DNSLabel.check(name, kind: "VPC")
         self.name = name
         self.vni = vni
+        self.id = id
         groups = []
     }
 
@@ -121,6 +131,13 @@ package struct VPC: Hashable, Sendable {
         groups.removeAll { $0.id == group.id }
     }
 
+    /// The VPC with only those groups for which `isKept` holds.
+    package func keeping(_ isKept: (PodGroup) -> Bool) -> VPC {
+        var copy = self
+        copy.groups = groups.filter(isKept)
+        return copy
+    }
+
     /// Checks that the VPC may go.
     package func checkUnused() throws(NetModelError) {
         guard groups.isEmpty else {
@@ -134,13 +151,15 @@ extension VPC {
         static let name: UInt16 = 1
         static let vni: UInt16 = 2
         static let groups: UInt16 = 3
+        static let id: UInt16 = 4
     }
 
-    /// The register's value: tagged fields name 1, VNI 2, groups 3.
+    /// The register's value: tagged fields name 1, VNI 2, groups 3, id 4.
     package var encoded: [UInt8] {
         var fields = TaggedFields()
         fields.set(Field.name, text: name)
         fields.set(Field.vni, integer: vni.number)
+        fields.set(Field.id, integer: id)
         var writer = ByteWriter()
         writer.write(list: groups) { writer, group in
             writer.write(group.id)
@@ -160,6 +179,7 @@ extension VPC {
             throw .malformed(field: "VNI")
         }
         self.vni = vni
+        id = try fields.integer(Field.id, "VPC id", default: UInt64(0))
         var reader = ByteReader(fields[Field.groups] ?? [])
         groups = try reader.readList("groups", max: Self.groupsMax) { reader throws(WireError) in
             let id = try reader.readInteger("group id", as: UInt64.self)

@@ -100,11 +100,22 @@ package struct AddressPool: Sendable {
         }
     }
 
-    /// Makes the pool out of what was durable.
-    package init(blocks: [Block], assignments: [Assignment], rest: Span = .seconds(60)) {
+    /// Makes the pool out of what was durable; how long an address has rested already is not known,
+    /// so one that rests begins anew.
+    package init(
+        blocks: [Block],
+        assignments: [Assignment],
+        resting freed: [Assignment] = [],
+        rest: Span = .seconds(60),
+        now: Instant = .zero
+    ) {
         self.rest = rest
         self.blocks = blocks
         for assignment in assignments { insert(assignment) }
+        for assignment in freed {
+            let key = AddressKey(pool: assignment.pool, address: assignment.address)
+            resting[key] = now.advanced(by: rest)
+        }
     }
 
     /// Adds a block that was claimed; claiming it again changes nothing.

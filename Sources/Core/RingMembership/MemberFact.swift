@@ -4,8 +4,8 @@ package import Wire
 
 /// What one peer may say about a member: who it is, where it is, and how it fares.
 ///
-/// Facts about one member are totally ordered by ``Age``; the younger one wins wherever two meet, so
-/// every peer ends with the same table whatever the order of arrival.
+/// Facts about one member are totally ordered by ``Age``; the younger one wins wherever two meet,
+/// so every peer ends with the same table whatever the order of arrival.
 package struct MemberFact: Hashable, Sendable {
     /// How a member fares, in the order in which one status beats another at one incarnation.
     package enum Status: UInt8, Comparable, CaseIterable, Sendable {

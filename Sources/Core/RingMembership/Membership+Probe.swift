@@ -156,6 +156,8 @@ extension Membership {
             confirmationsWanted: 0,
             now: now
         )
+        // It hears of it at once: should it live after all, gossip might not come round in time.
+        if let accused = table[fact.id]?.fact { send(.gossip, to: accused) }
     }
 
     mutating func accuse(_ fact: MemberFact, by accuser: NodeID, now: Instant) {

@@ -91,7 +91,9 @@ extension Membership {
         let fact = rumor.fact
         guard fact.id != own.id else { return refute(rumor, now: now) }
         guard let known = table[fact.id] else {
-            guard table.count < MembershipParameters.membersMax else { return }
+            // Who is gone and was never known is nobody's news: told on, it would never be
+            // forgotten.
+            guard !fact.status.isGone, table.count < MembershipParameters.membersMax else { return }
             return record(rumor, previous: nil, now: now)
         }
         if fact.age > known.fact.age {
@@ -134,7 +136,7 @@ extension Membership {
             return
         }
         guard own.status != .left, fact.boot == own.boot, fact.status != .alive,
-            fact.incarnation >= own.incarnation
+            fact.incarnation >= own.incarnation, fact.incarnation < UInt64.max
         else { return }
         own.incarnation = fact.incarnation + 1
         changedAt = now

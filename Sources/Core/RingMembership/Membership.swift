@@ -117,8 +117,8 @@ package struct Membership: Sendable {
 
     /// The digest of the table: equal digests mean equal sets of live (id, boot, incarnation).
     ///
-    /// Gone members and the difference between alive and suspect are left out: peers forget the gone
-    /// at different times, and suspicions pass by themselves.
+    /// Gone members and the difference between alive and suspect are left out: peers forget the
+    /// gone at different times, and suspicions pass by themselves.
     package var digest: UInt64 {
         var hash = StableHash(seed: 1)
         var hasOwn = false

@@ -3,8 +3,8 @@ package import Determinism
 /// The knobs of the failure detector.
 ///
 /// A blackholed node is found by all survivors after about: the wait until somebody probes it,
-/// ``probeDeadline``, and the suspicion. With five nodes these sum to 1.2 to 2.2 s. The price is the
-/// pause that a healthy process may take before it is declared dead, about 1.4 s.
+/// ``probeDeadline``, and the suspicion. With five nodes these sum to 1.2 to 2.2 s. The price is
+/// the pause that a healthy process may take before it is declared dead, about 1.4 s.
 package struct MembershipParameters: Hashable, Sendable {
     /// One member is probed this often.
     ///

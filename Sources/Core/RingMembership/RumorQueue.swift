@@ -42,7 +42,8 @@ struct RumorQueue: Sendable {
 }
 
 extension Rumor {
-    /// The bytes that the rumor takes in a datagram: the fixed fields of a fact are 55, the accuser 16.
+    /// The bytes that the rumor takes in a datagram: the fixed fields of a fact are 55, the accuser
+    /// 16.
     var encodedLength: Int {
         fact.name.utf8.count + fact.zone.utf8.count + 55 + 16
     }

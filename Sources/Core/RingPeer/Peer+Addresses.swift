@@ -19,6 +19,8 @@ struct BlockClaim: Sendable {
     var attemptsLeft = 64
     /// The block whose claim ended without a word: it may be this node's already.
     var uncertain: Int?
+    /// Taken blocks that this node does not know as its own; looked into before it gives up.
+    var unknown: [Int] = []
 }
 
 extension Peer {
@@ -42,10 +44,17 @@ extension Peer {
         collect(now: now)
     }
 
-    /// Frees what `holder` has in a pool, durably; nothing held is no error.
-    package mutating func release(pool: UInt64, holder: AddressHolder, now: Instant) {
-        guard let freed = self.pool.release(pool: pool, holder: holder, now: now) else { return }
-        effects.append(.persist([row(freed, isHeld: false)], then: []))
+    /// Frees what `holder` has in a pool; answered by `.address` once it is durable, also when
+    /// there was nothing.
+    package mutating func release(
+        pool: UInt64,
+        holder: AddressHolder,
+        token: RequestToken,
+        now: Instant
+    ) {
+        let freed = self.pool.release(pool: pool, holder: holder, now: now)
+        let rows = freed.map { [row($0, isHeld: false)] } ?? []
+        effects.append(.persist(rows, then: [.answer(token, .address(.released))]))
     }
 
     private mutating func assign(
@@ -74,7 +83,7 @@ extension Peer {
         return PeerRow(
             space: .assignments,
             key: writer.bytes,
-            value: isHeld ? assignment.encoded : nil
+            value: [isHeld ? 1 : 0] + assignment.encoded
         )
     }
 
@@ -100,6 +109,10 @@ extension Peer {
             let taken = SortedSet(keys.compactMap { claim.plan.index(ofKey: $0) })
             claim.candidates = claim.plan.candidates(for: identity.node)
                 .filter { !taken.contains($0) }
+            let known = SortedSet(
+                pool.blocks.filter { $0.pool == poolID }.map(\.prefix)
+            )
+            claim.unknown = taken.elements.filter { !known.contains(claim.plan.block($0)) }
             claims[poolID] = claim
             tryNextCandidate(poolID, now: now)
         case .committed:
@@ -115,7 +128,9 @@ extension Peer {
             // Asked again, the register shows whose the block is.
             claims[poolID]?.uncertain = claim.candidates.first
             tryNextCandidate(poolID, now: now)
-        case .value, .unavailable, .refused:
+        case .value(let value):
+            takeUnknown(poolID, value, now: now)
+        case .unavailable, .refused:
             fail(claim, .registersUnavailable)
         }
         return true
@@ -129,7 +144,7 @@ extension Peer {
     private mutating func tryNextCandidate(_ poolID: UInt64, now: Instant) {
         guard let claim = claims[poolID] else { return }
         guard let index = claim.candidates.first, claim.attemptsLeft > 0 else {
-            return fail(claim, .exhausted)
+            return lookIntoUnknown(poolID, now: now)
         }
         claims[poolID]?.attemptsLeft -= 1
         let number = makeNumber()
@@ -140,6 +155,28 @@ extension Peer {
             content: BlockOwner(node: identity.node, fence: 1).encoded
         )
         start(request, number: number, now: now)
+    }
+
+    /// Reads the next taken block that this node does not know as its own.
+    ///
+    /// A claim whose end this node did not live to write down left such a block. No address of it
+    /// was ever given out: that needs the block's row.
+    private mutating func lookIntoUnknown(_ poolID: UInt64, now: Instant) {
+        guard let claim = claims[poolID] else { return }
+        guard let index = claim.unknown.first else { return fail(claim, .exhausted) }
+        let number = makeNumber()
+        claimsByRequest[number] = poolID
+        start(.read(key: claim.plan.registerKey(index)), number: number, now: now)
+    }
+
+    private mutating func takeUnknown(_ poolID: UInt64, _ value: RegisterValue, now: Instant) {
+        guard var claim = claims[poolID], let index = claim.unknown.first else { return }
+        if isOwned(value) {
+            claim.candidates = [index]
+            return finishClaim(claim, now: now)
+        }
+        claims[poolID]?.unknown.removeFirst()
+        lookIntoUnknown(poolID, now: now)
     }
 
     private mutating func finishClaim(_ claim: BlockClaim, now: Instant) {

@@ -5,8 +5,8 @@ import RingRecords
 import RingRegisters
 import Wire
 
-/// The peer keeps itself in the agreed configuration: it reads the register, and where its own entry
-/// is missing or differs, changes it by compare-and-swap.
+/// The peer keeps itself in the agreed configuration: it reads the register, and where its own
+/// entry is missing or differs, changes it by compare-and-swap.
 ///
 /// Membership has no part in this: a node that is unreachable keeps its place until somebody with
 /// authority takes it away.
@@ -53,6 +53,7 @@ extension Peer {
             configurationJob.step = .idle
             configurationJob.nextAt = now.advanced(by: pause())
             if case .value(let value) = outcome { considerConfiguration(value, now: now) }
+            tellRefusal(outcome)
             return true
         case .writing(number, let wanted):
             configurationJob.step = .idle
@@ -61,10 +62,21 @@ extension Peer {
                 configurationJob.nextAt = now.advanced(by: ConfigurationJob.checkInterval)
                 adopt(wanted, now: now)
             }
+            tellRefusal(outcome)
             return true
         case .idle, .reading, .writing:
             return false
         }
+    }
+
+    private mutating func tellRefusal(_ outcome: RegisterOutcome) {
+        guard case .refused(let reason) = outcome else { return }
+        configurationJob.nextAt = configurationJob.nextAt.advanced(
+            by: ConfigurationJob.checkInterval
+        )
+        effects.append(
+            .event(.refusedFrame(from: identity.node, reason: "register ring/config: \(reason)"))
+        )
     }
 
     /// Drawn, so that peers that start together do not collide again and again.

@@ -144,6 +144,7 @@ extension Peer {
         case .finished(let request, let outcome):
             guard let token = recordCallers.remove(request) else { return [] }
             return [.answer(token, .records(outcome))]
+        case .ownPastUnknown: return [.event(.identityTaken)]
         case .newerEpoch(_, let peer):
             let request = PeerFrame.configurationRequest(epoch: configuration.epoch)
             return [frameEffect(request, to: peer)].compactMap(\.self)

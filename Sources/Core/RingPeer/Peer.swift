@@ -10,8 +10,8 @@ package import Wire
 /// A whole ring peer as one value: membership, placement, registers, records and addresses.
 ///
 /// It performs nothing: entry points are told the time and append to ``effects``, which the service
-/// drains and carries out in order; ``deadline`` says when to call ``tick(now:)`` next. What depends
-/// on a write sits inside that write's `then`. A frame to this very node comes back to
+/// drains and carries out in order; ``deadline`` says when to call ``tick(now:)`` next. What
+/// depends on a write sits inside that write's `then`. A frame to this very node comes back to
 /// ``receive(frame:from:now:)`` by the service's hand, so one path serves both.
 package struct Peer: Sendable {
     /// Who this peer is.
@@ -86,7 +86,9 @@ package struct Peer: Sendable {
         )
         pool = AddressPool(
             blocks: try Self.decode(rows, .blocks, AddressPool.Block.init(encoded:)),
-            assignments: try Self.decode(rows, .assignments, AddressPool.Assignment.init(encoded:))
+            assignments: try Self.decode(Self.assigned(rows), .assignments, Self.assignment),
+            resting: try Self.decode(Self.resting(rows), .assignments, Self.assignment),
+            now: now
         )
         acceptor = try Self.makeAcceptor(identity, configuration, rows)
         proposer = Self.makeProposer(identity, configuration, seed: generator.next())
@@ -102,6 +104,20 @@ package struct Peer: Sendable {
         var values: [Value] = []
         for row in rows where row.space == space { values.append(try read(row.value ?? [])) }
         return values
+    }
+
+    private static func assigned(_ rows: [PeerRow]) -> [PeerRow] {
+        rows.filter { $0.space == .assignments && $0.value?.first == 1 }
+    }
+
+    private static func resting(_ rows: [PeerRow]) -> [PeerRow] {
+        rows.filter { $0.space == .assignments && $0.value?.first != 1 }
+    }
+
+    private static func assignment(
+        _ bytes: [UInt8]
+    ) throws(WireError) -> AddressPool.Assignment {
+        try AddressPool.Assignment(encoded: Array(bytes.dropFirst()))
     }
 
     static func view(_ placement: Placement) -> OwnershipView {

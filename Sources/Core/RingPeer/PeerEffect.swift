@@ -39,6 +39,8 @@ package enum AddressOutcome: Hashable, Sendable {
     case assigned(AddressPool.Assignment)
     /// Every block of the subnet is taken and the node's own are full.
     case exhausted
+    /// The holder has nothing in the pool any more, durably.
+    case released
     /// A block was needed, and the registers could not be asked or changed in time.
     case registersUnavailable
 }
@@ -53,7 +55,8 @@ package enum PeerEvent: Hashable, Sendable {
     case records(OriginSet)
     /// A watched topic is complete.
     case synced(Topic)
-    /// Another process uses this node's identity; this one must stop.
+    /// Another process uses this node's identity, or this one runs on an old copy of the database;
+    /// it must stop.
     case identityTaken
     /// A frame could not be read or served; `reason` names the field.
     case refusedFrame(from: NodeID, reason: String)
@@ -71,7 +74,8 @@ package struct PeerRow: Hashable, Sendable {
         case records = 4
         /// Owned address blocks, by pool and first address.
         case blocks = 5
-        /// Assigned addresses, by pool and address.
+        /// Addresses that are or were assigned, by pool and address: 1 and the assignment while it
+        /// is held, 0 and the assignment while it rests.
         case assignments = 6
     }
 

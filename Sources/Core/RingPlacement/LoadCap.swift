@@ -7,8 +7,8 @@
 enum LoadCap {
     /// The caps, by member index.
     ///
-    /// `domains` holds for each member the number of its zone, or its own number where zones are too
-    /// few.
+    /// `domains` holds for each member the number of its zone, or its own number where zones are
+    /// too few.
     static func caps(weights: [Int], domains: [Int], slotCount: Int, ownerCount: Int) -> [Int] {
         precondition(weights.count == domains.count)
         var domainWeights = Array(repeating: 0, count: (domains.max() ?? -1) + 1)

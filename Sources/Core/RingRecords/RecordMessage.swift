@@ -6,7 +6,8 @@ package enum RecordMessage: Hashable, Sendable {
     case put(epoch: UInt64, sets: [OriginSet])
     /// These versions, or younger ones, are durable here.
     case stored(epoch: UInt64, summaries: [SetSummary])
-    /// The speaker does not own the topic in its epoch; the asker should catch up or look elsewhere.
+    /// The speaker does not own the topic in its epoch; the asker should catch up or look
+    /// elsewhere.
     case notOwner(epoch: UInt64, topic: Topic)
     /// Send what is younger than `known` under the topic now, and every change from now on.
     case watch(epoch: UInt64, topic: Topic, known: [SetSummary])

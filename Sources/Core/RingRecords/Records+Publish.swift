@@ -32,7 +32,11 @@ extension Records {
             version: RecordVersion(boot: boot, sequence: sequence),
             records: records
         )
-        precondition(previous < set.version, "a boot counter never goes back")
+        guard previous < set.version else {
+            effects.append(.ownPastUnknown)
+            effects.append(.finished(request: request, .tooFewOwners(stored: 0, wanted: 1)))
+            return
+        }
         publications[topic] = Publication(set: set)
         waiting[request] = Waiting(
             topic: topic,
@@ -85,6 +89,10 @@ extension Records {
     /// An owner holds a set durably.
     mutating func noteStored(_ summary: SetSummary, at owner: NodeID) {
         guard summary.origin == own, var publication = publications[summary.topic] else { return }
+        guard summary.version <= publication.set.version else {
+            effects.append(.ownPastUnknown)
+            return
+        }
         let known = publication.storedAt[owner] ?? .never
         publication.storedAt[owner] = max(known, summary.version)
         publications[summary.topic] = publication
@@ -126,7 +134,18 @@ extension Records {
                 )
                 continue
             }
-            let summary = SetSummary(topic: set.topic, origin: set.origin, version: set.version)
+            // This node's own sets are durable here before anybody else gets them (R4).
+            let held = store.set(set.topic, set.origin)?.version ?? .never
+            if set.origin == own, set.version > held {
+                effects.append(.ownPastUnknown)
+                continue
+            }
+            // What is held may be younger: the origin must learn that, too.
+            let summary = SetSummary(
+                topic: set.topic,
+                origin: set.origin,
+                version: max(held, set.version)
+            )
             keep(
                 set,
                 thenAcknowledge: .send(.stored(epoch: view.epoch, summaries: [summary]), to: peer)

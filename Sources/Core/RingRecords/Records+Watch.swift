@@ -13,9 +13,9 @@ extension Records {
     /// A one-time question under way.
     struct Read: Sendable {
         let topic: Topic
-        var attempt: Int
         var nextAt: Instant
         let expiresAt: Instant
+        var answers = SortedMap<NodeID, [OriginSet]>()
     }
 
     /// Follows a topic: `.changed` for each set, `.synced` once all that an owner has is here.
@@ -47,7 +47,9 @@ extension Records {
         watch.askedAt = now
         if candidates.isEmpty {
             watch.provider = owners.contains(own) ? own : nil
-            if watch.provider == own, !watch.isSynced {
+            // Right after a start nobody was met yet, and another owner may know more.
+            let isAlone = owners.count == 1 || now.since(startedAt) >= parameters.requestTimeout
+            if watch.provider == own, !watch.isSynced, isAlone {
                 watch.isSynced = true
                 watch.answeredAt = now
                 effects.append(.synced(topic))
@@ -131,37 +133,35 @@ extension Records {
         }
     }
 
-    /// Asks an owner, or several in turn, what is held under a topic.
+    /// Asks so many owners what is held under a topic that one of them holds what was acknowledged.
     package mutating func read(_ topic: Topic, request: UInt64, now: Instant) {
-        if owns(topic) {
-            effects.append(.finished(request: request, .contents(store.sets(topic))))
-            return
-        }
-        let read = Read(
+        var read = Read(
             topic: topic,
-            attempt: 0,
             nextAt: now,
             expiresAt: now.advanced(by: parameters.requestTimeout)
         )
+        if owns(topic) { read.answers[own] = store.sets(topic) }
         retryRead(request, read, now: now)
+    }
+
+    /// Owners that must answer: together with a write quorum they are more than there are (R + W >
+    /// N).
+    private func readQuorum(_ topic: Topic) -> Int {
+        let count = view.owners(of: topic).count
+        return count - min(parameters.writeQuorum, count) + 1
     }
 
     mutating func retryRead(_ request: UInt64, _ read: Read, now: Instant) {
         var next = read
-        let candidates = view.owners(of: read.topic).filter { isUp($0) && $0 != own }
-        guard now < read.expiresAt else {
-            reads[request] = nil
-            effects.append(.finished(request: request, .unanswered))
-            return
-        }
-        next.attempt += 1
+        guard !finishRead(request, read, isOver: now >= read.expiresAt) else { return }
         next.nextAt = now.advanced(by: parameters.retryInterval)
         reads[request] = next
-        guard !candidates.isEmpty else { return }
-        let target = candidates[read.attempt % candidates.count]
-        effects.append(
-            .send(.read(epoch: view.epoch, request: request, topic: read.topic), to: target)
-        )
+        for owner in view.owners(of: read.topic)
+        where owner != own && isUp(owner) && read.answers[owner] == nil {
+            effects.append(
+                .send(.read(epoch: view.epoch, request: request, topic: read.topic), to: owner)
+            )
+        }
     }
 
     mutating func serveRead(_ topic: Topic, request: UInt64, to peer: NodeID) {
@@ -172,8 +172,32 @@ extension Records {
         effects.append(.send(.contents(request: request, sets: store.sets(topic)), to: peer))
     }
 
-    mutating func finishRead(_ request: UInt64, _ sets: [OriginSet]) {
-        guard reads.remove(request) != nil else { return }
-        effects.append(.finished(request: request, .contents(sets)))
+    mutating func takeContents(_ request: UInt64, _ sets: [OriginSet], from owner: NodeID) {
+        guard var read = reads[request] else { return }
+        read.answers[owner] = sets
+        reads[request] = read
+        _ = finishRead(request, read, isOver: false)
+    }
+
+    /// Ends a read that enough owners have answered, or whose time is over.
+    private mutating func finishRead(_ request: UInt64, _ read: Read, isOver: Bool) -> Bool {
+        let wanted = readQuorum(read.topic)
+        guard read.answers.count >= wanted || isOver else { return false }
+        reads[request] = nil
+        guard !read.answers.isEmpty else {
+            effects.append(.finished(request: request, .unanswered))
+            return true
+        }
+        var newest = SortedMap<NodeID, OriginSet>()
+        for set in read.answers.values.joined()
+        where set.version > newest[set.origin]?.version ?? .never {
+            newest[set.origin] = set
+        }
+        let outcome = Outcome.contents(
+            newest.values,
+            isComplete: read.answers.count >= wanted
+        )
+        effects.append(.finished(request: request, outcome))
+        return true
     }
 }

@@ -51,6 +51,9 @@ package struct Records: Sendable {
         case finished(request: UInt64, Outcome)
         /// A peer speaks of a newer epoch.
         case newerEpoch(UInt64, from: NodeID)
+        /// A peer holds a set of this node's that is younger than any that this node remembers: its
+        /// database is an old copy, and it must stop.
+        case ownPastUnknown
     }
 
     /// How a request ended.
@@ -59,8 +62,9 @@ package struct Records: Sendable {
         case stored(owners: Int)
         /// Too few owners answered in time; the publication goes on being offered to them.
         case tooFewOwners(stored: Int, wanted: Int)
-        /// What an owner holds under the topic.
-        case contents([OriginSet])
+        /// What owners hold under the topic; complete when so many answered that one of them holds
+        /// whatever was acknowledged.
+        case contents([OriginSet], isComplete: Bool)
         /// No owner answered in time.
         case unanswered
     }
@@ -125,6 +129,7 @@ package struct Records: Sendable {
     var reachable = SortedSet<NodeID>()
     var nextExchangeAt: Instant
     var nextTickAt: Instant
+    let startedAt: Instant
 
     /// Makes the records of a peer out of the sets that were durable before.
     package init(
@@ -143,6 +148,7 @@ package struct Records: Sendable {
         generator = SeededGenerator(seed: seed)
         nextExchangeAt = now.advanced(by: parameters.exchangeInterval)
         nextTickAt = now
+        startedAt = now
         for set in stored {
             _ = store.apply(set)
             // What this node published in an earlier life is offered again (R4).
@@ -211,7 +217,7 @@ package struct Records: Sendable {
         case .read(let epoch, let request, let topic):
             noteEpoch(epoch, from: peer)
             serveRead(topic, request: request, to: peer)
-        case .contents(let request, let sets): finishRead(request, sets)
+        case .contents(let request, let sets): takeContents(request, sets, from: peer)
         case .digests(let epoch, let slots):
             compare(slots, epoch: epoch, from: peer)
         case .summaries(let epoch, let slots, let summaries):
@@ -228,14 +234,16 @@ package struct Records: Sendable {
         if epoch > view.epoch { effects.append(.newerEpoch(epoch, from: peer)) }
     }
 
-    /// Applies a set, makes it durable and tells watchers; `acknowledgement` leaves after the write.
+    /// Applies a set, makes it durable and tells watchers; `acknowledgement` leaves after the
+    /// write.
     mutating func keep(_ set: OriginSet, thenAcknowledge acknowledgement: Effect?) {
         let answer = acknowledgement.map { [$0] } ?? []
-        guard case .applied = store.apply(set) else {
-            // Known or older: what is held is durable, or its write is ahead in the same queue.
-            effects.append(contentsOf: answer)
+        if let held = store.set(set.topic, set.origin), held.version >= set.version {
+            // Its write may still be under way: the answer waits behind it.
+            if !answer.isEmpty { effects.append(.persist(held, then: answer)) }
             return
         }
+        _ = store.apply(set)
         var then = answer
         for (watcher, _) in watchers[set.topic] ?? SortedMap() where watcher != own {
             then.append(.send(.change(set), to: watcher))

@@ -10,7 +10,8 @@ extension Proposer {
         case .accepted(let round): noteAccepted(round, from: steward)
         case .keys(let round, let keys): noteKeys(round, keys, from: steward)
         case .rejected(let round, let promised):
-            counter = max(counter, promised.counter)
+            // A counter near the end of its range is nobody's honest one.
+            if promised.counter < UInt64.max / 2 { counter = max(counter, promised.counter) }
             pause(round, now: now)
         case .wrongEpoch(let round, _): pause(round, now: now)
         case .prepare, .accept, .list: break
@@ -55,7 +56,8 @@ extension Proposer {
                 changing.mayHaveTakenEffect = true
                 settle(changing, next, .committed(next), isChosen: false, now: now)
             } else {
-                // A change makes exactly the next version: somebody else's there disproves ours (D3).
+                // A change makes exactly the next version: somebody else's there disproves ours
+                // (D3).
                 let isDisproved = current.version == expected + 1
                 let outcome: RegisterOutcome =
                     operation.mayHaveTakenEffect && !isDisproved

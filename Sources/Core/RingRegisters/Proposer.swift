@@ -53,8 +53,8 @@ package enum RegisterRefusal: Hashable, Sendable, CustomStringConvertible {
 /// - D2 a value that not all of that majority show at one ballot is carried through phase two
 ///   before it is told to anybody, so nothing told is ever taken back;
 /// - D3 once phase two of a change was begun, its own operation in the register proves success, and
-///   another operation at the very version that it would have made proves failure; any later version
-///   proves nothing, and the outcome is indeterminate.
+///   another operation at the very version that it would have made proves failure; any later
+///   version proves nothing, and the outcome is indeterminate.
 package struct Proposer: Sendable {
     /// What the caller must carry out.
     package enum Effect: Hashable, Sendable {

@@ -40,8 +40,8 @@ package struct RegisterValue: Hashable, Sendable {
     /// The value of a register that was never written.
     package static let never = RegisterValue(version: 0, operation: .none, payload: nil)
 
-    /// The longest content: 512 pod groups in one VPC take less.
-    package static let payloadLengthMax = 64 << 10
+    /// The longest content: a ring configuration of 8,192 members with names of usual length.
+    package static let payloadLengthMax = 1 << 20
     /// The longest name of a register, in bytes.
     package static let keyLengthMax = 255
 

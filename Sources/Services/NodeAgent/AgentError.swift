@@ -37,6 +37,16 @@ enum AgentError: Error, Sendable {
     case checkFailed(String)
     /// The node belongs to no ring yet.
     case notJoined
+    /// The dataplane is not there yet.
+    case noDataplane
+    /// The node runs as many pods of one group as it may.
+    case groupFullOnNode(group: String, max: Int)
+    /// A name that came with a call is longer than it may be.
+    case nameTooLong(what: String, max: Int)
+    /// A verb of the plugin that this release does not serve.
+    case unsupportedVerb(String)
+    /// Something that has no error of its own.
+    case unexpected(String)
     /// The kernel's interfaces.
     case netlink(NetlinkError)
     /// The dataplane.
@@ -68,6 +78,11 @@ enum AgentError: Error, Sendable {
         case .notAttached: "attachment.unknown"
         case .checkFailed: "attachment.differs"
         case .notJoined: "ring.not_joined"
+        case .noDataplane: "node.dataplane_missing"
+        case .groupFullOnNode: "group.full_on_node"
+        case .nameTooLong: "name.too_long"
+        case .unsupportedVerb: "cni.unsupported_verb"
+        case .unexpected: "node.unexpected"
         case .netlink: "node.netlink"
         case .dataplane: "node.dataplane"
         case .storage: "node.storage"
@@ -81,11 +96,15 @@ enum AgentError: Error, Sendable {
         switch self {
         case .unknownVPC, .notAttached, .noSuchPath: 404
         case .model(.unknownGroup): 404
-        case .badRequest, .model: 400
-        case .vpcExists, .vniTaken, .groupInUse, .alreadyAttached, .attachmentBusy: 409
-        case .registers, .contended, .notJoined, .endpointsUnknown, .addressesExhausted: 503
+        case .badRequest, .model, .nameTooLong, .unsupportedVerb: 400
+        case .vpcExists, .vniTaken, .groupInUse, .alreadyAttached, .attachmentBusy,
+            .groupFullOnNode:
+            409
+        case .registers, .contended, .notJoined, .noDataplane, .endpointsUnknown,
+            .addressesExhausted:
+            503
         case .namespaceMissing, .checkFailed: 422
-        case .netlink, .dataplane, .storage: 500
+        case .netlink, .dataplane, .storage, .unexpected: 500
         }
     }
 }
@@ -94,10 +113,9 @@ extension AgentError: CustomStringConvertible {
     var description: String {
         switch self {
         case .unknownVPC(let name, let known):
-            "there is no VPC '\(name)': "
-                + (known.isEmpty
-                    ? "there are none yet" : "there are \(known.joined(separator: ", "))")
-                + "; make it with 'genie-ring vpcs create \(name)'"
+            "there is no VPC '\(name)' ("
+                + (known.isEmpty ? "there are none yet" : "known: \(known.joined(separator: ", "))")
+                + "): mend the name, or make it with 'genie-ring vpcs create \(name)'"
         case .vpcExists(let name):
             "VPC \(name) exists already: use it, or choose another name"
         case .vniTaken(let number, let owner):
@@ -127,6 +145,16 @@ extension AgentError: CustomStringConvertible {
         case .checkFailed(let what): what
         case .notJoined:
             "this node belongs to no ring yet: see the log of genied for what keeps it from joining"
+        case .noDataplane: "the dataplane of this node is not ready yet: try again"
+        case .groupFullOnNode(let group, let max):
+            "this node runs \(max) pods of group \(group), the most it may: put the pod on another "
+                + "node, or into another group"
+        case .nameTooLong(let what, let max):
+            "\(what) is longer than \(max) bytes: use a shorter one"
+        case .unsupportedVerb(let verb):
+            "\(verb) is not served for networks of type genie yet: set disableGC in the network list, or "
+                + "use cniVersion 1.0.0"
+        case .unexpected(let detail): "the node could not do it: \(detail)"
         case .netlink(let error): error.description
         case .dataplane(let error): error.description
         case .storage(let error): error.description
@@ -142,7 +170,7 @@ extension NetModelError {
         switch self {
         case .badName, .badGroupReference: "name.malformed"
         case .badSubnet: "subnet.malformed"
-        case .unsupportedFamily, .subnetSize: "subnet.unsupported"
+        case .unsupportedFamily, .subnetSize, .reservedSubnet: "subnet.unsupported"
         case .overlap: "subnet.overlap"
         case .groupExists: "group.exists"
         case .unknownGroup: "group.unknown"

@@ -2,6 +2,7 @@ import CNIProtocol
 import Foundation
 import NetModel
 import Netlink
+import PeerService
 
 extension NodeAgent {
     /// Serves one call of the plugin: the bytes for its standard output, or the error to print.
@@ -31,9 +32,13 @@ extension NodeAgent {
     ) async throws(CNIError) -> [UInt8] {
         let key = AttachmentKey(containerID: call.containerID, interface: call.ifname)
         do throws(AgentError) {
+            try Self.checkLength(call.containerID, "the container id", max: 128)
+            try Self.checkLength(call.netns, "CNI_NETNS", max: 4_096)
             switch call.verb {
             case .add:
                 let arguments = try CNIArguments(checking: call.args)
+                try Self.checkLength(arguments.podNamespace ?? "", "the pod's namespace", max: 63)
+                try Self.checkLength(arguments.podName ?? "", "the pod's name", max: 253)
                 let result = try await attach(
                     AttachRequest(
                         key: key,
@@ -51,12 +56,34 @@ extension NodeAgent {
             case .check:
                 try await check(key, netns: call.netns)
                 return []
-            case .status, .collect, .version:
-                throw .badRequest("\(call.verb.rawValue) is not served for networks of type genie")
+            case .status:
+                // An ADD needs the maps and a ring; whether addresses are left only an ADD can
+                // tell.
+                guard dataplane != nil else { throw .noDataplane }
+                guard await peer.snapshot() != nil else { throw .notJoined }
+                return []
+            case .collect, .version:
+                throw .unsupportedVerb(call.verb.rawValue)
             }
         } catch {
-            throw CNIError(error, cniVersion: configuration.cniVersion)
+            guard call.verb == .status else {
+                throw CNIError(error, cniVersion: configuration.cniVersion)
+            }
+            throw CNIError(
+                .notAvailable,
+                error.description,
+                cniVersion: configuration.cniVersion
+            )
         }
+    }
+
+    /// What is written down must be readable again, here and by every peer.
+    private static func checkLength(
+        _ text: String,
+        _ what: String,
+        max: Int
+    ) throws(AgentError) {
+        guard text.utf8.count <= max else { throw .nameTooLong(what: what, max: max) }
     }
 
     private static func group(
@@ -92,13 +119,16 @@ extension CNIError {
             switch error {
             case .unknownVPC, .model(.unknownGroup): .unknownGroup
             case .model: .invalidConfiguration
-            case .registers, .contended, .notJoined, .attachmentBusy, .endpointsUnknown,
+            case .registers, .contended, .notJoined, .noDataplane, .attachmentBusy,
+                .endpointsUnknown,
                 .addressesExhausted:
                 .tryAgainLater
             case .alreadyAttached, .netlink(.nameTaken(_, _)): .interfaceExists
             case .namespaceMissing: .invalidEnvironment
             case .notAttached, .checkFailed: .attachmentDamaged
-            case .netlink, .dataplane, .storage: .inputOutputFailure
+            case .netlink, .dataplane, .storage, .unexpected: .inputOutputFailure
+            case .nameTooLong, .unsupportedVerb: .invalidEnvironment
+            case .groupFullOnNode: .addressSpaceFull
             case .badRequest: .decodingFailure
             case .vpcExists, .vniTaken, .groupInUse, .noSuchPath: .invalidConfiguration
             }

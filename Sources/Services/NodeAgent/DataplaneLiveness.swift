@@ -21,6 +21,7 @@ struct DataplaneLiveness: Sendable {
 
     private var unanswered = SortedMap<NodeID, Int>()
     private var gone = SortedSet<NodeID>()
+    private var replaced = SortedSet<NodeID>()
 
     /// A question was sent.
     mutating func noteAsked(_ node: NodeID) {
@@ -32,9 +33,10 @@ struct DataplaneLiveness: Sendable {
         unanswered[node] = 0
     }
 
-    /// Membership's word on who is gone.
-    mutating func noteGone(_ nodes: SortedSet<NodeID>) {
+    /// Membership's word on who is gone, and at whose address another node answers now.
+    mutating func noteGone(_ nodes: SortedSet<NodeID>, replaced: SortedSet<NodeID>) {
         gone = nodes
+        self.replaced = replaced
     }
 
     /// How a node's dataplane fares.
@@ -47,6 +49,6 @@ struct DataplaneLiveness: Sendable {
 
     /// Whether a node's endpoints are out of service.
     func isWithdrawn(_ node: NodeID) -> Bool {
-        gone.contains(node) && state(of: node) == .dead
+        gone.contains(node) && (replaced.contains(node) || state(of: node) == .dead)
     }
 }

@@ -30,8 +30,15 @@ struct NetworkCatalog: Sendable {
         return vpcs.sorted { $0.name < $1.name }
     }
 
-    /// One VPC; the last known one when the registers do not answer.
-    func vpc(_ name: String) async throws(AgentError) -> VPC {
+    /// One VPC; when the registers do not answer, the last known one with those of its groups for
+    /// which `isInUse` holds on this node.
+    ///
+    /// A group with endpoints cannot be deleted, so one that is in use here is still what it was;
+    /// any other may have been deleted, and its addresses given out anew under another number.
+    func vpc(
+        _ name: String,
+        isInUse: (PodGroup) -> Bool = { _ in false }
+    ) async throws(AgentError) -> VPC {
         do {
             try DNSLabel.check(name, kind: "VPC")
         } catch {
@@ -46,26 +53,30 @@ struct NetworkCatalog: Sendable {
             return vpc
         } catch {
             guard case .registers = error, let cached = cached(name) else { throw error }
-            return cached
+            let kept = cached.keeping(isInUse)
+            guard !kept.groups.isEmpty else { throw error }
+            return kept
         }
     }
 
     /// Creates a VPC with the wanted number, or with a free one.
     func createVPC(_ name: String, vni wanted: UInt32?) async throws(AgentError) -> VPC {
         if let wanted, VNI(wanted) == nil { throw .model(.badVNI(Int(wanted))) }
-        do { _ = try VPC(name: name, vni: someVNI) } catch { throw .model(error) }
+        do { try DNSLabel.check(name, kind: "VPC") } catch { throw .model(error) }
         let current = try await stored(key(name))
         guard current.vpc == nil else { throw .vpcExists(name: name) }
-        let vni = try await claimVNI(for: name, wanted: wanted)
+        var generator = SystemRandomNumberGenerator()
+        let id: UInt64 = generator.next()
+        let vni = try await claimVNI(for: name, id: id, wanted: wanted)
         let vpc: VPC
-        do { vpc = try VPC(name: name, vni: vni) } catch { throw .model(error) }
+        do { vpc = try VPC(name: name, vni: vni, id: id) } catch { throw .model(error) }
         do throws(AgentError) {
             guard try await set(key(name), over: current.version, to: vpc.encoded) else {
                 throw .vpcExists(name: name)
             }
         } catch {
             // The number is let go only when the VPC certainly does not exist with it.
-            if case .vpcExists = error { try? await releaseVNI(vni, of: name) }
+            if case .vpcExists = error { try? await releaseVNI(vpc) }
             throw error
         }
         return vpc
@@ -73,11 +84,12 @@ struct NetworkCatalog: Sendable {
 
     /// Deletes a VPC that has no groups.
     func deleteVPC(_ name: String) async throws(AgentError) {
+        do { try DNSLabel.check(name, kind: "VPC") } catch { throw .model(error) }
         let vpc = try await change(name) { vpc throws(NetModelError) in
             try vpc.checkUnused()
             return nil
         }
-        try await releaseVNI(vpc.vni, of: name)
+        try await releaseVNI(vpc)
     }
 
     /// Adds a group to a VPC.
@@ -109,11 +121,6 @@ struct NetworkCatalog: Sendable {
         }
     }
 
-    private var someVNI: VNI {
-        guard let vni = VNI(1) else { preconditionFailure("1 is a VNI") }
-        return vni
-    }
-
     private func key(_ name: String) -> String { "vpc/\(name)" }
 
     /// Changes a VPC's register; `body` gives the new VPC, or nil to delete it.
@@ -134,8 +141,14 @@ struct NetworkCatalog: Sendable {
         throw .contended(name: "VPC \(name)")
     }
 
+    /// What the register of a VNI holds: which VPC has the number, this very one and no namesake.
+    private static func claim(_ name: String, _ id: UInt64) -> [UInt8] {
+        Array("\(name) \(String(id, radix: 16))".utf8)
+    }
+
     private func claimVNI(
         for name: String,
+        id: UInt64,
         wanted: UInt32?
     ) async throws(AgentError) -> VNI {
         let taken = SortedSet(try await list("vni/").compactMap { UInt32($0.dropFirst(4)) })
@@ -147,23 +160,21 @@ struct NetworkCatalog: Sendable {
         for number in candidates where wanted != nil || !taken.contains(number) {
             guard let vni = VNI(number) else { continue }
             let current = try await read("vni/\(number)")
-            let owner = current.payload.map { String(decoding: $0, as: UTF8.self) }
-            if owner == name { return vni }
-            if let owner {
+            if let claim = current.payload {
+                let owner = String(decoding: claim.prefix { $0 != 0x20 }, as: UTF8.self)
                 if wanted != nil { throw .vniTaken(number: number, owner: owner) }
                 continue
             }
-            if try await set("vni/\(number)", over: current.version, to: Array(name.utf8)) {
-                return vni
-            }
+            let claim = Self.claim(name, id)
+            if try await set("vni/\(number)", over: current.version, to: claim) { return vni }
         }
         throw .contended(name: "the VNIs")
     }
 
-    private func releaseVNI(_ vni: VNI, of name: String) async throws(AgentError) {
-        let current = try await read("vni/\(vni)")
-        guard current.payload == Array(name.utf8) else { return }
-        _ = try await set("vni/\(vni)", over: current.version, to: nil)
+    private func releaseVNI(_ vpc: VPC) async throws(AgentError) {
+        let current = try await read("vni/\(vpc.vni)")
+        guard current.payload == Self.claim(vpc.name, vpc.id) else { return }
+        _ = try await set("vni/\(vpc.vni)", over: current.version, to: nil)
     }
 
     private func stored(_ key: String) async throws(AgentError) -> (version: UInt64, vpc: VPC?) {

@@ -95,12 +95,15 @@ package struct NodeAPI: Sendable {
         let reference = try Self.reference(name)
         let vpc = try await agent.catalog.vpc(reference.vpc)
         do { _ = try vpc.group(reference.group) } catch { throw .model(error) }
-        switch await agent.peer.contents(Topic(reference.description)) {
-        case .contents(let sets):
-            let count = sets.reduce(0) { $0 + $1.records.count }
-            guard count == 0 else { throw .groupInUse(group: name, endpoints: count) }
-        case .stored, .tooFewOwners, .unanswered: throw .endpointsUnknown(group: name)
-        }
+        // An ADD that is under way looks at the group again after it has told of its endpoint:
+        // either it is seen here, or it sees that the group is gone.
+        guard
+            case .contents(let sets, isComplete: true) = await agent.peer.contents(
+                Topic(reference.description)
+            )
+        else { throw .endpointsUnknown(group: name) }
+        let count = sets.reduce(0) { $0 + $1.records.count }
+        guard count == 0 else { throw .groupInUse(group: name, endpoints: count) }
         try await agent.catalog.deleteGroup(reference)
     }
 

@@ -27,8 +27,9 @@ extension NodeAgent {
     func attach(_ request: AttachRequest) async throws(AgentError) -> CNIResult {
         try begin(request.key)
         defer { busy.remove(request.key) }
+        let isDeleteDue = consumeSpooledDelete(request.key)
         if let old = journal.attachments[request.key] {
-            guard old.state != .attached else {
+            guard old.state != .attached || isDeleteDue else {
                 throw .alreadyAttached(
                     containerID: request.key.containerID,
                     interface: request.key.interface
@@ -39,13 +40,23 @@ extension NodeAgent {
         guard !request.netns.isEmpty else {
             throw .namespaceMissing(containerID: request.key.containerID)
         }
-        let vpc = try await catalog.vpc(request.group.vpc)
-        let group: PodGroup
-        do { group = try vpc.group(request.group.group) } catch { throw .model(error) }
+        let (vpc, group) = try await lookUp(request.group)
+        let count = journal.attachments.values.count { $0.pool == group.id }
+        guard count < OriginSet.recordsMax else {
+            throw .groupFullOnNode(group: request.group.description, max: OriginSet.recordsMax)
+        }
         var attachment = makeAttachment(request, vpc, group)
         try journal.record(attachment)
         do throws(AgentError) {
             try await wire(&attachment, group)
+            activeVPCs[vpc.name] = vpc
+            await follow(vpc)
+            await publish(request.group)
+            // The endpoint is told of; only now is it certain that the group was not deleted
+            // meanwhile.
+            guard try await lookUp(request.group).group.id == group.id else {
+                throw .model(.unknownGroup(vpc: vpc.name, group: group.name, known: []))
+            }
         } catch {
             logger.warning(
                 "attach failed",
@@ -53,15 +64,24 @@ extension NodeAgent {
                     "container_id": "\(request.key.containerID)", "reason": "\(error)",
                 ]
             )
-            try? await undo(attachment)
+            try? await undo(journal.attachments[request.key] ?? attachment)
+            await publish(request.group)
             throw error
         }
-        activeVPCs[vpc.name] = vpc
-        await follow(vpc)
-        await publish(request.group)
         await waitUntilSynced(vpc)
         await reconcile()
-        return result(attachment, request)
+        return result(attachment, request, group)
+    }
+
+    /// The VPC and the group; while no steward answers, only a group that is in use here.
+    private func lookUp(
+        _ reference: GroupReference
+    ) async throws(AgentError) -> (vpc: VPC, group: PodGroup) {
+        let pools = SortedSet(
+            journal.attachments.values.filter { $0.state == .attached }.map(\.pool)
+        )
+        let vpc = try await catalog.vpc(reference.vpc) { pools.contains($0.id) }
+        do { return (vpc, try vpc.group(reference.group)) } catch { throw .model(error) }
     }
 
     /// Marks an interface as being worked on.
@@ -113,14 +133,18 @@ extension NodeAgent {
                 group: "\(attachment.vpc)/\(attachment.group)",
                 subnet: group.subnet
             )
-        case .registersUnavailable: throw .registers(.unavailable)
+        case .registersUnavailable, .released: throw .registers(.unavailable)
         }
         try journal.record(attachment)
-        guard let dataplane, let uplink else { throw .notJoined }
+        guard let dataplane, let uplink else { throw .noDataplane }
         let mtu = UInt32(uplink.mtu) - NodeConfiguration.tunnelOverhead
         let planned = attachment
+        let isDefault = isDefaultRoute(attachment)
+        let subnet = group.subnet
         do {
-            attachment.hostIndex = try await blocking { try Self.makeLink(planned, mtu: mtu) }
+            attachment.hostIndex = try await blocking {
+                try Self.makeLink(planned, mtu: mtu, subnet: isDefault ? nil : subnet)
+            }
         } catch {
             throw Self.translate(error)
         }
@@ -132,8 +156,21 @@ extension NodeAgent {
         try journal.record(attachment)
     }
 
-    /// Makes the veth with one end in the pod, and configures it.
-    private static func makeLink(_ attachment: Attachment, mtu: UInt32) throws -> UInt32 {
+    /// A pod's first interface leads to everywhere, a further one to its group's subnet.
+    private func isDefaultRoute(_ attachment: Attachment) -> Bool {
+        !journal.attachments.values.contains {
+            $0.containerID == attachment.containerID && $0.interface != attachment.interface
+                && $0.state == .attached
+        }
+    }
+
+    /// Makes the veth with one end in the pod, and configures it; with a subnet only that is
+    /// reached through it, else everything.
+    private static func makeLink(
+        _ attachment: Attachment,
+        mtu: UInt32,
+        subnet: Prefix?
+    ) throws -> UInt32 {
         guard let mac = MACAddress(attachment.mac), let gateway = IPAddress(attachment.gateway),
             let address = attachment.address.flatMap({ IPAddress($0) })
         else { preconditionFailure("an attachment is wired after its addresses are known") }
@@ -153,7 +190,9 @@ extension NodeAgent {
                     addresses: [InterfaceAddress(alone: address)],
                     gateways: [gateway],
                     gatewayMAC: gatewayMAC,
-                    isDefaultRoute: true
+                    isDefaultRoute: subnet == nil,
+                    routes: subnet.flatMap { Route(destination: $0, gateway: gateway) }.map { [$0] }
+                        ?? []
                 )
             )
             try Offload.gro.set(true, on: attachment.hostInterface)
@@ -170,7 +209,7 @@ extension NodeAgent {
     static func translate(_ error: any Error) -> AgentError {
         if let error = error as? AgentError { return error }
         if let error = error as? NetlinkError { return .netlink(error) }
-        return .badRequest("\(error)")
+        return .unexpected("\(error)")
     }
 
     private func waitUntilSynced(_ vpc: VPC) async {
@@ -188,7 +227,13 @@ extension NodeAgent {
         )
     }
 
-    private func result(_ attachment: Attachment, _ request: AttachRequest) -> CNIResult {
+    private func result(
+        _ attachment: Attachment,
+        _ request: AttachRequest,
+        _ group: PodGroup
+    ) -> CNIResult {
+        let everywhere = Prefix("0.0.0.0/0")
+        let reached = isDefaultRoute(attachment) ? everywhere : group.subnet
         let address = attachment.address.flatMap { IPAddress($0) }
         let gateway = IPAddress(attachment.gateway)
         let mtu = (uplink?.mtu ?? 0) - Int(NodeConfiguration.tunnelOverhead)
@@ -209,7 +254,7 @@ extension NodeAgent {
             ips: address.flatMap { CNIProtocol.InterfaceAddress(address: $0, length: 32) }.map {
                 [.init(address: $0, gateway: gateway, interface: 1)]
             } ?? [],
-            routes: Prefix("0.0.0.0/0").map { [.init(dst: $0, gw: gateway)] } ?? []
+            routes: reached.map { [.init(dst: $0, gw: gateway)] } ?? []
         )
     }
 }

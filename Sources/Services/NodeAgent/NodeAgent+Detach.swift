@@ -42,9 +42,15 @@ extension NodeAgent {
             containerID: attachment.containerID,
             interfaceName: attachment.interface
         )
-        await peer.release(pool: attachment.pool, holder)
+        // The row goes last: until the address is free on the disk, the removal can be repeated.
+        guard await peer.release(pool: attachment.pool, holder) else { throw .notJoined }
         try journal.erase(attachment.key)
-        try forgetVPC(attachment)
+        do throws(AgentError) {
+            try forgetVPC(attachment)
+        } catch {
+            // Taken off at the next start; no packet of the VPC finds an endpoint here meanwhile.
+            logger.warning("cannot forget a VPC", metadata: ["reason": "\(error)"])
+        }
     }
 
     private func unprogram(_ attachment: Attachment) throws(BPFError) {
@@ -65,22 +71,50 @@ extension NodeAgent {
 
     /// What a daemon that died left half done: additions are undone, removals finished.
     func finishInterrupted() async {
-        for attachment in journal.all where attachment.state != .attached {
+        for key in journal.all.filter({ $0.state != .attached }).map(\.key) {
             do throws(AgentError) {
+                // A call for the same interface may be quicker: then there is nothing left to do.
+                try begin(key)
+                defer { busy.remove(key) }
+                guard let attachment = journal.attachments[key], attachment.state != .attached
+                else { continue }
                 try await undo(attachment)
                 logger.notice(
                     "undid an interrupted attachment",
-                    metadata: ["container_id": "\(attachment.containerID)"]
+                    metadata: ["container_id": "\(key.containerID)"]
                 )
             } catch {
                 logger.error(
                     "cannot undo an interrupted attachment",
-                    metadata: [
-                        "container_id": "\(attachment.containerID)", "reason": "\(error)",
-                    ]
+                    metadata: ["container_id": "\(key.containerID)", "reason": "\(error)"]
                 )
             }
         }
+    }
+
+    /// Addresses that are given out and that no attachment has: a crash came between the two rows.
+    func releaseOrphans() async {
+        for assignment in await peer.assignments() {
+            let key = AttachmentKey(
+                containerID: assignment.holder.containerID,
+                interface: assignment.holder.interfaceName
+            )
+            guard journal.attachments[key] == nil, (try? begin(key)) != nil else { continue }
+            defer { busy.remove(key) }
+            _ = await peer.release(pool: assignment.pool, assignment.holder)
+            logger.notice(
+                "freed an orphaned address",
+                metadata: ["address": "\(assignment.address)"]
+            )
+        }
+    }
+
+    /// Whether a DEL for the interface was waiting; it is done with by who asks.
+    func consumeSpooledDelete(_ key: AttachmentKey) -> Bool {
+        let spool = SpoolDirectory(path: settings.spoolDirectory)
+        let call = CNICall(verb: .delete, containerID: key.containerID, ifname: key.interface)
+        guard (try? spool.read(name: call.spoolName)) ?? nil != nil else { return false }
+        return (try? spool.remove(name: call.spoolName)) != nil
     }
 
     /// DEL calls that came while no daemon ran.
@@ -90,7 +124,11 @@ extension NodeAgent {
         for name in names {
             guard let bytes = try? spool.read(name: name),
                 let call = try? JSONDecoder().decode(CNICall.self, from: Data(bytes))
-            else { continue }
+            else {
+                logger.error("cannot read a spooled removal", metadata: ["file": "\(name)"])
+                try? spool.remove(name: name)
+                continue
+            }
             let key = AttachmentKey(containerID: call.containerID, interface: call.ifname)
             do throws(AgentError) {
                 try await detach(key)
@@ -128,7 +166,7 @@ extension NodeAgent {
                 "interface \(key.interface) has lost its address \(attachment.address ?? "-")"
             )
         }
-        guard let dataplane else { throw .notJoined }
+        guard let dataplane else { throw .noDataplane }
         do {
             guard try dataplane.ports().contains(where: { $0.ifindex == attachment.hostIndex })
             else {

@@ -36,7 +36,15 @@ extension NodeAgent {
                 snapshot.members.filter { $0.fact.status.isGone }.map(\.fact.id)
             )
             let before = others.map { liveness.isWithdrawn($0.id) }
-            liveness.noteGone(gone)
+            let living = SortedSet(
+                [snapshot.own.address]
+                    + snapshot.members.filter { !$0.fact.status.isGone }.map(\.fact.address)
+            )
+            // A machine whose disk was lost is back as another node: what it ran before is no more.
+            let replaced = SortedSet(
+                others.filter { gone.contains($0.id) && living.contains($0.address) }.map(\.id)
+            )
+            liveness.noteGone(gone, replaced: replaced)
             let isHealthyRound = round % Self.healthyEveryRounds == 0
             ask(others, gone, turn: isHealthyRound ? turn : nil, echo)
             if isHealthyRound { turn &+= Self.healthyPerRoundMax }

@@ -14,11 +14,16 @@ extension NodeAgent {
     func reconcile() async {
         guard !isReconciling else {
             isReconcileDue = true
+            await withCheckedContinuation { reconcileWaiters.append($0) }
             return
         }
         isReconciling = true
         repeat {
             isReconcileDue = false
+            // Who came before this pass began is served by it.
+            let served = reconcileWaiters
+            reconcileWaiters = []
+            defer { for waiter in served { waiter.resume() } }
             do {
                 try await reconcileOnce()
             } catch {
@@ -42,7 +47,12 @@ extension NodeAgent {
         }
         // From here on nothing is awaited: the maps are compared with one state of the journal.
         guard let dataplane else { return }
-        try reconcileVTEPs(snapshot, dataplane)
+        let tunnels = Result { () throws(BPFError) in try reconcileVTEPs(snapshot, dataplane) }
+        defer {
+            if case .failure(let error) = tunnels {
+                logger.error("cannot reconcile tunnels", metadata: ["reason": "\(error)"])
+            }
+        }
         var plan = ForwardingPlan()
         for attachment in journal.all where attachment.state == .attached {
             if let entry = localEntry(attachment) { plan.add(entry) }
@@ -56,18 +66,22 @@ extension NodeAgent {
         let busyAddresses = busyEntries()
         let present = try dataplane.endpoints().map(Self.entry)
         let steps = plan.steps(from: present) { entry in
-            // A VPC with pods here that is not followed yet, or not completely known, keeps its rows.
+            // A VPC with pods here that is not followed yet, or not completely known, keeps its
+            // rows.
             let isUnknown =
                 unsynced.contains(entry.vni)
                 || (local.contains(entry.vni) && !followed.contains(entry.vni))
             return !isUnknown && !busyAddresses.contains(entry.key)
         }
-        for step in steps {
-            switch step {
-            case .put(let entry): try dataplane.putEndpoint(Self.row(entry))
-            case .delete(let key):
-                try dataplane.deleteEndpoint(vni: key.vni, address: key.address)
-            }
+        // What does not fit before the removals may fit after them.
+        let left = steps.filter { (try? take($0, dataplane)) == nil }
+        for step in left { try take(step, dataplane) }
+    }
+
+    private func take(_ step: ForwardingPlan.Step, _ dataplane: Dataplane) throws(BPFError) {
+        switch step {
+        case .put(let entry): try dataplane.putEndpoint(Self.row(entry))
+        case .delete(let key): try dataplane.deleteEndpoint(vni: key.vni, address: key.address)
         }
     }
 
@@ -153,7 +167,9 @@ extension NodeAgent {
     /// Reads the VPCs that have pods here anew: a group that was added is followed from now on.
     func refreshVPCs() async {
         for name in SortedSet(journal.attachments.values.map(\.vpc)).elements {
-            guard let vpc = try? await catalog.vpc(name) else { continue }
+            guard let vpc = try? await catalog.vpc(name),
+                journal.attachments.values.contains(where: { $0.vpc == name })
+            else { continue }
             activeVPCs[name] = vpc
             await follow(vpc)
         }
@@ -162,22 +178,21 @@ extension NodeAgent {
 
     /// Follows every group of a VPC: its pods may reach one another.
     func follow(_ vpc: VPC) async {
-        for group in vpc.groups {
-            let topic = Topic("\(vpc.name)/\(group.name)")
-            guard watchedTopics[topic] == nil else { continue }
-            watchedTopics[topic] = vpc.vni
-            await peer.watch(topic)
-        }
+        let topics = vpc.groups.map { Topic("\(vpc.name)/\($0.name)") }
+            .filter { watchedTopics[$0] == nil }
+        // All before the first wait: a VPC that is followed in part would look complete.
+        for topic in topics { watchedTopics[topic] = vpc.vni }
+        for topic in topics { await peer.watch(topic) }
     }
 
     private func unfollowUnused() async {
         let used = SortedSet(
             activeVPCs.values.flatMap { vpc in vpc.groups.map { Topic("\(vpc.name)/\($0.name)") } }
         )
-        for topic in watchedTopics.keys where !used.contains(topic) {
-            watchedTopics[topic] = nil
-            await peer.unwatch(topic)
-        }
+        let unused = watchedTopics.keys.filter { !used.contains($0) }
+        for topic in unused { watchedTopics[topic] = nil }
+        // One that was followed again while this waited stays.
+        for topic in unused where watchedTopics[topic] == nil { await peer.unwatch(topic) }
     }
 
     /// Tells the ring of this node's endpoints in a group; waits, within bounds, for enough owners.
@@ -198,7 +213,9 @@ extension NodeAgent {
 
     /// After a start: the same endpoints under the new boot counter.
     func publishAll() async {
-        let groups = SortedSet(journal.attachments.values.compactMap(\.reference))
+        // Also those under which nothing is left: the ring must hear that, too.
+        let told = await peer.ownTopics().compactMap { try? GroupReference($0.name) }
+        let groups = SortedSet(journal.attachments.values.compactMap(\.reference) + told)
         for group in groups.elements { await publish(group) }
     }
 

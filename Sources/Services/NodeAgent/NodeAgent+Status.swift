@@ -59,6 +59,7 @@ extension NodeAgent {
     func ringStatus() async throws(AgentError) -> RingStatus {
         guard let snapshot = await peer.snapshot() else { throw .notJoined }
         let configuration = snapshot.configuration
+        let slotCounts = await peer.slotCounts()
         return RingStatus(
             id: configuration.ringID.description,
             epoch: configuration.epoch,
@@ -71,7 +72,7 @@ extension NodeAgent {
                     zone: member.zone,
                     weight: member.weight,
                     address: member.address.description,
-                    slots: snapshot.slotCounts[member.id] ?? 0
+                    slots: slotCounts[member.id] ?? 0
                 )
             }.sorted { ($0.name, $0.id) < ($1.name, $1.id) },
             stewards: configuration.stewards.members.map { steward in
@@ -85,7 +86,7 @@ extension NodeAgent {
         guard let snapshot = await peer.snapshot() else { throw .notJoined }
         var items: [EndpointList.Item] = []
         for reference in try await references(group) {
-            guard case .contents(let sets) = await peer.contents(Topic(reference.description))
+            guard case .contents(let sets, _) = await peer.contents(Topic(reference.description))
             else { throw .endpointsUnknown(group: reference.description) }
             for set in sets {
                 let isGone = snapshot.members.contains {
@@ -114,7 +115,7 @@ extension NodeAgent {
     }
 
     func dataplaneStatus() throws(AgentError) -> DataplaneStatus {
-        guard let dataplane, let uplink else { throw .notJoined }
+        guard let dataplane, let uplink else { throw .noDataplane }
         do throws(BPFError) {
             return DataplaneStatus(
                 uplink: settings.uplink,

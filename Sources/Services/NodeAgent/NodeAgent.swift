@@ -11,7 +11,8 @@ import RingPlacement
 import RingRecords
 package import SQLiteRows
 
-/// The node's agent: attaches pods, keeps the dataplane's maps as the ring says, answers the node API.
+/// The node's agent: attaches pods, keeps the dataplane's maps as the ring says, answers the node
+/// API.
 ///
 /// Reconciliation looks at levels and not at edges: whatever changed, the wanted rows are computed
 /// anew and compared with the maps. What is pinned is adopted and never flushed.
@@ -31,6 +32,7 @@ package actor NodeAgent {
     var echo: DataplaneEcho?
     var isReconciling = false
     var isReconcileDue = false
+    var reconcileWaiters: [CheckedContinuation<Void, Never>] = []
 
     /// What is known of the underlay interface.
     struct UplinkState {
@@ -87,6 +89,7 @@ package actor NodeAgent {
     /// Keeps the maps as the ring says until the task is cancelled.
     package func run() async {
         await finishInterrupted()
+        await releaseOrphans()
         await publishAll()
         await withTaskGroup(of: Void.self) { group in
             group.addTask { for await _ in self.peer.changes { await self.reconcile() } }
@@ -149,8 +152,10 @@ package actor NodeAgent {
     /// pinned for pods that nobody recorded is taken off.
     private func adoptPods(_ dataplane: Dataplane) throws {
         for var attachment in journal.all where attachment.state == .attached {
-            let index = try? Links.info(attachment.hostInterface).index
-            if let index, index == attachment.hostIndex {
+            // Only what is certainly not there counts as gone.
+            let links = try Links.list()
+            let link = links.first { $0.name == attachment.hostInterface }
+            if let link, link.index == attachment.hostIndex {
                 try program(attachment, dataplane)
                 continue
             }
@@ -168,10 +173,15 @@ package actor NodeAgent {
         for attachment in try dataplane.attachments() {
             guard case .pod(let key) = attachment.role, !recorded.contains(key) else { continue }
             try dataplane.detachPod(key: key)
+            _ = try Links.delete(key)
         }
         let ports = SortedSet(journal.attachments.values.map(\.hostIndex))
         for port in try dataplane.ports() where !ports.contains(port.ifindex) {
             try dataplane.deletePort(ifindex: port.ifindex)
+        }
+        let vnis = SortedSet(journal.attachments.values.map(\.vni))
+        for row in try dataplane.vnis() where !vnis.contains(row.vni.number) {
+            try dataplane.deleteVNI(row.vni)
         }
     }
 

@@ -20,6 +20,7 @@ struct DurableState {
         static let node = Array("node".utf8)
         static let storage = Array("storage".utf8)
         static let boot = Array("boot".utf8)
+        static let taken = Array("taken".utf8)
     }
 
     /// Reads the state, makes identities where there are none, and raises the boot counter durably.
@@ -29,6 +30,9 @@ struct DurableState {
             .reduce(into: SortedMap<String, [UInt8]>()) { map, row in
                 map[String(decoding: row.key, as: UTF8.self)] = row.value
             }
+        guard identity["taken"] == nil else {
+            throw PeerServiceError.identityTaken(path: store.path)
+        }
         node = try Self.id(identity["node"], store) ?? NodeID(using: &generator)
         storage = try Self.id(identity["storage"], store) ?? NodeID(using: &generator)
         boot = try Self.number(identity["boot"], store) + 1
@@ -51,6 +55,11 @@ struct DurableState {
             }
         }
         self.rows = rows
+    }
+
+    /// Remembers that the ring knows of a later life of this node: it never starts again from here.
+    static func markTaken(_ store: RowStore) throws(RowStoreError) {
+        try store.write([StoredRow(space: identitySpace, key: Key.taken, value: [1])])
     }
 
     private static func bytes(_ id: NodeID) -> [UInt8] { bytes(id.high) + bytes(id.low) }

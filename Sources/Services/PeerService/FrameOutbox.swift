@@ -30,7 +30,8 @@ struct FrameOutbox {
         boxes.remove(node)?.frames ?? []
     }
 
-    /// Drops what waits for nodes at an address: it cannot be reached, or somebody else lives there.
+    /// Drops what waits for nodes at an address: it cannot be reached, or somebody else lives
+    /// there.
     mutating func drop(at address: SocketAddress) {
         boxes.removeAll { $1.address == address }
     }

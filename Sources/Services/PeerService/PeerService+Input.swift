@@ -23,10 +23,14 @@ extension PeerService {
         case .connected(let node, let connection, let address):
             outbox.drop(at: address, unless: node)
             for frame in outbox.take(for: node) { _ = streams?.send(frame, to: node) }
-            if settings.seeds.contains(address) { greet(connection) }
+            if settings.seeds.contains(address) {
+                connectedSeeds[address] = connection
+                greet(connection)
+            }
         case .frame(let node, let connection, let bytes):
             take(bytes, from: node, connection)
-        case .closed(_, let node, let reason):
+        case .closed(let connection, let node, let reason):
+            connectedSeeds = connectedSeeds.filter { $0.value != connection }
             logger.debug(
                 "stream closed",
                 metadata: ["peer": "\(node.map(\.short) ?? "-")", "reason": "\(reason)"]
@@ -43,9 +47,16 @@ extension PeerService {
         }
     }
 
-    /// Dials every seed; again each second while no ring was entered.
+    /// Greets every seed, dialling those that are not connected; again each second while no ring
+    /// was entered.
     func greetSeeds() {
-        for seed in settings.seeds { streams?.dial(seed) }
+        for seed in settings.seeds {
+            if let connection = connectedSeeds[seed] {
+                greet(connection)
+            } else {
+                streams?.dial(seed)
+            }
+        }
         guard peer == nil else { return }
         Task {
             try? await Task.sleep(for: .seconds(1))

@@ -6,6 +6,7 @@ import PeerTransport
 import RingMembership
 import RingPeer
 import RingPlacement
+import RingRegisters
 import SQLiteRows
 
 extension PeerService {
@@ -48,7 +49,7 @@ extension PeerService {
 
     /// Writes what waits in one transaction, then carries out what waited for it.
     private func writeNext() {
-        guard !isWriting, !unwritten.isEmpty else { return }
+        guard !isWriting, !unwritten.isEmpty, failure == nil else { return }
         isWriting = true
         let batch = unwritten
         unwritten = []
@@ -92,7 +93,10 @@ extension PeerService {
                 ]
             )
         case .records, .synced: break
-        case .identityTaken: fail(PeerServiceError.identityTaken)
+        case .identityTaken:
+            // Written down: the next start would raise the boot counter past the other's.
+            try? DurableState.markTaken(store)
+            fail(PeerServiceError.identityTaken(path: store.path))
         case .refusedFrame(let node, let reason):
             logger.warning(
                 "frame refused",
@@ -105,6 +109,10 @@ extension PeerService {
     func fail(_ error: any Error) {
         guard failure == nil else { return }
         failure = error
+        for (token, caller) in callers {
+            callers[token] = nil
+            caller.resume(returning: .register(.unavailable))
+        }
         logger.critical("peer cannot go on", metadata: ["reason": "\(error)"])
         for waiter in failed { waiter.resume(returning: error) }
         failed = []

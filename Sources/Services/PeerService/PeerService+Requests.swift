@@ -10,8 +10,6 @@ package import RingRegisters
 package struct PeerSnapshot: Sendable {
     /// The ring configuration in force.
     package let configuration: RingConfiguration
-    /// The slots that each member of the configuration is among the owners of.
-    package let slotCounts: SortedMap<NodeID, Int>
     /// This peer's own fact.
     package let own: MemberFact
     /// Everyone else.
@@ -24,17 +22,35 @@ extension PeerService {
     /// What the peer knows now; nil before it belongs to a ring.
     package func snapshot() -> PeerSnapshot? {
         guard let peer else { return nil }
-        let counts = peer.configuration.members.reduce(into: SortedMap<NodeID, Int>()) {
-            $0[$1.id] = peer.placement.slots(ownedBy: $1.id).count
-        }
         return PeerSnapshot(
             configuration: peer.configuration,
-            slotCounts: counts,
             own: peer.membership.own,
             members: peer.membership.members,
             now: now
         )
     }
+
+    /// The slots that each member of the configuration is among the owners of.
+    ///
+    /// - Complexity: O(members x slots); for people who ask, not for loops.
+    package func slotCounts() -> SortedMap<NodeID, Int> {
+        guard let peer else { return SortedMap() }
+        return peer.configuration.members.reduce(into: SortedMap()) {
+            $0[$1.id] = peer.placement.slots(ownedBy: $1.id).count
+        }
+    }
+
+    /// The topics under which this node has told of anything, as far as it remembers.
+    package func ownTopics() -> [Topic] {
+        guard let peer else { return [] }
+        let store = peer.records.store
+        return store.topicNames.filter {
+            store.set($0, peer.identity.node)?.records.isEmpty == false
+        }
+    }
+
+    /// Every address that this node has given out and not taken back.
+    package func assignments() -> [AddressPool.Assignment] { peer?.pool.inUse ?? [] }
 
     /// The sets of a watched topic, and whether all that an owner had has arrived.
     package func watched(_ topic: Topic) -> (sets: [OriginSet], isSynced: Bool) {
@@ -122,10 +138,12 @@ extension PeerService {
         return outcome
     }
 
-    /// Frees what a holder has in a pool.
-    package func release(pool: UInt64, _ holder: AddressHolder) {
-        let now = now
-        change { $0.release(pool: pool, holder: holder, now: now) }
+    /// Frees what a holder has in a pool; true once that is durable, nothing held included.
+    package func release(pool: UInt64, _ holder: AddressHolder) async -> Bool {
+        let answer = await request { peer, token, now in
+            peer.release(pool: pool, holder: holder, token: token, now: now)
+        }
+        return answer == .address(.released)
     }
 
     private func ask(_ question: RegisterRequest) async -> RegisterOutcome {
@@ -137,7 +155,7 @@ extension PeerService {
     private func request(
         _ body: (inout Peer, RequestToken, Instant) -> Void
     ) async -> PeerAnswer {
-        guard peer != nil, !isStopped else { return .register(.unavailable) }
+        guard peer != nil, !isStopped, failure == nil else { return .register(.unavailable) }
         let token = nextToken
         nextToken += 1
         let now = now

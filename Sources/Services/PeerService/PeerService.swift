@@ -39,13 +39,15 @@ package actor PeerService {
     var isWriting = false
     var callers: [RequestToken: CheckedContinuation<PeerAnswer, Never>] = [:]
     var nextToken: RequestToken = 1
+    var connectedSeeds: [SocketAddress: ConnectionID] = [:]
     var joined: CheckedContinuation<Void, any Error>?
     var failure: (any Error)?
     var failed: [CheckedContinuation<any Error, Never>] = []
     var isStopped = false
     private let signal: AsyncStream<Void>.Continuation
 
-    /// Yields after anything changed that ``snapshot()`` shows; changes that come together yield once.
+    /// Yields after anything changed that ``snapshot()`` shows; changes that come together yield
+    /// once.
     package nonisolated let changes: AsyncStream<Void>
 
     /// Makes a peer that does nothing until ``open()``.
@@ -77,6 +79,9 @@ package actor PeerService {
         guard durable.configuration != nil || settings.isFounder || !settings.seeds.isEmpty else {
             throw PeerServiceError.noRing
         }
+        if durable.configuration == nil, settings.isFounder, !settings.seeds.isEmpty {
+            throw PeerServiceError.bootstrapAndJoin
+        }
         try openSockets(identity)
         logger.info(
             "peer started",
@@ -99,6 +104,7 @@ package actor PeerService {
             var generator = SystemRandomNumberGenerator()
             try found(identity, RingID(using: &generator))
         } else {
+            guard !isStopped else { throw CancellationError() }
             try await withCheckedThrowingContinuation { continuation in
                 joined = continuation
                 greetSeeds()
@@ -109,12 +115,14 @@ package actor PeerService {
     /// Waits until the peer cannot go on, and says why.
     package func waitForFailure() async -> any Error {
         if let failure { return failure }
+        if isStopped { return CancellationError() }
         return await withCheckedContinuation { failed.append($0) }
     }
 
     /// Says good-bye to the others and closes everything; what is written stays written.
     package func stop() async {
         guard !isStopped else { return }
+        let now = now
         change { $0.leave(now: now) }
         // Until the last write is down: whoever waits for it is answered, and the file is whole.
         while isWriting { try? await Task.sleep(for: .milliseconds(5)) }
@@ -182,7 +190,7 @@ package actor PeerService {
 
     /// Lets the peer act, carries out what it wants done, and sets the timer anew.
     func change(_ body: (inout Peer) -> Void) {
-        guard var current = peer, !isStopped else { return }
+        guard var current = peer, !isStopped, failure == nil else { return }
         peer = nil
         body(&current)
         let effects = current.effects

@@ -44,8 +44,10 @@ package enum PeerServiceError: Error, Sendable, CustomStringConvertible {
     case noRing
     /// The seeds belong to another ring.
     case wrongRing(reason: String)
-    /// Another process uses this node's identity.
-    case identityTaken
+    /// Another process uses this node's identity, or the database is an old copy.
+    case identityTaken(path: String)
+    /// `--bootstrap` and `--join` were both given to a node without a ring.
+    case bootstrapAndJoin
     /// A row of the database cannot be read.
     case unreadableRow(path: String, field: String)
     /// The database can no longer be written: nothing may be acknowledged any more.
@@ -59,12 +61,14 @@ package enum PeerServiceError: Error, Sendable, CustomStringConvertible {
         case .wrongRing(let reason):
             "cannot join: \(reason); name a member of the right ring with --join, or move this "
                 + "node's data directory away to join as a new node"
-        case .identityTaken:
-            "another process runs with this node's identity and a newer boot counter: stop it, or "
-                + "remove the copied data directory"
+        case .identityTaken(let path):
+            "the ring knows of a later life of this node than database \(path) does: it is an old copy "
+                + "or in use elsewhere; move it away to join as a new node"
+        case .bootstrapAndJoin:
+            "--bootstrap founds a ring and --join enters one: give one of them"
         case .unreadableRow(let path, let field):
-            "database \(path) holds a row that cannot be read (\(field)): restore a copy, or move "
-                + "it away to start as a new node"
+            "database \(path) holds a row that cannot be read (\(field)): start the release that wrote "
+                + "it, or move it away to start as a new node"
         case .storageFailed(let error): error.description
         }
     }

@@ -207,6 +207,9 @@ extension Lab {
         _ name: String,
         _ vpc: String,
         group: String = "web",
+        interface: String = "eth0",
+        containerID: String? = nil,
+        arguments: String = "",
         prevResult: String? = nil
     ) throws -> Output {
         let previous = prevResult.map { ",\"prevResult\":\($0)" } ?? ""
@@ -218,7 +221,9 @@ extension Lab {
                 "group":"\(group)"\(previous)}
                 """,
             environment: [
-                "CNI_COMMAND": verb, "CNI_CONTAINERID": name, "CNI_IFNAME": "eth0",
+                "CNI_COMMAND": verb, "CNI_CONTAINERID": containerID ?? name,
+                "CNI_IFNAME": interface,
+                "CNI_ARGS": arguments,
                 "CNI_NETNS": "/var/run/netns/grlab\(id)-node\(node)-\(name)",
                 "CNI_PATH": "/opt/cni/bin",
             ]

@@ -15,7 +15,8 @@ package struct PeerNet {
 
     /// The virtual time.
     package private(set) var now = Instant.zero
-    /// The share of datagrams that are lost, in per cent; frames are never lost while both ends run.
+    /// The share of datagrams that are lost, in per cent; frames are never lost while both ends
+    /// run.
     package var lossPercent = 0
     /// Answers by node and token.
     package private(set) var answers: [Int: [RequestToken: PeerAnswer]] = [:]

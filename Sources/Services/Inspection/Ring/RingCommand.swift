@@ -41,6 +41,14 @@ struct RingCommand: ParsableCommand {
     }
 }
 
+/// Both releases, as JSON.
+private struct Versions: Encodable {
+    let schema = LocalAPI.schema
+    let genieRing: String
+    let genied: String
+    let node: String
+}
+
 /// `genie-ring version`: this tool's release and the daemon's.
 struct VersionCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -54,8 +62,14 @@ struct VersionCommand: ParsableCommand {
     func run() throws {
         if node.output == .table { print("genie-ring  \(LocalAPI.version)") }
         let status = try node.client.get("/v1/version", as: VersionStatus.self)
-        try render(status, as: node.output, empty: "") { status in
-            TextTable(header: ["genied    ", status.version, status.node], rows: [])
+        let versions = Versions(
+            genieRing: LocalAPI.version,
+            genied: status.version,
+            node: status.node
+        )
+        switch node.output {
+        case .json: try render(versions, as: .json, empty: "") { _ in TextTable(header: []) }
+        case .table: print("genied      \(versions.genied) on \(versions.node)")
         }
     }
 }

@@ -29,7 +29,12 @@ struct SecretNewCommand: ParsableCommand {
     func run() throws {
         let descriptor = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else {
-            let detail = errno == EEXIST ? "it exists already; name another file" : text(errno)
+            let detail: String =
+                switch errno {
+                case EEXIST: "it exists already; name another file"
+                case ENOENT: "its folder does not exist; make it first"
+                default: text(errno)
+                }
             throw InspectionError.unwritable(path: file, detail: detail)
         }
         defer { close(descriptor) }

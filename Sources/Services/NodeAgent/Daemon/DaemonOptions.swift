@@ -87,7 +87,7 @@ struct DaemonOptions: Sendable {
             socketPath: command.socket,
             socketGroupID: try command.socketGroup.map(Self.groupID),
             pinDirectory: command.pinDir,
-            spoolDirectory: command.dataDir + "/cni-spool"
+            spoolDirectory: command.cniSpool
         )
         databasePath = try Self.prepare(command.dataDir) + "/genie.db"
     }

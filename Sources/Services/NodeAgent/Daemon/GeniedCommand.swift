@@ -9,8 +9,9 @@ package struct GeniedCommand: ParsableCommand {
         commandName: "genied",
         abstract: "The Genie Ring daemon of a node: ring peer, addresses, dataplane, node API.",
         discussion: """
-            The first node of a ring starts with --bootstrap, every other one with --join. Both may be \
-            repeated at every start: a node that belongs to a ring stays in it.
+            The first node of a ring starts with --bootstrap, every other one with --join. A node that \
+            belongs to a ring stays in it whatever is said; one that lost its database must come back \
+            with --join, the first one too: --bootstrap would found a second ring.
 
             Example: genied --join 10.0.0.1:7940 --secret /etc/genie/secret --uplink eth0
             """,
@@ -60,6 +61,9 @@ package struct GeniedCommand: ParsableCommand {
 
     @Option(help: "The folder in a BPF file system that programs and maps are pinned in.")
     var pinDir = "/sys/fs/bpf/genie"
+
+    @Option(help: "Where the plugin leaves removals while no genied runs (its GENIE_SPOOL).")
+    var cniSpool = "/var/lib/genie/cni-spool"
 
     @Option(help: "How much to log: trace, debug, info, notice, warning, error.")
     var logLevel = "info"
