@@ -69,16 +69,19 @@ extension NodeAgent {
         activeVPCs[attachment.vpc] = nil
     }
 
-    /// What a daemon that died left half done: additions are undone, removals finished.
+    /// What was left half done, by a daemon that died or a removal that failed: additions are undone,
+    /// removals finished.
     func finishInterrupted() async {
         for key in journal.all.filter({ $0.state != .attached }).map(\.key) {
             do throws(AgentError) {
                 // A call for the same interface may be quicker: then there is nothing left to do.
+                guard !busy.contains(key) else { continue }
                 try begin(key)
                 defer { busy.remove(key) }
                 guard let attachment = journal.attachments[key], attachment.state != .attached
                 else { continue }
                 try await undo(attachment)
+                if let group = attachment.reference { await publish(group) }
                 logger.notice(
                     "undid an interrupted attachment",
                     metadata: ["container_id": "\(key.containerID)"]

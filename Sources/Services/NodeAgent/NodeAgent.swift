@@ -97,6 +97,7 @@ package actor NodeAgent {
                 while !Task.isCancelled {
                     // Not only at the start: a DEL may be spooled while the socket is coming up.
                     await self.replaySpool()
+                    await self.finishInterrupted()
                     await self.refreshVPCs()
                     await self.reconcile()
                     try? await Task.sleep(for: .seconds(5))
