@@ -22,7 +22,7 @@ package struct Lab: Sendable {
     /// The lab's number; the underlay is 172.30.ID.0/24.
     package let id: Int
 
-    /// The first of the two ids that tests use; `GENIE_LAB_TEST_ID` moves them out of the way of
+    /// The first of the three ids that tests use; `GENIE_LAB_TEST_ID` moves them out of the way of
     /// another run on the same machine.
     package static let testID =
         ProcessInfo.processInfo.environment["GENIE_LAB_TEST_ID"].flatMap { Int($0) } ?? 71
