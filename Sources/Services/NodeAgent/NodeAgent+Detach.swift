@@ -69,8 +69,7 @@ extension NodeAgent {
         activeVPCs[attachment.vpc] = nil
     }
 
-    /// What was left half done, by a daemon that died or a removal that failed: additions are undone,
-    /// removals finished.
+    /// Undoes additions and finishes removals that a dead daemon or a failure left half done.
     func finishInterrupted() async {
         for key in journal.all.filter({ $0.state != .attached }).map(\.key) {
             do throws(AgentError) {
