@@ -10,8 +10,8 @@ package struct GeniedCommand: ParsableCommand {
         abstract: "The Genie Ring daemon of a node: ring peer, addresses, dataplane, node API.",
         discussion: """
             The first node of a ring starts with --bootstrap, every other one with --join. A node that \
-            belongs to a ring stays in it whatever is said; one that lost its database must come back \
-            with --join, the first one too: --bootstrap would found a second ring.
+            belongs to a ring stays in it whatever is said; one that lost its database comes back with \
+            --join, since --bootstrap would found a second ring.
 
             Example: genied --join 10.0.0.1:7940 --secret /etc/genie/secret --uplink eth0
             """,
