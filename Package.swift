@@ -195,6 +195,10 @@ let package = Package(
             ["RingPeer", "RingMembership", "RingPlacement", "RingRecords"]
         ),
         support("LabNet", []),
+        support(
+            "Fuzzing",
+            coreModules["RingPeer", default: []] + ["RingPeer", "NetModel", "PeerTransport"]
+        ),
         .target(name: "CNetworkNamespace", path: "Sources/TestSupport/CNetworkNamespace"),
         .testTarget(name: "TidyTests", path: "Tests/TidyTests", swiftSettings: settings),
         tests("AddressingTests", []),
@@ -215,6 +219,7 @@ let package = Package(
         tests("SQLiteRowsTests", ["SQLiteRows"]),
         tests("NetlinkTests", ["Netlink"]),
         tests("PeerTransportTests", ["PeerTransport", "CLinux", "COpenSSL"]),
+        tests("FuzzTests", ["Fuzzing"]),
         tests("LocalSocketTests", ["LocalSocket"]),
         tests("LocalServerTests", ["LocalServer", "LocalSocket"], [logging]),
         tests("CNIPluginTests", ["CNIPlugin", "CNIProtocol", "LocalSocket", "genie"]),
@@ -225,3 +230,15 @@ let package = Package(
         ),
     ]
 )
+
+// Links only with the fuzzer (`scripts/fuzz`), so it is there only when that asks for it.
+if Context.environment["GENIE_FUZZ"] == "1" {
+    package.targets.append(
+        .executableTarget(
+            name: "genie-fuzz",
+            dependencies: ["Fuzzing"],
+            path: "Sources/TestSupport/Fuzzer",
+            swiftSettings: settings
+        )
+    )
+}
