@@ -7,11 +7,19 @@ struct FuzzTests {
     private static let corpus = URL(filePath: #filePath)
         .deletingLastPathComponent().deletingLastPathComponent().appending(path: "Fuzz/Corpus")
 
-    private func expectLaws(_ target: FuzzTarget, _ input: [UInt8], _ name: String) {
+    /// Records the law that an input breaks; whether it breaks none.
+    private func expectLaws(
+        _ target: FuzzTarget,
+        _ input: [UInt8],
+        isDeep: Bool = true,
+        _ name: String
+    ) -> Bool {
         do throws(FuzzFinding) {
-            try target.run(input)
+            try target.run(input, isDeep: isDeep)
+            return true
         } catch {
             Issue.record("\(target.rawValue), \(name): \(error)")
+            return false
         }
     }
 
@@ -30,23 +38,23 @@ struct FuzzTests {
         for seed in target.seeds {
             let bytes = Array(try Data(contentsOf: folder.appending(path: seed.name)))
             #expect(bytes == seed.bytes, "\(seed.name): run again with GENIE_WRITE_CORPUS=1")
-            expectLaws(target, seed.bytes, seed.name)
-            for length in 0..<min(seed.bytes.count, 64) {
-                expectLaws(
-                    target,
-                    Array(seed.bytes.prefix(length)),
-                    "\(seed.name) cut at \(length)"
-                )
+            _ = expectLaws(target, seed.bytes, seed.name)
+            for length in 0..<seed.bytes.count {
+                let cut = Array(seed.bytes.prefix(length))
+                guard expectLaws(target, cut, isDeep: false, "\(seed.name) cut at \(length)")
+                else { break }
             }
         }
     }
 
+    /// What is behind the decoder costs a hundred times as much, so not every input goes there.
     @Test("mutations of the seeds break no law", arguments: FuzzTarget.allCases)
     func mutations_breakNoLaw(target: FuzzTarget) {
         let seed: UInt64 = 20_260_101
         var mutation = FuzzMutation(target, seed: seed)
         for step in 0..<20_000 {
-            expectLaws(target, mutation.next(), "seed \(seed) step \(step)")
+            let name = "seed \(seed) step \(step)"
+            guard expectLaws(target, mutation.next(), isDeep: step % 100 == 0, name) else { return }
         }
     }
 }

@@ -84,9 +84,11 @@ package struct Peer: Sendable {
             seed: generator.next(),
             now: now
         )
+        let assignments = try Self.decode(Self.assigned(rows), .assignments, Self.assignment)
+        try AddressPool.checkDistinct(assignments)
         pool = AddressPool(
             blocks: try Self.decode(rows, .blocks, AddressPool.Block.init(encoded:)),
-            assignments: try Self.decode(Self.assigned(rows), .assignments, Self.assignment),
+            assignments: assignments,
             resting: try Self.decode(Self.resting(rows), .assignments, Self.assignment),
             now: now
         )

@@ -93,7 +93,7 @@ extension Records {
         now: Instant
     ) {
         guard let watch = watches[topic], watch.provider == peer else { return }
-        for set in sets where set.topic == topic { keep(set, thenAcknowledge: nil) }
+        for set in sets where set.topic == topic { keepFromOther(set, thenAcknowledge: nil) }
         watches[topic]?.answeredAt = now
         guard !watch.isSynced else { return }
         watches[topic]?.isSynced = true

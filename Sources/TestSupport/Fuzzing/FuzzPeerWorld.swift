@@ -12,7 +12,6 @@ extension FrameFuzz {
         var peer: Peer
         var now = FrameFuzz.start
         private var database: [PeerRow] = []
-        private var isDone = false
 
         init(peer: Peer) {
             self.peer = peer
@@ -75,7 +74,6 @@ extension FrameFuzz {
                 peer.tick(now: now)
                 try carryOut()
             }
-            guard !isDone else { return }
             var configuration = peer.configuration
             if let row = database.first(where: { $0.space == .configuration }) {
                 guard let stored = try? RingConfiguration(encoded: (row.value ?? [])[...]) else {

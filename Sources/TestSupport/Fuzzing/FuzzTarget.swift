@@ -16,16 +16,16 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     /// What the node's own layers keep in records and registers: a kind, then the content.
     case model
 
-    /// Holds one input against the laws.
+    /// Holds one input against the laws: of the codec alone, or also of the value behind it.
     ///
     /// - Throws: the law that it breaks; a trap is a finding as well.
-    package func run(_ input: [UInt8]) throws(FuzzFinding) {
+    package func run(_ input: [UInt8], isDeep: Bool = true) throws(FuzzFinding) {
         switch self {
-        case .membership: try MembershipFuzz.run(input)
-        case .frames: try FrameFuzz.run(input)
+        case .membership: try MembershipFuzz.run(input, isDeep: isDeep)
+        case .frames: try FrameFuzz.run(input, isDeep: isDeep)
         case .sealed: try SealFuzz.run(input)
         case .stream: try StreamFuzz.run(input)
-        case .rows: try RowFuzz.run(input)
+        case .rows: try RowFuzz.run(input, isDeep: isDeep)
         case .model: try ModelFuzz.run(input)
         }
     }
