@@ -162,7 +162,10 @@ struct DatagramHostilityTests {
         ([.install, .use, .remove], .unknownKey, .unknownKey),
     ]
 
-    @Test("a step ahead of the other side is counted there and delivered to nobody", arguments: 0..<3)
+    @Test(
+        "a step ahead of the other side is counted there and delivered to nobody",
+        arguments: 0..<3
+    )
     func rotation_ahead_isCounted(number: Int) async throws {
         let (steps, there, back) = Self.missteps[number]
         let (left, right) = (DatagramPeer(), DatagramPeer())

@@ -28,6 +28,7 @@ enum FrameSeeds {
     private static var peers: [FuzzSeed] {
         let newer = FuzzWorld.configuration(epoch: 3)
         let other = RingID(bits: FuzzWorld.node(99))
+        let sums = (0..<MemberDigests.bucketCount).map { UInt64($0) }
         let facts = [FuzzWorld.fact(1, .suspect), FuzzWorld.fact(2), FuzzWorld.fact(6)]
         return [
             seed("hello", from: 6, [.hello(ring: nil, sender: FuzzWorld.fact(6))]),
@@ -39,7 +40,23 @@ enum FrameSeeds {
             seed("hello-in-anothers-name", from: 6, [.hello(ring: nil, sender: FuzzWorld.fact(2))]),
             seed("welcome", from: 2, [.welcome(newer, facts)]),
             seed("refusal", from: 2, [.refusal(ring: other, reason: "another ring")]),
-            seed("table", from: 4, [.table(facts, isAnswer: false), .table([], isAnswer: true)]),
+            seed(
+                "sums-of-members",
+                from: 4,
+                [.membership(.summary(sums, sender: FuzzWorld.fact(4)))]
+            ),
+            seed(
+                "sums-in-anothers-name",
+                from: 4,
+                [.membership(.summary(sums, sender: FuzzWorld.fact(2)))]
+            ),
+            seed(
+                "facts-of-members",
+                from: 4,
+                [.membership(.facts(facts, wanted: [0, 1, 63, 255]))]
+            ),
+            seed("probe", from: 4, [.probe(sequence: 5, epoch: 3)]),
+            seed("probe-answer", from: 4, [.probeAnswer(sequence: 5, epoch: 2, FuzzWorld.fact(4))]),
             seed("configuration-request", from: 4, [.configurationRequest(epoch: 1)]),
             seed("configuration", from: 3, [.configuration(newer)]),
         ]
