@@ -170,6 +170,20 @@ package final class DatagramSeal: @unchecked Sendable {
         return .opened(plaintext)
     }
 
+    /// Whether bytes that came back begin with the header of a datagram that was sealed here lately.
+    ///
+    /// The salt is what somebody who sees no traffic cannot know.
+    func isOwnHeader(_ bytes: ArraySlice<UInt8>) -> Bool {
+        guard bytes.count >= Self.headerByteCount, bytes.first == Self.version else { return false }
+        let fields = bytes.dropFirst(5)
+        let number = UInt64(bigEndian: fields.dropFirst(Self.saltByteCount).prefix(8))
+        return fields.starts(with: salt) && number > 0 && number <= counter
+            && counter - number < Self.recentCount
+    }
+
+    /// How many datagrams may leave before word of the first one comes back: some seconds' worth.
+    private static let recentCount: UInt64 = 16_384
+
     /// Keeps the state of a sender that has proved genuine; those unheard for longest make room.
     private func remember(_ state: SenderState, of sender: Sender, isNew: Bool) {
         useCount += 1

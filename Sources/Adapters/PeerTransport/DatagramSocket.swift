@@ -9,7 +9,8 @@ import Glibc
 /// An actor whose executor runs on that queue may therefore use `assumeIsolated` in them.
 ///
 /// The socket asks the kernel for ICMP errors (IP_RECVERR in ip(7)), so a peer whose port is closed
-/// is reported. That is a hint and no proof: anybody on the path can make one up.
+/// is reported. An error has to quote a datagram that was sent lately, so that only somebody who
+/// sees the traffic can make one up; it is a hint all the same and no proof.
 package final class DatagramSocket: @unchecked Sendable {
     /// What came in and opened: the bytes, and the address that it claims to be from.
     package typealias Received = [(bytes: [UInt8], from: SocketAddress)]
@@ -27,6 +28,7 @@ package final class DatagramSocket: @unchecked Sendable {
     private var tally = DatagramCounters()
     private var arena = [UInt8](repeating: 0, count: batchMax * slotByteCount)
     private var slots = [genie_udp_received](repeating: genie_udp_received(), count: batchMax)
+    private var quote = [UInt8](repeating: 0, count: DatagramSeal.headerByteCount)
     private var isClosed = false
 
     private static let batchMax = Int(GENIE_UDP_BATCH_MAX)
@@ -186,8 +188,13 @@ package final class DatagramSocket: @unchecked Sendable {
     private func takeErrors() {
         var error = genie_udp_error()
         for _ in 0..<Self.batchMax * Self.batchesPerWakeUpMax where !isClosed {
-            guard genie_udp_next_error(descriptor, &error) == 1 else { return }
+            let result = genie_udp_next_error(descriptor, &error, &quote, UInt32(quote.count))
+            guard result == 1 else { return }
             guard error.error == ECONNREFUSED else { continue }
+            guard seal.isOwnHeader(quote.prefix(Int(error.quoted))) else {
+                tally.portClosedForged += 1
+                continue
+            }
             tally.portClosed += 1
             onPortClosed(SocketAddress(error.destination))
         }
@@ -222,8 +229,10 @@ package struct DatagramCounters: Sendable, Equatable {
     package internal(set) var unsent: UInt64 = 0
     /// Datagrams that were too long to be sealed.
     package internal(set) var oversized: UInt64 = 0
-    /// Answers of "port unreachable".
+    /// Answers of "port unreachable" to a datagram of this socket.
     package internal(set) var portClosed: UInt64 = 0
+    /// Answers of "port unreachable" that quote nothing that was sent lately.
+    package internal(set) var portClosedForged: UInt64 = 0
 
     private var rejections: [DatagramRejection: UInt64] = [:]
 
