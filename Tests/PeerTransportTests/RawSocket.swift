@@ -196,6 +196,10 @@ func descriptors(ofConnectionsTo port: UInt16) -> [Int32] {
         }
         var local = genie_socket_address()
         guard result == 0, genie_socket_local_address(descriptor, &local) == 0 else { return false }
-        return local.port == port || UInt16(bigEndian: peer.sin_port) == port
+        // Another address of the loopback may have the same port.
+        let here = SocketAddress.loopback().address
+        let isThere = UInt32(bigEndian: peer.sin_addr.s_addr) == 0x7f00_0001
+        return local.port == port && SocketAddress(local).address == here
+            || UInt16(bigEndian: peer.sin_port) == port && isThere
     }
 }

@@ -104,6 +104,26 @@ struct StreamHostilityTests {
         await peer.stop()
     }
 
+    @Test("a node keeps its latest connections only")
+    func connectionsOfOneNode_areBounded() async throws {
+        let peer = StreamPeer(1)
+        let address = try await peer.start()
+        var ends: [RawPeer] = []
+        for number in 0..<StreamTransport.connectionsPerNodeMax + 3 {
+            let raw = try #require(RawPeer(to: address, session(7)))
+            raw.send([1, 1])
+            #expect(raw.receive() == [1, 1])
+            await eventually("it is connected") { await peer.connected.count == number + 1 }
+            ends.append(raw)
+        }
+        await eventually("the oldest are ended") { await peer.closed.count == 3 }
+        #expect(await peer.closed.map(\.id) == (await peer.connected).prefix(3).map(\.id))
+        #expect(await peer.closed.allSatisfy { $0.reason == .crowdedOut && $0.node == .fixture(7) })
+        #expect(await peer.send([8], to: .fixture(7)) == .sent)
+        #expect(ends.last?.receive() == [8])
+        await peer.stop()
+    }
+
     // MARK: Certificates
 
     /// What is wrong with a certificate that a client of TLS 1.3 shows.

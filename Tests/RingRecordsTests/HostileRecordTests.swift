@@ -87,6 +87,33 @@ struct HostileRecordTests {
         #expect(sent == sets)
     }
 
+    @Test("a topic of any size is handed to a watcher in messages that a stream takes")
+    func watch_large_isSplit() throws {
+        let content = [UInt8](repeating: 7, count: OriginSet.contentLengthMax)
+        let sets = (0..<10).map { number in
+            OriginSet(
+                topic: topic,
+                origin: NodeID(high: 1, low: UInt64(number)),
+                version: RecordVersion(boot: 1, sequence: 1),
+                records: (0..<200).map { OriginSet.Record(key: "\($0)", content: content) }
+            )
+        }
+        var owner = records(sets)
+        owner.receive(.watch(epoch: 1, topic: topic, known: []), from: other, now: .zero)
+        let view = OwnershipView(epoch: 1, ownersBySlot: [[own]])
+        var watcher = Records(own: other, boot: 1, stored: [], view: view, seed: 1, now: .zero)
+        watcher.noteReachable(own, true, now: .zero)
+        watcher.watch(topic, now: .zero)
+        for effect in owner.effects {
+            guard case .send(let message, _) = effect else { continue }
+            #expect(message.encoded.count < 4 << 20)
+            #expect(!watcher.isSynced(topic), "only the last message ends it")
+            watcher.receive(message, from: own, now: .zero)
+        }
+        #expect(watcher.isSynced(topic))
+        #expect(watcher.store.sets(topic) == sets)
+    }
+
     @Test("records that are not in order are malformed")
     func unorderedRecords_areMalformed() {
         var writer = ByteWriter()

@@ -170,7 +170,7 @@ package final class DatagramSeal: @unchecked Sendable {
         return .opened(plaintext)
     }
 
-    /// Whether bytes that came back begin with the header of a datagram that was sealed here lately.
+    /// Whether bytes that came back begin with the header of a datagram sealed here lately.
     ///
     /// The salt is what somebody who sees no traffic cannot know.
     func isOwnHeader(_ bytes: ArraySlice<UInt8>) -> Bool {

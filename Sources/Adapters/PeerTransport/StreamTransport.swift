@@ -25,6 +25,10 @@ package final class StreamTransport: @unchecked Sendable {
     ///
     /// The oldest one makes room, of those from the address that has the most.
     package static let unauthenticatedMax = 256
+    /// The most connections to one node; the oldest makes room.
+    ///
+    /// Two peers that dial each other have two, and one that vanished has left some behind.
+    package static let connectionsPerNodeMax = 8
     /// The interval of TCP keep-alive probes on an idle connection.
     package static let keepAliveSeconds: Int32 = 2
     /// A peer that acknowledges nothing for so long is gone.
@@ -230,6 +234,9 @@ package final class StreamTransport: @unchecked Sendable {
 extension StreamTransport {
     func connectionReady(_ connection: StreamConnection, _ node: NodeID) {
         settle(connection)
+        if let known = peers[node], known.count >= Self.connectionsPerNodeMax {
+            connections[known[0]]?.end(.crowdedOut)
+        }
         peers[node, default: []].append(connection.id)
         onEvent(.connected(node, connection.id, connection.origin.address))
     }

@@ -11,8 +11,24 @@ private struct Place: Hashable, Comparable {
 }
 
 extension OriginSet {
+    /// Cuts a list where a message would grow past a mebibyte; a larger set is alone in its batch.
+    static func batches(_ sets: [OriginSet]) -> [[OriginSet]] {
+        var batches: [[OriginSet]] = []
+        var byteCount = 0
+        for set in sets {
+            let length = set.lengthEstimate
+            if batches.isEmpty || byteCount + length > 1 << 20 {
+                batches.append([])
+                byteCount = 0
+            }
+            batches[batches.count - 1].append(set)
+            byteCount += length
+        }
+        return batches
+    }
+
     /// The bytes that the set takes, or a few more.
-    fileprivate var lengthEstimate: Int {
+    private var lengthEstimate: Int {
         records.reduce(topic.name.utf8.count + 64) { $0 + $1.key.utf8.count + $1.content.count + 8 }
     }
 }
@@ -118,22 +134,8 @@ extension Records {
 
     /// Hands over sets in messages that are well below what a stream takes.
     private mutating func put(_ sets: [OriginSet], to peer: NodeID) {
-        var batch: [OriginSet] = []
-        var byteCount = 0
-        for set in sets {
-            let length = set.lengthEstimate
-            if !batch.isEmpty, byteCount + length > Self.putBytesMax {
-                effects.append(.send(.put(epoch: view.epoch, sets: batch), to: peer))
-                batch = []
-                byteCount = 0
-            }
-            batch.append(set)
-            byteCount += length
+        for batch in OriginSet.batches(sets) {
+            effects.append(.send(.put(epoch: view.epoch, sets: batch), to: peer))
         }
-        guard !batch.isEmpty else { return }
-        effects.append(.send(.put(epoch: view.epoch, sets: batch), to: peer))
     }
-
-    /// A set larger than this goes alone.
-    private static let putBytesMax = 1 << 20
 }

@@ -121,9 +121,11 @@ extension Records {
             $0[$1.origin] = $1.version
         }
         let younger = store.sets(topic).filter { $0.version > versions[$0.origin] ?? .never }
-        effects.append(
-            .send(.snapshot(epoch: view.epoch, topic: topic, sets: younger), to: peer)
-        )
+        // What a stream would not take in one message goes ahead as changes, over the same one.
+        var batches = OriginSet.batches(younger)
+        let last = batches.popLast() ?? []
+        for set in batches.joined() { effects.append(.send(.change(set), to: peer)) }
+        effects.append(.send(.snapshot(epoch: view.epoch, topic: topic, sets: last), to: peer))
     }
 
     mutating func expireWatchers(now: Instant) {
