@@ -39,7 +39,8 @@ struct FuzzTests {
             let bytes = Array(try Data(contentsOf: folder.appending(path: seed.name)))
             #expect(bytes == seed.bytes, "\(seed.name): run again with GENIE_WRITE_CORPUS=1")
             _ = expectLaws(target, seed.bytes, seed.name)
-            for length in 0..<seed.bytes.count {
+            let step = max(1, seed.bytes.count / 256)
+            for length in stride(from: 0, to: seed.bytes.count, by: step) {
                 let cut = Array(seed.bytes.prefix(length))
                 guard expectLaws(target, cut, isDeep: false, "\(seed.name) cut at \(length)")
                 else { break }

@@ -78,6 +78,7 @@ enum FrameSeeds {
             return AcceptedValue(ballot: ballot, value: value)
         }
         let newer = FuzzWorld.configuration(epoch: 3).encoded
+        let older = FuzzWorld.configuration(epoch: 3, weight: 1).encoded
         // The rounds that the peer has under way: its configuration, its change, its list.
         return [
             register(
@@ -94,6 +95,12 @@ enum FrameSeeds {
                 "promises-of-a-configuration",
                 from: 2,
                 [.promise(round: 1, accepted(1, newer)), .accepted(round: 4)]
+            ),
+            register(
+                "a-configuration-at-the-last-version",
+                from: 2,
+                [.promise(round: 1, accepted(.max, older)), .accepted(round: 4)]
+                    + (4...8).map { .promise(round: $0, nil) }
             ),
             register("promises-of-nothing", from: 2, (1...6).map { .promise(round: $0, nil) }),
             register(

@@ -64,15 +64,22 @@ extension FrameFuzz {
             }
         }
 
-        /// Lives on for a while with what the frames have left behind, and starts anew from its
-        /// database.
-        mutating func goOn() throws(FuzzFinding) {
+        /// Lives on for a while with what the frames have left behind, hears them again while other
+        /// things are under way, and starts anew from its database.
+        mutating func goOn(
+            hearing frames: [[UInt8]],
+            from speaker: NodeID
+        ) throws(FuzzFinding) {
             peer.publish(FuzzWorld.topic, [], token: 10, now: now)
             try carryOut()
             for _ in 0..<4 {
                 now = now.advanced(by: .milliseconds(1_100))
                 peer.tick(now: now)
                 try carryOut()
+                for frame in frames {
+                    _ = peer.receive(frame: frame, from: speaker, now: now)
+                    try carryOut()
+                }
             }
             var configuration = peer.configuration
             if let row = database.first(where: { $0.space == .configuration }) {

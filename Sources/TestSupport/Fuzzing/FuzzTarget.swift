@@ -23,7 +23,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
         switch self {
         case .membership: try MembershipFuzz.run(input, isDeep: isDeep)
         case .frames: try FrameFuzz.run(input, isDeep: isDeep)
-        case .sealed: try SealFuzz.run(input)
+        case .sealed: try SealFuzz.run(input, isDeep: isDeep)
         case .stream: try StreamFuzz.run(input)
         case .rows: try RowFuzz.run(input, isDeep: isDeep)
         case .model: try ModelFuzz.run(input)

@@ -34,7 +34,9 @@ enum FuzzWorld {
     static func node(named byte: UInt8) -> NodeID { node(UInt64(byte)) }
 
     /// The configuration of an epoch, with few slots so that making it costs little.
-    static func configuration(epoch: UInt64) -> RingConfiguration {
+    ///
+    /// The weight is the default one in the place that this peer has and wants.
+    static func configuration(epoch: UInt64, weight: Int = 100) -> RingConfiguration {
         RingConfiguration(
             ringID: ring,
             epoch: epoch,
@@ -45,6 +47,7 @@ enum FuzzWorld {
                     id: node(number),
                     name: "node-\(number)",
                     zone: "a",
+                    weight: weight,
                     address: address(number)
                 )
             },
