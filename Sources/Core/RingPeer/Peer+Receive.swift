@@ -30,6 +30,7 @@ extension Peer {
             return .unreadable(error)
         }
         let result = membership.receive(datagram, from: source, now: now)
+        if result == .accepted { noteEpoch(datagram) }
         collect(now: now)
         return result == .accepted ? .accepted : .foreign
     }
@@ -71,6 +72,7 @@ extension Peer {
             welcome(sender, ring: ring, now: now)
         case .welcome(let configuration, let facts):
             guard configuration.ringID == self.configuration.ringID else { return }
+            noteEpoch(configuration.epoch, of: peer)
             adopt(configuration, now: now)
             membership.merge(facts, from: peer, now: now)
         case .refusal(_, let reason):
@@ -78,10 +80,10 @@ extension Peer {
         case .table(let facts, let isAnswer):
             membership.merge(facts, from: peer, now: now)
             if !isAnswer { send(.table(membership.facts, isAnswer: true), to: peer) }
-        case .configurationRequest(let epoch):
-            if epoch < configuration.epoch { send(.configuration(configuration), to: peer) }
+        case .configurationRequest(let epoch): compareEpochs(epoch, with: peer)
         case .configuration(let configuration):
             guard configuration.ringID == self.configuration.ringID else { return }
+            noteEpoch(configuration.epoch, of: peer)
             adopt(configuration, now: now)
         case .register(let bytes): try takeRegister(bytes, from: peer, now: now)
         case .record(let bytes):

@@ -39,6 +39,8 @@ package struct Peer: Sendable {
     var claims = SortedMap<UInt64, BlockClaim>()
     var claimsByRequest = SortedMap<UInt64, UInt64>()
     var nextContactAt: Instant
+    var heardEpochs = SortedMap<NodeID, HeardEpoch>()
+    var nextKeyContactAt: Instant
 
     /// Makes a peer out of the configuration it has or was welcomed with, and of its durable rows.
     ///
@@ -94,6 +96,7 @@ package struct Peer: Sendable {
         proposer = Self.makeProposer(identity, configuration, seed: generator.next())
         configurationJob = ConfigurationJob(nextAt: now)
         nextContactAt = now
+        nextKeyContactAt = now
     }
 
     private static func decode<Value>(
@@ -158,6 +161,7 @@ package struct Peer: Sendable {
         if now >= nextContactAt {
             nextContactAt = now.advanced(by: .seconds(2))
             contactMissingMembers()
+            contactGoneMember()
         }
         collect(now: now)
     }

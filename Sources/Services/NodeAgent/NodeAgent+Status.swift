@@ -12,6 +12,10 @@ import RingRecords
 extension NodeAgent {
     func memberList() async throws(AgentError) -> MemberList {
         guard let snapshot = await peer.snapshot() else { throw .notJoined }
+        return memberList(snapshot)
+    }
+
+    func memberList(_ snapshot: PeerSnapshot) -> MemberList {
         let own = item(
             snapshot.own,
             dataplane: dataplane == nil ? "unknown" : "alive",
