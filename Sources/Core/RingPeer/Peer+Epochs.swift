@@ -14,9 +14,12 @@ struct HeardEpoch: Sendable {
 /// Each datagram names the sender's epoch, so peers that hear one another are even within moments.
 /// Peers whose gossip keys have parted do not: neither opens what the other seals, and each thinks
 /// the other dead. Streams need no gossip key, so members that are gone are asked over them for
-/// their epoch, one every two seconds by each peer: whichever side is behind then pulls the
-/// configuration, and with it the keys.
+/// their epoch, a few every two seconds by each peer: whichever side is behind then pulls the
+/// configuration, and with it the keys, and whoever is called dead hears of it and refutes.
 extension Peer {
+    /// Gone members that are asked at once.
+    private static let goneContactsMax = 3
+
     /// The newest epoch that `member` was heard to have; 0 while none was.
     package func heardEpoch(of member: NodeID) -> UInt64 {
         guard let known = membership.member(member), let heard = heardEpochs[member],
@@ -70,12 +73,17 @@ extension Peer {
         } else if epoch > configuration.epoch {
             send(.configurationRequest(epoch: configuration.epoch), to: peer)
         }
+        // After the configuration: the refutation will be sealed with a key that opens here.
+        if let fact = membership.member(peer)?.fact, fact.status.isGone {
+            send(.table([fact], isAnswer: true), to: peer)
+        }
     }
 
-    mutating func contactGoneMember() {
+    mutating func contactGoneMembers() {
         heardEpochs.removeAll { id, _ in membership.member(id) == nil }
-        let gone = membership.members.filter { $0.fact.status.isGone }
-        guard let member = gone.randomElement(using: &generator) else { return }
-        send(.configurationRequest(epoch: configuration.epoch), to: member.fact.id)
+        let gone = membership.members.filter { $0.fact.status.isGone }.map(\.fact.id)
+        for member in gone.shuffled(using: &generator).prefix(Self.goneContactsMax) {
+            send(.configurationRequest(epoch: configuration.epoch), to: member)
+        }
     }
 }

@@ -161,7 +161,7 @@ package struct Peer: Sendable {
         if now >= nextContactAt {
             nextContactAt = now.advanced(by: .seconds(2))
             contactMissingMembers()
-            contactGoneMember()
+            contactGoneMembers()
         }
         collect(now: now)
     }

@@ -107,8 +107,8 @@ private struct KeyRotation {
         while true {
             do { return try step() } catch let error as InspectionError {
                 guard error.mayPass, Date() < deadline else { throw error }
-                if error.description != said {
-                    said = error.description
+                if error.awaited != said {
+                    said = error.awaited
                     report("waiting: \(said)")
                 }
             }
@@ -122,6 +122,16 @@ private struct KeyRotation {
 }
 
 extension InspectionError {
+    /// What has to come about, for who waits anyway.
+    fileprivate var awaited: String {
+        guard case .refused(let answer) = self else { return description }
+        return switch answer.code {
+        case "key.members_lack": "not every member that answers has the key yet"
+        case "key.members_seal": "not every member that answers seals with the new key yet"
+        default: answer.message
+        }
+    }
+
     /// Whether the same step may succeed a moment later.
     fileprivate var mayPass: Bool {
         switch self {

@@ -115,7 +115,7 @@ struct WatchLine: Encodable {
     /// Time, member, what changed.
     var text: String {
         let date = Date(timeIntervalSince1970: Double(timeMilliseconds) / 1_000)
-        let time = date.formatted(.iso8601.time(includingFractionalSeconds: true))
+        let time = date.formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
         let what =
             switch change {
             case "present": "\(state ?? ""), dataplane \(dataplane ?? "unknown")"
