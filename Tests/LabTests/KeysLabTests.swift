@@ -49,7 +49,7 @@ struct KeysLabTests {
         let boot: UInt64?
     }
 
-    /// Starts a watch that outlives the call; its lines go to the file, its end is written below.
+    /// Starts a watch that outlives the call, in a shell that holds nothing of the caller's open.
     private func startWatch(_ lab: Lab, _ node: Int) throws -> String {
         let file = "\(folder(lab, node))/watch"
         let output = try lab.run(
@@ -57,7 +57,11 @@ struct KeysLabTests {
             [
                 "bash", "-c",
                 """
-                (trap - INT; genie-ring watch members -o json >\(file) 2>\(file).errors &
+                for fd in /proc/$BASHPID/fd/*; do
+                    fd=${fd##*/}
+                    if ((fd > 2 && fd < 200)); then eval "exec $fd>&-"; fi
+                done
+                (genie-ring watch members -o json >\(file) 2>\(file).errors &
                 echo $! >\(file).pid; wait $!; echo $? >\(file).status) </dev/null >/dev/null 2>&1 &
                 """,
             ]
@@ -235,7 +239,8 @@ struct KeysLabTests {
             let hasEnded = try await lab.eventually(seconds: 5) {
                 (try? String(contentsOfFile: file + ".status", encoding: .utf8)) == "0\n"
             }
-            #expect(hasEnded)
+            let end = try? String(contentsOfFile: file + ".status", encoding: .utf8)
+            #expect(hasEnded, "ended with \(end ?? "nothing")")
         }
     }
 }

@@ -24,7 +24,7 @@ struct WatchMembersCommand: ParsableCommand {
     private static let waitMilliseconds = 10_000
 
     func run() throws {
-        signal(SIGINT) { _ in _exit(0) }
+        endOnInterrupt()
         var revision: UInt64?
         var isLost = false
         while true {
@@ -42,6 +42,15 @@ struct WatchMembersCommand: ParsableCommand {
                 Thread.sleep(forTimeInterval: 1)
             }
         }
+    }
+
+    /// Also where a caller's mask, which is inherited, holds the signal back.
+    private func endOnInterrupt() {
+        signal(SIGINT) { _ in _exit(0) }
+        var interrupt = sigset_t()
+        sigemptyset(&interrupt)
+        sigaddset(&interrupt, SIGINT)
+        sigprocmask(SIG_UNBLOCK, &interrupt, nil)
     }
 
     private static func path(_ revision: UInt64?) -> String {
