@@ -1,28 +1,20 @@
 import Addressing
 import Determinism
-import RingMembership
 import Testing
 
 @testable import PeerService
+@testable import RingMembership
 
 @Suite("MemberLog: what happened to members, numbered without gaps")
 struct MemberLogTests {
     private func member(
         _ number: UInt64,
         _ status: MemberFact.Status = .alive,
-        boot: UInt64 = 1
+        boot: UInt64 = 1,
+        isHeld: Bool = false
     ) -> Membership.Member {
-        var table = Membership(
-            own: fact(0, .alive, boot: 1),
-            ring: NodeID(high: 9, low: 9),
-            seed: 1,
-            now: .zero
-        )
-        table.merge([fact(number, .alive, boot: boot)], from: NodeID(high: 0, low: 0), now: .zero)
-        guard var member = table.member(NodeID(high: 0, low: number)) else {
-            preconditionFailure("a fact that is merged is known")
-        }
-        member.fact.status = status
+        var member = Membership.Member(fact: fact(number, status, boot: boot), since: .zero)
+        member.heldUntil = isHeld ? .zero : nil
         return member
     }
 
@@ -47,19 +39,21 @@ struct MemberLogTests {
         }
         log.note(member(1, boot: 2), at: 6)
         log.note(member(1, .suspect, boot: 3), at: 7)
+        log.note(member(1, boot: 3, isHeld: true), at: 7)
+        log.note(member(1, boot: 3), at: 7)
         log.note(NodeID(high: 0, low: 1), name: "node1", isWithdrawn: true, at: 8)
         log.note(NodeID(high: 0, low: 1), name: "node1", isWithdrawn: false, at: 9)
         let events = try #require(log.events(after: start))
         #expect(
             events.map(\.change) == [
                 .new, .suspect, .dead, .alive, .left, .restarted, .restarted, .suspect,
-                .dataplaneWithdrawn, .dataplaneBack,
+                .alive, .heldBack, .released, .dataplaneWithdrawn, .dataplaneBack,
             ]
         )
-        #expect(events.map(\.revision) == (1...10).map { start + $0 })
-        #expect(events.map(\.boot) == [1, 1, 1, 1, 1, 2, 3, 3, 3, 3])
-        #expect(events.map(\.timeMilliseconds) == [5, 5, 5, 5, 5, 6, 7, 7, 8, 9])
-        #expect(log.events(after: start + 8)?.map(\.revision) == [start + 9, start + 10])
+        #expect(events.map(\.revision) == (1...13).map { start + $0 })
+        #expect(events.map(\.boot) == [1, 1, 1, 1, 1, 2, 3, 3, 3, 3, 3, 3, 3])
+        #expect(events.map(\.timeMilliseconds) == [5, 5, 5, 5, 5, 6, 7, 7, 7, 7, 7, 8, 9])
+        #expect(log.events(after: start + 11)?.map(\.revision) == [start + 12, start + 13])
         #expect(log.events(after: log.revision) == [])
     }
 

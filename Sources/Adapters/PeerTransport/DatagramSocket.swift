@@ -41,9 +41,9 @@ package final class DatagramSocket: @unchecked Sendable {
     /// Opens, binds and starts the socket.
     ///
     /// Port 0 in `bind` has the kernel choose, `[::]` takes IPv4 as well. `onPortClosed` is given
-    /// where a datagram was sent that was answered with "port unreachable". `onUnknownKey` is given,
-    /// once for each batch, where a datagram came from whose key is not installed; anybody can
-    /// make such a datagram up, in any name.
+    /// where a datagram was sent that was answered with "port unreachable". `onUnknownKey` is
+    /// given, once for each batch, where a datagram came from whose key is not installed; anybody
+    /// can make such a datagram up, in any name.
     /// - Throws: `addressInUse`, `addressNotLocal`, `notPermitted` or `refused`.
     package init(
         queue: DispatchQueue,

@@ -130,7 +130,8 @@ package struct MemberEvents: Codable, Hashable, Sendable {
         package var name: String
         /// The count of starts of its process.
         package var boot: UInt64
-        /// new, alive, suspect, dead, left, restarted, dataplane_withdrawn or dataplane_back.
+        /// new, alive, suspect, dead, left, restarted, held_back, released, dataplane_withdrawn or
+        /// dataplane_back.
         package var change: String
 
         /// Makes an item.

@@ -3,7 +3,7 @@ package import Determinism
 import RingMembership
 import RingPlacement
 
-/// The newest epoch that one process of a member was heard to have.
+/// The newest epoch that one process of a member told of over a stream.
 struct HeardEpoch: Sendable {
     let boot: UInt64
     let epoch: UInt64
@@ -12,20 +12,23 @@ struct HeardEpoch: Sendable {
 /// Who has which configuration, and how two peers find out that theirs differ.
 ///
 /// Each datagram names the sender's epoch, so peers that hear one another are even within moments.
-/// Peers whose gossip keys have parted do not: neither opens what the other seals, and each thinks
-/// the other dead. Streams need no gossip key, so members that are gone are asked over them for
-/// their epoch, a few every two seconds by each peer: whichever side is behind then pulls the
-/// configuration, and with it the keys, and whoever is called dead hears of it and refutes.
+/// Peers whose gossip keys have parted do not: neither opens what the other seals. Streams need no
+/// gossip key, and the probes that follow unanswered datagrams over them name the epoch too. Where
+/// each thinks the other dead already, it is asked over a stream, a few members every two seconds
+/// by each peer: whichever side is behind then pulls the configuration, and with it the keys, and
+/// whoever is called dead hears of it and refutes.
 extension Peer {
     /// Gone members that are asked at once.
     private static let goneContactsMax = 3
 
     /// The newest epoch that `member` was heard to have; 0 while none was.
     package func heardEpoch(of member: NodeID) -> UInt64 {
-        guard let known = membership.member(member), let heard = heardEpochs[member],
-            heard.boot == known.fact.boot
-        else { return 0 }
-        return heard.epoch
+        guard let known = membership.member(member) else { return 0 }
+        // A later process starts from what its disk holds, which may be less than was heard before.
+        guard let heard = heardEpochs[member], heard.boot == known.fact.boot else {
+            return known.epoch
+        }
+        return max(known.epoch, heard.epoch)
     }
 
     /// Asks members over streams for their epochs; ``heardEpoch(of:)`` tells once they answered.
@@ -45,24 +48,12 @@ extension Peer {
         send(.configurationRequest(epoch: configuration.epoch), to: node)
     }
 
-    mutating func noteEpoch(_ datagram: MembershipDatagram) {
-        note(HeardEpoch(boot: datagram.sender.boot, epoch: datagram.epoch), of: datagram.sender.id)
-    }
-
-    /// Notes what a member said over a stream, which carries no boot.
+    /// Notes what a member said over a stream.
     mutating func noteEpoch(_ epoch: UInt64, of member: NodeID) {
-        guard epoch <= RingConfiguration.epochMax, let known = membership.member(member) else {
-            return
-        }
-        note(HeardEpoch(boot: known.fact.boot, epoch: epoch), of: member)
-    }
-
-    /// A later process starts from what its disk holds, which may be less than was heard before.
-    private mutating func note(_ heard: HeardEpoch, of member: NodeID) {
-        if let known = heardEpochs[member] {
-            guard (heard.boot, heard.epoch) > (known.boot, known.epoch) else { return }
-        }
-        heardEpochs[member] = heard
+        guard epoch <= RingConfiguration.epochMax, let boot = membership.member(member)?.fact.boot
+        else { return }
+        let known = heardEpochs[member].flatMap { $0.boot == boot ? $0.epoch : nil } ?? 0
+        heardEpochs[member] = HeardEpoch(boot: boot, epoch: max(known, epoch))
     }
 
     /// Answers a peer that told its epoch.
@@ -75,7 +66,7 @@ extension Peer {
         }
         // After the configuration: the refutation will be sealed with a key that opens here.
         if let fact = membership.member(peer)?.fact, fact.status.isGone {
-            send(.table([fact], isAnswer: true), to: peer)
+            send(.membership(.facts([fact], wanted: [])), to: peer)
         }
     }
 

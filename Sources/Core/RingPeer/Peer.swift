@@ -66,6 +66,7 @@ package struct Peer: Sendable {
                 boot: identity.boot,
                 name: identity.name,
                 zone: identity.zone,
+                metadata: identity.metadata,
                 address: identity.address
             ),
             ring: configuration.ringID.bits,

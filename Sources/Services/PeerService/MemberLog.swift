@@ -17,6 +17,10 @@ package struct MemberEvent: Hashable, Sendable {
         case left
         /// Its process was started anew.
         case restarted
+        /// It is back after it came and went, and is not used for a while.
+        case heldBack = "held_back"
+        /// It is used again.
+        case released
         /// Its endpoints were taken out of service: process and programs are gone.
         case dataplaneWithdrawn = "dataplane_withdrawn"
         /// Its endpoints are in service again.
@@ -48,6 +52,7 @@ struct MemberLog {
     private struct State {
         var status: MemberFact.Status
         var boot: UInt64
+        var isHeld: Bool
     }
 
     private var known = SortedMap<NodeID, State>()
@@ -72,9 +77,15 @@ struct MemberLog {
     mutating func note(_ member: Membership.Member, at time: Int64) {
         let fact = member.fact
         let before = known[fact.id]
-        known[fact.id] = State(status: fact.status, boot: fact.boot)
+        let isHeld = member.heldUntil != nil
+        known[fact.id] = State(status: fact.status, boot: fact.boot, isHeld: isHeld)
         forget()
         guard let before else { return add(.new, fact, time) }
+        defer {
+            if isHeld != before.isHeld, !fact.status.isGone {
+                add(isHeld ? .heldBack : .released, fact, time)
+            }
+        }
         if before.boot != fact.boot {
             add(.restarted, fact, time)
             // A restart says that it is alive; anything else is news of its own.

@@ -73,6 +73,7 @@ extension PeerService {
                 boot: identity.boot,
                 name: identity.name,
                 zone: identity.zone,
+                metadata: identity.metadata,
                 address: identity.address
             )
         let hello = PeerFrame.hello(ring: peer?.configuration.ringID, sender: fact)
@@ -113,7 +114,8 @@ extension PeerService {
         case .refusal(_, let reason):
             joined?.resume(throwing: PeerServiceError.wrongRing(reason: reason))
             joined = nil
-        case .hello, .table, .configurationRequest, .configuration, .register, .record:
+        case .hello, .membership, .probe, .probeAnswer, .configurationRequest, .configuration,
+            .register, .record:
             break
         }
     }

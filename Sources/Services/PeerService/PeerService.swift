@@ -76,6 +76,7 @@ package actor PeerService {
             boot: durable.boot,
             name: settings.nodeName,
             zone: settings.zone,
+            metadata: settings.metadata,
             weight: RingMember.weightDefault,
             address: settings.listen
         )

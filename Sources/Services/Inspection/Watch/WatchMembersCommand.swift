@@ -10,8 +10,9 @@ struct WatchMembersCommand: ParsableCommand {
         commandName: "members",
         abstract: "Print how the members fare, then a line for each change as this node sees it.",
         discussion: """
-            A change is new, alive, suspect, dead, left, restarted, dataplane_withdrawn (process and \
-            programs of a node are gone) or dataplane_back. A line that says resync means that \
+            A change is new, alive, suspect, dead, left, restarted, held_back (it comes and goes, and \
+            is not used for a while), released, dataplane_withdrawn (process and programs of a node \
+            are gone) or dataplane_back. A line that says resync means that \
             changes were missed; how the members fare now follows it. Ctrl-C ends it.
 
             Example: genie-ring watch members
@@ -130,9 +131,7 @@ struct WatchLine: Encodable {
             case "present": "\(state ?? ""), dataplane \(dataplane ?? "unknown")"
             case "resync": "changes were missed; what is so now follows"
             case "new", "restarted": "\(change) with boot \(boot ?? 0)"
-            case "dataplane_withdrawn": "dataplane withdrawn"
-            case "dataplane_back": "dataplane back"
-            default: change
+            default: change.replacing("_", with: " ")
             }
         return "\(time)  \(name ?? "resync")  \(what)"
     }
