@@ -60,7 +60,9 @@ package struct NodeAPI: Sendable {
         case ("GET", "version", nil): return Self.json(VersionStatus(node: settings.nodeName))
         case ("GET", "members", nil): return Self.json(try await agent.memberList())
         case ("GET", "members", "events"): return Self.json(try await memberEvents(request))
-        case ("GET", "keys", nil): return Self.json(try await agent.keyList())
+        case ("GET", "keys", nil):
+            let isAgreed = request.queryValue("agreed") == "true"
+            return Self.json(try await agent.keyList(isAgreed: isAgreed))
         case ("POST", "keys", nil):
             return Self.json(try await agent.installKey(try Self.readKey(request)))
         case ("PUT", "keys", "sealing"):

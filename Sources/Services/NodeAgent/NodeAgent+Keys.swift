@@ -3,8 +3,13 @@ import PeerService
 import RingPlacement
 
 extension NodeAgent {
-    /// The gossip keys, without their bytes.
-    func keyList() async throws(AgentError) -> KeyList {
+    /// The gossip keys, without their bytes: as this node has them, or as the stewards do.
+    func keyList(isAgreed: Bool) async throws(AgentError) -> KeyList {
+        if isAgreed {
+            do throws(KeyChangeFailure) { try await peer.refreshKeys() } catch {
+                throw .keys(error)
+            }
+        }
         let (epoch, keys) = await peer.keys()
         guard !keys.isEmpty else { throw .notJoined }
         return KeyList(

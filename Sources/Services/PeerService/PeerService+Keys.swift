@@ -74,6 +74,13 @@ extension PeerService {
         return (peer.configuration.epoch, status)
     }
 
+    /// Reads the configuration's register and puts what it holds into force here, so that
+    /// ``keys()`` tells of changes that other nodes made a moment ago.
+    package func refreshKeys() async throws(KeyChangeFailure) {
+        guard peer != nil else { throw .notJoined }
+        adopt(try Self.agreed(try await readConfiguration()))
+    }
+
     /// Has everybody open datagrams of one more key: the given one, or a new one from the operating
     /// system's generator.
     package func installKey(
@@ -201,11 +208,7 @@ extension PeerService {
         var isUncertain = false
         for _ in 0..<Self.attemptsMax {
             let value = try await readConfiguration()
-            // Nothing there yet: the founder is about to write it.
-            guard let content = value.payload else { throw .registers(.unavailable) }
-            guard
-                let agreed = try? RingConfiguration(encoded: content[...])
-            else { throw .unreadable }
+            let agreed = try Self.agreed(value)
             adopt(agreed)
             let wanted: RingConfiguration
             switch try body(agreed) {
@@ -233,6 +236,15 @@ extension PeerService {
             return KeyChange(id: id, isChanged: true, epoch: wanted.epoch)
         }
         throw isUncertain ? .registers(.indeterminate) : .contended
+    }
+
+    private static func agreed(
+        _ value: RegisterValue
+    ) throws(KeyChangeFailure) -> RingConfiguration {
+        // Nothing there yet: the founder is about to write it.
+        guard let content = value.payload else { throw .registers(.unavailable) }
+        guard let agreed = try? RingConfiguration(encoded: content[...]) else { throw .unreadable }
+        return agreed
     }
 
     private func readConfiguration() async throws(KeyChangeFailure) -> RegisterValue {

@@ -91,7 +91,11 @@ private struct KeyRotation {
         return (new.id, true)
     }
 
-    private func keys() throws -> KeyList { try client.get("/v1/keys", as: KeyList.self) }
+    /// As the stewards have them: this node may not have heard of another's rotation yet, and would
+    /// take that for one to be finished.
+    private func keys() throws -> KeyList {
+        try client.get("/v1/keys?agreed=true", as: KeyList.self)
+    }
 
     private func remove(_ key: String) throws {
         do { _ = try client.removeKey(key, isForced: false) } catch InspectionError.refused(
