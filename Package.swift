@@ -222,6 +222,11 @@ let package = Package(
         tests("FuzzTests", ["Fuzzing"]),
         tests("LocalSocketTests", ["LocalSocket"]),
         tests("LocalServerTests", ["LocalServer", "LocalSocket"], [logging]),
+        tests(
+            "PeerServiceTests",
+            ["PeerService", "PeerTransport", "RingMembership", "RingPlacement", "SQLiteRows"],
+            [logging]
+        ),
         tests("CNIPluginTests", ["CNIPlugin", "CNIProtocol", "LocalSocket", "genie"]),
         tests("LabTests", ["LabNet", "LocalAPI", "genied", "genie", "genie-ring"]),
         tests(

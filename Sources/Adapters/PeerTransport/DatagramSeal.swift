@@ -107,6 +107,15 @@ package final class DatagramSeal: @unchecked Sendable {
         return outcome
     }
 
+    /// Opens the keys of `keyring` and no others, and seals with its first, from now on.
+    package func adopt(_ keyring: Keyring) {
+        let isOtherKey = keyring.sealing != ring.sealing
+        ring = keyring
+        // The counter goes on: a key may come back that was used with this salt before.
+        if isOtherKey { sealing = Self.cipher(of: ring.sealing, salt: salt, .seal) }
+        senders = senders.filter { keyring[$0.key.key] != nil }
+    }
+
     /// The datagram that carries `plaintext`; nil when that is longer than ``plaintextBytesMax``.
     package func seal(_ plaintext: [UInt8]) -> [UInt8]? {
         guard plaintext.count <= Self.plaintextBytesMax else { return nil }

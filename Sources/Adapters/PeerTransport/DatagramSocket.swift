@@ -5,7 +5,7 @@ import Glibc
 
 /// A UDP socket whose datagrams are sealed; what does not open is counted and goes no further.
 ///
-/// Every method is called on the queue, and both callbacks come on it, never from inside a method.
+/// Every method is called on the queue, and callbacks come on it, never from inside a method.
 /// An actor whose executor runs on that queue may therefore use `assumeIsolated` in them.
 ///
 /// The socket asks the kernel for ICMP errors (IP_RECVERR in ip(7)), so a peer whose port is closed
@@ -24,6 +24,7 @@ package final class DatagramSocket: @unchecked Sendable {
     private let seal: DatagramSeal
     private let onReceived: @Sendable (Received) -> Void
     private let onPortClosed: @Sendable (SocketAddress) -> Void
+    private let onUnknownKey: @Sendable (SocketAddress) -> Void
     private let source: any DispatchSourceRead
     private var tally = DatagramCounters()
     private var arena = [UInt8](repeating: 0, count: batchMax * slotByteCount)
@@ -42,14 +43,17 @@ package final class DatagramSocket: @unchecked Sendable {
     /// Opens, binds and starts the socket.
     ///
     /// Port 0 in `bind` has the kernel choose, `[::]` takes IPv4 as well. `onPortClosed` is given
-    /// where a datagram was sent that was answered with "port unreachable".
+    /// where a datagram was sent that was answered with "port unreachable". `onUnknownKey` is
+    /// given, once for each batch, where a datagram came from whose key is not installed; anybody
+    /// can make such a datagram up, in any name.
     /// - Throws: `addressInUse`, `addressNotLocal`, `notPermitted` or `refused`.
     package init(
         queue: DispatchQueue,
         bind: SocketAddress,
         seal: DatagramSeal,
         onReceived: @escaping @Sendable (Received) -> Void,
-        onPortClosed: @escaping @Sendable (SocketAddress) -> Void
+        onPortClosed: @escaping @Sendable (SocketAddress) -> Void,
+        onUnknownKey: @escaping @Sendable (SocketAddress) -> Void = { _ in }
     ) throws(TransportError) {
         let (descriptor, watch, localAddress) = try Self.open(bind)
         self.localAddress = localAddress
@@ -58,6 +62,7 @@ package final class DatagramSocket: @unchecked Sendable {
         self.seal = seal
         self.onReceived = onReceived
         self.onPortClosed = onPortClosed
+        self.onUnknownKey = onUnknownKey
         isIPv4 = bind.address.isV4
         source = DispatchSource.makeReadSource(fileDescriptor: watch, queue: queue)
         source.setEventHandler { @Sendable [weak self] in self?.wakeUp() }
@@ -168,6 +173,7 @@ package final class DatagramSocket: @unchecked Sendable {
     private func deliver(_ count: Int) {
         var opened: Received = []
         opened.reserveCapacity(count)
+        var stranger: SocketAddress?
         arena.withUnsafeBytes { arena in
             for index in 0..<count {
                 let slot = slots[index]
@@ -177,12 +183,15 @@ package final class DatagramSocket: @unchecked Sendable {
                 )
                 switch slot.is_truncated == 0 ? seal.open(bytes) : .rejected(.oversized) {
                 case .opened(let plaintext): opened.append((plaintext, SocketAddress(slot.source)))
-                case .rejected(let reason): tally.reject(reason)
+                case .rejected(let reason):
+                    tally.reject(reason)
+                    if reason == .unknownKey { stranger = SocketAddress(slot.source) }
                 }
             }
         }
         tally.received += UInt64(opened.count)
         if !opened.isEmpty { onReceived(opened) }
+        if let stranger, !isClosed { onUnknownKey(stranger) }
     }
 
     private func takeErrors() {

@@ -2,7 +2,7 @@ package import Addressing
 package import Determinism
 import RingMembership
 package import RingPeer
-import RingPlacement
+package import RingPlacement
 import RingRecords
 
 /// A ring of real ``RingPeer/Peer`` values on a virtual clock, network and disk.
@@ -22,6 +22,8 @@ package struct PeerNet {
     package private(set) var answers: [Int: [RequestToken: PeerAnswer]] = [:]
     /// Events by node, oldest first.
     package private(set) var events: [Int: [PeerEvent]] = [:]
+    /// Datagrams by node that came and were sealed with a key that the node did not have.
+    package private(set) var unopened: [Int: Int] = [:]
     /// A hash of everything that was delivered, for comparing runs.
     package private(set) var trace = StableHash(seed: 0)
 
@@ -51,8 +53,17 @@ package struct PeerNet {
     }
 
     private enum Content {
-        case datagram([UInt8])
+        case datagram([UInt8], key: RingKey.ID)
         case frame([UInt8])
+    }
+
+    /// The key that comes from the cluster's secret.
+    package static let secretKey = RingKey.ID(number: 1)
+
+    /// The names of the keys that a node has, the first of which seals.
+    package func keys(_ index: Int) -> [RingKey.ID] {
+        let keys = nodes[index].peer?.configuration.gossipKeys.all(secret: Self.secretKey)
+        return keys?.map(\.id) ?? []
     }
 
     private struct Packet {
@@ -215,9 +226,14 @@ package struct PeerNet {
             trace.combine(UInt64(packet.target))
             let source = nodes[packet.source].id
             switch packet.content {
-            case .datagram(let bytes):
+            case .datagram(let bytes, let key):
                 trace.combine(bytes)
                 let address = Self.address(packet.source)
+                guard keys(packet.target).contains(key) else {
+                    unopened[packet.target, default: 0] += 1
+                    act(packet.target) { $0.unknownKey(from: address, now: $1) }
+                    continue
+                }
                 act(packet.target) { _ = $0.receive(datagram: bytes, from: address, now: $1) }
             case .frame(let bytes):
                 trace.combine(bytes)
@@ -254,8 +270,8 @@ package struct PeerNet {
             switch effect {
             case .datagram(let bytes, let address):
                 guard Int.random(in: 0..<100, using: &generator) >= lossPercent else { continue }
-                guard let target = node(at: address) else { continue }
-                send(.datagram(bytes), from: index, to: target)
+                guard let target = node(at: address), let key = keys(index).first else { continue }
+                send(.datagram(bytes, key: key), from: index, to: target)
             case .frame(let bytes, let id, _):
                 guard let target = nodes.firstIndex(where: { $0.id == id }) else { continue }
                 send(.frame(bytes), from: index, to: target)
