@@ -61,6 +61,8 @@ struct TidyTests {
     func coreArrows() throws {
         try check("Core") { module, name in
             Self.baseModules.contains(name) || (module == "RingPeer" && name.hasPrefix("Ring"))
+                // A configuration names the stewards, whose group is the registers' own.
+                || (module == "RingPlacement" && name == "RingRegisters")
         }
     }
 

@@ -8,6 +8,7 @@ import PeerService
 import RingMembership
 import RingPlacement
 import RingRecords
+import RingRegisters
 
 extension NodeAgent {
     func memberList() async throws(AgentError) -> MemberList {
