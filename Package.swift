@@ -236,7 +236,7 @@ let package = Package(
             [logging]
         ),
         tests("CNIPluginTests", ["CNIPlugin", "CNIProtocol", "LocalSocket", "genie"]),
-        tests("BenchTests", ["Bench"]),
+        tests("BenchTests", ["Bench", "genie-bench"]),
         tests("LabTests", ["LabNet", "LocalAPI", "genied", "genie", "genie-ring"]),
         tests(
             "DataplaneTests",

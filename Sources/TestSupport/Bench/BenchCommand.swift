@@ -124,8 +124,12 @@ struct MembershipCommand: ParsableCommand {
         }
         figures = MembershipFigures(ours: oursResults, peer: peerResults, settings: settings)
         Console.say("noise: \(figures.noise)")
-        Console.say("loss: \(loss) % of the packets that arrive at a node, at random: per path, each way")
-        Console.say("bytes: nftables counters of the ring's port on eth0, with 14 bytes of Ethernet each")
+        Console.say(
+            "loss: \(loss) % of the packets that arrive at a node, at random: per path, each way"
+        )
+        Console.say(
+            "bytes: nftables counters of the ring's port on eth0, with 14 bytes of Ethernet each"
+        )
         try output.write(figures.all + simulated())
     }
 

@@ -168,7 +168,8 @@ package final class Child: Sendable {
     package static func find(_ program: String) -> String? {
         if program.contains("/") { return access(program, X_OK) == 0 ? program : nil }
         let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin"
-        return (path.split(separator: ":") + ["/usr/sbin", "/sbin"]).map { "\($0)/\(program)" }
+        // What administrators run is not in everybody's PATH.
+        return "\(path):/usr/sbin:/sbin".split(separator: ":").map { "\($0)/\(program)" }
             .first { access($0, X_OK) == 0 }
     }
 }

@@ -52,6 +52,8 @@ struct MembershipBench {
     let underlay: Underlay
     let say: (String) -> Void
     private var generator: SeededGenerator
+    /// Members that nothing has happened to since the ring was started.
+    private var untouched: [Int] = []
 
     init(_ settings: MembershipSettings, _ underlay: Underlay, _ say: @escaping (String) -> Void) {
         self.settings = settings
@@ -70,6 +72,7 @@ struct MembershipBench {
         let cluster = try MembershipCluster(system, underlay, count: settings.members)
         defer { cluster.end() }
         say("\(system.name): \(settings.members) members see each other after \(seconds(start))")
+        untouched = cluster.members.shuffled(using: &generator)
         try measureSteady(cluster, &results)
         let began = Monotonic.now
         for turn in 1...max(1, settings.kills) where settings.kills > 0 {
@@ -88,7 +91,7 @@ struct MembershipBench {
         _ cluster: MembershipCluster,
         _ title: String
     ) throws(BenchError) -> Detection {
-        let victim = chooseVictim(cluster)
+        let victim = try chooseVictim(cluster)
         let since = cluster.takeAway(victim, SIGSTOP)
         let detection = try cluster.waitForDeath(of: victim, since: since, within: .seconds(60))
         let back = Monotonic.now
@@ -102,7 +105,7 @@ struct MembershipBench {
         _ cluster: MembershipCluster,
         _ title: String
     ) throws(BenchError) -> Detection {
-        let victim = chooseVictim(cluster)
+        let victim = try chooseVictim(cluster)
         let since = cluster.takeAway(victim, SIGKILL)
         let detection = try cluster.waitForDeath(of: victim, since: since, within: .seconds(60))
         let back = Monotonic.now
@@ -112,10 +115,20 @@ struct MembershipBench {
         return detection
     }
 
-    /// After a rest whose length is not in step with anything's timers.
-    private mutating func chooseVictim(_ cluster: MembershipCluster) -> Int {
+    /// Draws a member that has not failed in this ring, or in a new one once all have: who fails
+    /// again and again may rightly be treated differently.
+    ///
+    /// Comes back after a rest whose length is not in step with anybody's timers.
+    private mutating func chooseVictim(_ cluster: MembershipCluster) throws(BenchError) -> Int {
+        if untouched.isEmpty { try renew(cluster) }
         Monotonic.sleep(.milliseconds(Int64.random(in: 1_000..<2_000, using: &generator)))
-        return cluster.members.randomElement(using: &generator) ?? 1
+        return untouched.popLast() ?? 1
+    }
+
+    private mutating func renew(_ cluster: MembershipCluster) throws(BenchError) {
+        try cluster.renew()
+        untouched = cluster.members.shuffled(using: &generator)
+        Monotonic.sleep(.seconds(4))
     }
 
     private mutating func soak(
@@ -123,6 +136,7 @@ struct MembershipBench {
         _ results: inout MembershipResults
     ) throws(BenchError) {
         guard settings.soakSeconds > 0 else { return }
+        try renew(cluster)
         let since = Monotonic.now
         let end = since.advanced(by: .seconds(Int64(settings.soakSeconds)))
         try underlay.lose(percent: settings.lossPercent)

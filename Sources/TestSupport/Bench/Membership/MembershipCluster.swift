@@ -49,6 +49,19 @@ package final class MembershipCluster {
         try waitForAll(within: .seconds(60))
     }
 
+    /// Ends all members and starts them again, on the same disks, so that none remembers how the
+    /// others have fared; waits until all know all.
+    package func renew() throws(BenchError) {
+        collect()
+        end()
+        for node in members {
+            nodes[node]?.child = try underlay.start(system.command(node: node), on: node)
+            nodes[node]?.nextLine = 0
+            nodes[node]?.views = [:]
+        }
+        try waitForAll(within: .seconds(60))
+    }
+
     /// The members' numbers.
     package var members: [Int] { nodes.keys.sorted() }
 
