@@ -88,7 +88,7 @@ struct MembershipTests {
             "name": "sent", "table": "t", "handle": 3, "packets": 55, "bytes": 8616}}]}
             """
         #expect(Underlay.counter("sent", json) == Traffic(packets: 55, bytes: 8_616))
-        #expect(Underlay.counter("sent", json)?.bytesOnWire == 8_616 + 55 * 14)
+        #expect(Underlay.counter("sent", json)?.withEthernetHeaders.bytes == 8_616 + 55 * 14)
         #expect(Underlay.counter("received", json) == nil)
         #expect(Underlay.counter("sent", "{}") == nil)
     }

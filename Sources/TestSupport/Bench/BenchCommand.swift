@@ -128,7 +128,7 @@ struct MembershipCommand: ParsableCommand {
             "loss: \(loss) % of the packets that arrive at a node, at random: per path, each way"
         )
         Console.say(
-            "bytes: nftables counters of the ring's port on eth0, with 14 bytes of Ethernet each"
+            "bytes: nftables counters of the ring's port on eth0, Ethernet headers included"
         )
         try output.write(figures.all + simulated())
     }

@@ -1,5 +1,4 @@
 import Determinism
-import Dispatch
 import Foundation
 import Glibc
 import Synchronization
@@ -57,17 +56,20 @@ package final class Cleanup: Sendable {
     }
 
     /// From now on a signal that asks this process to end cleans up first.
+    ///
+    /// To be called before there is a second thread: all threads must block these signals, so that
+    /// the one that waits for them gets them. Children start with none blocked.
     package func catchSignals() {
-        for number in [SIGINT, SIGTERM, SIGHUP] {
-            signal(number, SIG_IGN)
-            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-            source.setEventHandler { @Sendable [self] in
-                run()
-                _exit(128 + number)
-            }
-            source.activate()
-            // Held for as long as the process lives: a source that nobody holds is cancelled.
-            _ = Unmanaged.passRetained(source as AnyObject)
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        for number in [SIGINT, SIGTERM, SIGHUP] { sigaddset(&signals, number) }
+        pthread_sigmask(SIG_BLOCK, &signals, nil)
+        Thread.detachNewThread { [self, signals] in
+            var signals = signals
+            var number: Int32 = 0
+            while sigwait(&signals, &number) != 0 {}
+            run()
+            _exit(128 + number)
         }
     }
 

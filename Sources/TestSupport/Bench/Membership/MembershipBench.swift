@@ -204,8 +204,8 @@ struct MembershipBench {
             Double(value(after) - value(before)) / span / Double(nodes.count)
         }
         results.steady = MembershipResults.Steady(
-            bytesSentPerSecond: perSecond { $0.sent.bytesOnWire },
-            bytesReceivedPerSecond: perSecond { $0.received.bytesOnWire },
+            bytesSentPerSecond: perSecond { $0.sent.bytes },
+            bytesReceivedPerSecond: perSecond { $0.received.bytes },
             packetsSentPerSecond: perSecond { $0.sent.packets },
             processorPercent: processorPercent(before.usage, usage, before.at),
             residentMegabytes: usage.map { Double($0.residentBytes) }.max().map { $0 / 1e6 } ?? 0,

@@ -39,6 +39,14 @@ package struct Underlay: Sendable {
         try Command.run(script, ["--id", "\(id)", "up", "\(nodes)"], environment: environment)
     }
 
+    /// Names the nodes of a lab and makes none.
+    init(id: Int) {
+        self.id = id
+        nodes = 0
+        script = ""
+        environment = [:]
+    }
+
     /// A node's address.
     package func address(_ node: Int) -> String { "172.30.\(id).\(node)" }
 
@@ -74,8 +82,10 @@ package struct Traffic: Hashable, Sendable {
         Traffic(packets: lhs.packets - rhs.packets, bytes: lhs.bytes - rhs.bytes)
     }
 
-    /// With the Ethernet header, which nftables does not count.
-    var bytesOnWire: Int { bytes + packets * 14 }
+    /// With the Ethernet headers, which nftables counts on the way out and not on the way in.
+    var withEthernetHeaders: Traffic {
+        Traffic(packets: packets, bytes: bytes + packets * 14)
+    }
 }
 
 extension Underlay {
@@ -111,7 +121,7 @@ extension Underlay {
         )
         guard let sent = Self.counter("sent", text), let received = Self.counter("received", text)
         else { throw .unreadable(what: "nftables counters", text: text) }
-        return (sent, received)
+        return (sent, received.withEthernetHeaders)
     }
 
     /// Drops this share of all packets that arrive at every node, at random; 0 ends it.
