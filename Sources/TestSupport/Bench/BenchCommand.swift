@@ -130,7 +130,7 @@ struct MembershipCommand: ParsableCommand {
         Console.say(
             "bytes: nftables counters of the ring's port on eth0, Ethernet headers included"
         )
-        try output.write(figures.all + simulated())
+        try output.write(figures.all + simulated(directory))
     }
 
     private var settings: MembershipSettings {
@@ -146,12 +146,14 @@ struct MembershipCommand: ParsableCommand {
     }
 
     /// The simulator's own table, in the same form.
-    private func simulated() throws -> [Figure] {
+    private func simulated(_ directory: String) throws -> [Figure] {
         guard let sim, let program = Child.find(sim) else {
             Console.say("there is no simulator: its figures are absent")
             return []
         }
-        let text = try Command.run(program, ["table", "--json"], within: .seconds(1_800))
+        let path = "\(directory)/simulated.json"
+        try Command.run(program, ["table", "--json", path], within: .seconds(3_600))
+        let text = try String(contentsOfFile: path, encoding: .utf8)
         do {
             return try Figure.read(text)
         } catch {

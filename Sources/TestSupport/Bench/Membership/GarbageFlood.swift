@@ -65,38 +65,46 @@ package final class GarbageFlood: Sendable {
         _ generator: inout SeededGenerator
     ) {
         let noise = (0..<8_192).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
-        let start = Monotonic.now
-        var sent = 0
+        var (last, credit, sent) = (Monotonic.now, 0.0, 0)
         while !isEnding {
-            let due = Int(Monotonic.now.since(start).microseconds) * perSecond / 1_000_000
+            let now = Monotonic.now
             // A machine that cannot keep up is not flooded harder afterwards.
-            for _ in 0..<min(due - sent, 200) {
+            credit = min(
+                credit + Double(now.since(last).microseconds) * Double(perSecond) / 1e6,
+                Double(perSecond) / 20
+            )
+            last = now
+            while credit >= 1, !isEnding {
+                credit -= 1
                 let kind = Int.random(in: 0..<4, using: &generator)
                 let length = Int.random(in: 0...(kind == 0 ? 40 : 1_400), using: &generator)
                 let from = Int.random(in: 0..<noise.count - 1_400, using: &generator)
                 var bytes = Array(noise[from..<from + length])
                 if kind >= 2 { bytes.replaceSubrange(..<min(opening.count, length), with: opening) }
-                Self.send(socket, bytes, targets[sent % targets.count])
-                sent += 1
+                let target = Int.random(in: targets.indices, using: &generator)
+                if Self.send(socket, bytes, targets[target]) { sent += 1 }
             }
-            sent = max(sent, due)
             state.withLock { $0.datagrams = sent }
             usleep(500)
         }
     }
 
-    private static func send(_ socket: Int32, _ bytes: [UInt8], _ target: sockaddr_in) {
+    private static func send(
+        _ socket: Int32,
+        _ bytes: [UInt8],
+        _ target: sockaddr_in
+    ) -> Bool {
         var target = target
-        withUnsafePointer(to: &target) {
+        return withUnsafePointer(to: &target) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                _ = sendto(
+                sendto(
                     socket,
                     bytes,
                     bytes.count,
                     Int32(MSG_DONTWAIT),
                     $0,
                     socklen_t(MemoryLayout<sockaddr_in>.size)
-                )
+                ) == bytes.count
             }
         }
     }

@@ -30,6 +30,8 @@ package struct MembershipResults: Sendable {
     var crashes: [Detection] = []
     var floods: [Detection] = []
     var floodRate: Double?
+    var floodArrived: Double?
+    var floodProcessorPercent: Double?
     var floodConnections: Int?
     var falseDeaths: Int?
     var falseDeathsElsewhere = 0
@@ -73,6 +75,7 @@ struct MembershipBench {
         defer { cluster.end() }
         say("\(system.name): \(settings.members) members see each other after \(seconds(start))")
         untouched = cluster.members.shuffled(using: &generator)
+        for node in cluster.members { try underlay.countTraffic(port: system.port, on: node) }
         try measureSteady(cluster, &results)
         let began = Monotonic.now
         for turn in 1...max(1, settings.kills) where settings.kills > 0 {
@@ -159,6 +162,7 @@ struct MembershipBench {
         _ cluster: MembershipCluster,
         _ results: inout MembershipResults
     ) throws(BenchError) {
+        try renew(cluster)
         let flood = try GarbageFlood(
             from: underlay.namespace(settings.members + 1),
             at: cluster.members.map { (underlay.namespace($0), underlay.address($0)) },
@@ -172,16 +176,17 @@ struct MembershipBench {
             results.floodRate = sent.datagramsPerSecond
             results.floodConnections = sent.connections
         }
-        let before = cluster.members.compactMap { ProcessUsage(pid: cluster.pid($0)) }
+        let span = Span.seconds(5)
+        let before = try sample(cluster)
+        Monotonic.sleep(span)
+        let after = try sample(cluster)
+        results.floodArrived =
+            Double(after.received.packets - before.received.packets)
+            / (Double(after.at.since(before.at).microseconds) / 1_000_000)
+        results.floodProcessorPercent = processorPercent(before, after)
         for turn in 1...settings.floodKills {
             results.floods.append(try blackhole(cluster, "blackhole \(turn) in the flood"))
         }
-        let after = cluster.members.compactMap { ProcessUsage(pid: cluster.pid($0)) }
-        say(
-            "\(cluster.system.name): in the flood each member used "
-                + String(format: "%.1f", processorPercent(before, after, since))
-                + " % of a core"
-        )
         results.falseDeathsElsewhere += noteFalse(cluster, since: since, "in the flood")
     }
 
@@ -192,22 +197,20 @@ struct MembershipBench {
         guard settings.steadySeconds > 0 else { return }
         // What is left of joining is over by then.
         Monotonic.sleep(.seconds(5))
-        let (nodes, port) = (cluster.members, cluster.system.port)
-        for node in nodes { try underlay.countTraffic(port: port, on: node) }
         let before = try sample(cluster)
         Monotonic.sleep(.seconds(Int64(settings.steadySeconds)))
         let after = try sample(cluster)
         let usage = after.usage
-        guard !usage.isEmpty else { return }
+        guard usage.count == cluster.members.count else { return }
         let span = Double(after.at.since(before.at).microseconds) / 1_000_000
         func perSecond(_ value: (Sample) -> Int) -> Double {
-            Double(value(after) - value(before)) / span / Double(nodes.count)
+            Double(value(after) - value(before)) / span / Double(cluster.members.count)
         }
         results.steady = MembershipResults.Steady(
             bytesSentPerSecond: perSecond { $0.sent.bytes },
             bytesReceivedPerSecond: perSecond { $0.received.bytes },
             packetsSentPerSecond: perSecond { $0.sent.packets },
-            processorPercent: processorPercent(before.usage, usage, before.at),
+            processorPercent: processorPercent(before, after),
             residentMegabytes: usage.map { Double($0.residentBytes) }.max().map { $0 / 1e6 } ?? 0,
             anonymousMegabytes: usage.map { Double($0.anonymousBytes) }.max().map { $0 / 1e6 } ?? 0
         )
@@ -233,15 +236,11 @@ struct MembershipBench {
         return sample
     }
 
-    /// The mean of all members over the time since `instant`.
-    private func processorPercent(
-        _ before: [ProcessUsage],
-        _ after: [ProcessUsage],
-        _ instant: Instant
-    ) -> Double {
-        let used = zip(before, after).map { $1.processorTime - $0.processorTime }
+    /// The mean of all members between two samples.
+    private func processorPercent(_ before: Sample, _ after: Sample) -> Double {
+        let used = zip(before.usage, after.usage).map { $1.processorTime - $0.processorTime }
         let total = used.reduce(Span.zero) { $0 + $1 }
-        let span = Monotonic.now.since(instant)
+        let span = after.at.since(before.at)
         return Double(total.microseconds) / Double(max(1, span.microseconds))
             / Double(max(1, used.count)) * 100
     }

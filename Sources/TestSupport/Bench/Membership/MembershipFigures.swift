@@ -38,6 +38,10 @@ struct MembershipFigures {
                     $0.blackholes.isEmpty ? nil : Double($0.falseDeathsElsewhere)
                 },
                 figure("flood.sent", "datagrams/s", runs: settings.floodKills) { $0.floodRate },
+                figure("flood.arrived", "packets/s", runs: 1) { $0.floodArrived },
+                figure("flood.processor", "% of a core", runs: settings.members) {
+                    $0.floodProcessorPercent
+                },
                 figure("flood.connections", "connections", runs: settings.floodKills) {
                     $0.floodConnections.map(Double.init)
                 },
