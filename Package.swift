@@ -98,10 +98,14 @@ func tool(_ name: String, _ service: String, isStatic: Bool = false) -> Target {
     )
 }
 
-func support(_ name: String, _ modules: [String]) -> Target {
+func support(
+    _ name: String,
+    _ modules: [String],
+    _ library: [Target.Dependency] = []
+) -> Target {
     .target(
         name: name,
-        dependencies: names(baseModules + modules),
+        dependencies: names(baseModules + modules) + library,
         path: "Sources/TestSupport/\(name)",
         swiftSettings: settings
     )
@@ -122,6 +126,7 @@ let package = Package(
         .executable(name: "genied", targets: ["genied"]),
         .executable(name: "genie", targets: ["genie"]),
         .executable(name: "genie-ring", targets: ["genie-ring"]),
+        .executable(name: "genie-bench", targets: ["genie-bench"]),
     ],
     dependencies: [
         .package(url: "https://github.com/groue/GRDB.swift", exact: "7.10.0"),
@@ -191,6 +196,7 @@ let package = Package(
         tool("genied", "NodeAgent"),
         tool("genie", "CNIPlugin", isStatic: true),
         tool("genie-ring", "Inspection"),
+        tool("genie-bench", "Bench"),
         support(
             "Simulation",
             ["RingPeer", "RingMembership", "RingPlacement", "RingRecords"]
@@ -200,6 +206,8 @@ let package = Package(
             "Fuzzing",
             coreModules["RingPeer", default: []] + ["RingPeer", "NetModel", "PeerTransport"]
         ),
+        support("Bench", ["CBenchProcess", "CNetworkNamespace"], [argumentParser]),
+        .target(name: "CBenchProcess", path: "Sources/TestSupport/CBenchProcess"),
         .target(name: "CNetworkNamespace", path: "Sources/TestSupport/CNetworkNamespace"),
         .testTarget(name: "TidyTests", path: "Tests/TidyTests", swiftSettings: settings),
         tests("AddressingTests", []),
@@ -229,6 +237,7 @@ let package = Package(
             [logging]
         ),
         tests("CNIPluginTests", ["CNIPlugin", "CNIProtocol", "LocalSocket", "genie"]),
+        tests("BenchTests", ["Bench", "genie-bench"]),
         tests("LabTests", ["LabNet", "LocalAPI", "genied", "genie", "genie-ring"]),
         tests(
             "DataplaneTests",
