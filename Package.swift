@@ -31,7 +31,8 @@ let coreModules: [String: [String]] = [
 /// Which C shims an adapter is made of.
 let adapterShims: [String: [String]] = [
     "Netlink": ["CLinux"], "BPFObjects": ["CBPFPrograms", "CGenieABI", "CLibBPF"],
-    "SQLiteRows": [], "PeerTransport": ["CLinux", "COpenSSL"], "LocalSocket": [],
+    "Platform": ["CLinux"], "SQLiteRows": [], "PeerTransport": ["CLinux", "COpenSSL"],
+    "LocalSocket": [],
     "LocalServer": [],
 ]
 
@@ -162,6 +163,7 @@ let package = Package(
         ),
         .target(name: "CLinux", path: "Sources/Adapters/CLinux"),
         adapter("Netlink"),
+        adapter("Platform"),
         adapter("BPFObjects"),
         adapter("SQLiteRows", [.product(name: "GRDB", package: "GRDB.swift")]),
         adapter("PeerTransport"),
@@ -187,7 +189,7 @@ let package = Package(
                 "PeerService", "RingPeer", "RingMembership", "RingPlacement", "RingRegisters",
                 "RingRecords", "RingIPAM", "NetModel", "NetForwarding", "CNIProtocol", "LocalAPI",
                 "Netlink", "BPFObjects", "SQLiteRows", "LocalSocket", "LocalServer",
-                "PeerTransport",
+                "PeerTransport", "Platform",
             ],
             [logging, argumentParser]
         ),

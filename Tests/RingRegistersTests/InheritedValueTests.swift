@@ -5,7 +5,7 @@ import Testing
 /// Two leaders of one change copy from different majorities, and so hand out different values.
 ///
 /// No majority had taken either; neither may be told before the new group has taken it itself.
-@Suite("Registers after a change of stewards: what was inherited is not yet chosen")
+@Suite("Registers: what no majority has taken is not told")
 struct InheritedValueTests {
     private let client = NodeID(high: 2, low: 1)
     private let old = RegisterNet.group(1, 0..<3)
@@ -88,5 +88,31 @@ struct InheritedValueTests {
         #expect(first == 1)
         // The planted mistake takes back what it told.
         #expect(second == (flaws.isEmpty ? 1 : 2))
+    }
+
+    @Test(
+        "what one steward alone has taken is not told before a majority has",
+        arguments: [[], [.readFromDisagreement]] as [[RegisterFlaw]]
+    )
+    func minority(flaws: [RegisterFlaw]) throws {
+        var acceptors = try (3..<6).map { index in
+            try Acceptor(storage: RegisterNet.steward(index), founding: new, rows: [])
+        }
+        let ballot = Ballot(epoch: 2, counter: 1, proposer: client, boot: 1)
+        _ = acceptors[0].receive(
+            .accept(
+                round: 1,
+                epoch: 2,
+                key: "k",
+                AcceptedValue(ballot: ballot, value: value(7).value),
+                next: ballot
+            ),
+            from: client
+        )
+        let first = read(&acceptors, reaching: [0, 1], boot: 11, flaws: flaws)
+        let second = read(&acceptors, reaching: [1, 2], boot: 12, flaws: flaws)
+        #expect(first == 7)
+        // The planted mistake takes back what it told.
+        #expect(second == (flaws.isEmpty ? 7 : nil))
     }
 }

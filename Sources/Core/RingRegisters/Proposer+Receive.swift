@@ -182,14 +182,20 @@ extension Proposer {
         finish(operation, .keys(SortedSet(answers.values.joined()).elements), now: now)
     }
 
-    /// Where no majority is left that could agree, somebody else's ballot is in the way: tries
-    /// again after a drawn pause.
+    /// Once a majority has answered and not all agreed, somebody else's ballot is in the way: tries
+    /// again after a drawn pause, and does not wait for those that may never answer.
     private mutating func noteRejected(_ round: UInt64, from steward: NodeID, now: Instant) {
         guard var operation = operations[round] else { return }
         if case .pausing = operation.phase { return }
         operation.rejections.insert(steward)
         operations[round] = operation
-        guard group.members.count - operation.rejections.count < majority else { return }
+        let agreed =
+            switch operation.phase {
+            case .preparing(let promises): promises.count
+            case .accepting(_, _, let acknowledgements): acknowledgements.count
+            case .waiting, .looking, .listing, .pausing: 0
+            }
+        guard agreed + operation.rejections.count >= majority else { return }
         let longest = parameters.backoff.milliseconds << Int64(min(operation.lostRaces, 5))
         let span = Span.milliseconds(Int64.random(in: 1...longest, using: &generator))
         operation.lostRaces += 1
