@@ -14,6 +14,7 @@ actor StreamPeer {
     private let secret: ClusterSecret
     private let label: String
     private let versions: ClosedRange<UInt8>
+    private let idleMilliseconds: Int
     private var transport: StreamTransport?
     private var reaction: (@Sendable (StreamTransport, StreamEvent) -> Void)?
 
@@ -26,13 +27,15 @@ actor StreamPeer {
         _ number: UInt64,
         secret: ClusterSecret = .insecure,
         label: String = "lab",
-        versions: ClosedRange<UInt8> = 1...1
+        versions: ClosedRange<UInt8> = 1...1,
+        idleMilliseconds: Int = StreamTransport.idleMillisecondsDefault
     ) {
         executor = QueueExecutor(label: "stream peer \(number)")
         node = .fixture(number)
         self.secret = secret
         self.label = label
         self.versions = versions
+        self.idleMilliseconds = idleMilliseconds
     }
 
     /// Starts the transport; `reaction` runs inside each event.
@@ -47,6 +50,7 @@ actor StreamPeer {
             secret: secret,
             clusterLabel: label,
             versions: versions,
+            idleMilliseconds: idleMilliseconds,
             listen: address,
             onEvent: { [weak self] event in self?.assumeIsolated { $0.take(event) } }
         )

@@ -56,6 +56,24 @@ struct StreamTransportTests {
         await pair.stop()
     }
 
+    @Test("a connection that nobody uses is ended by the side that dialled it, one in use is not")
+    func idle_ends() async throws {
+        let left = StreamPeer(1, idleMilliseconds: 300)
+        let right = StreamPeer(2)
+        _ = try await left.start()
+        await left.dial(try await right.start())
+        await eventually("both are connected") { await right.connected.count == 1 }
+        for _ in 0..<12 {
+            #expect(await right.send([1], to: left.node) == .sent)
+            try await Task.sleep(for: .milliseconds(100))
+        }
+        #expect(await left.closed.isEmpty)
+        await eventually("it ends") { await left.closed.map(\.reason) == [.idle] }
+        await eventually("both know") { await right.closed.map(\.reason) == [.closedByPeer] }
+        await left.stop()
+        await right.stop()
+    }
+
     @Test("a frame to an unknown peer, or over a closed connection, is not taken")
     func send_unknown_isNotConnected() async throws {
         let pair = try await StreamPair()

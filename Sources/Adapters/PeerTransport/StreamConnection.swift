@@ -51,6 +51,8 @@ final class StreamConnection: @unchecked Sendable {
     private var state: State
     private var decoder = FrameDecoder(lengthMax: StreamTransport.frameBytesMax)
     private var outgoing = OutgoingBuffer()
+    /// Whether a frame came or went since idleness was last looked at.
+    private var isUsed = true
     /// Why nothing can be sent any more, while what came before is still being read.
     private var sendFailure: StreamCloseReason?
 
@@ -250,7 +252,9 @@ final class StreamConnection: @unchecked Sendable {
     private func take(_ frame: [UInt8]) {
         switch state {
         case .connecting, .handshaking, .ended: return
-        case .ready(let node): transport?.connectionReceived(self, node, frame)
+        case .ready(let node):
+            isUsed = true
+            transport?.connectionReceived(self, node, frame)
         case .greeting(let node):
             // A later release may say more after the two bytes.
             guard frame.count >= 2, frame[0] <= frame[1] else { return end(.helloMalformed) }
@@ -260,12 +264,26 @@ final class StreamConnection: @unchecked Sendable {
             }
             version = common
             state = .ready(node)
-            deadline.cancel()
+            watchIdleness()
             transport?.connectionReady(self, node)
         }
     }
 
+    /// The side that dialled ends a connection that nobody uses: in a large ring everybody would
+    /// end up connected to everybody. The next frame dials again.
+    private func watchIdleness() {
+        guard case .dialled = origin else { return deadline.cancel() }
+        let period = DispatchTimeInterval.milliseconds(settings.idleMilliseconds)
+        deadline.setEventHandler { @Sendable [weak self] in
+            guard let self else { return }
+            guard self.isUsed || self.outgoing.count > 0 else { return self.end(.idle) }
+            self.isUsed = false
+        }
+        deadline.schedule(deadline: .now() + period, repeating: period, leeway: .seconds(1))
+    }
+
     private func write(_ frame: [UInt8]) {
+        isUsed = true
         let bytes = FrameDecoder.header(length: frame.count) + frame
         if let reason = bytes.withUnsafeBytes(session.write) { return end(reason) }
         flush()
@@ -312,6 +330,7 @@ final class StreamConnection: @unchecked Sendable {
 struct StreamSettings {
     let identity: NodeID
     let versions: ClosedRange<UInt8>
+    let idleMilliseconds: Int
     let scratch: StreamScratch
 }
 

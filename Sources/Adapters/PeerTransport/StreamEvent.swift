@@ -39,6 +39,8 @@ package enum StreamCloseReason: Hashable, Sendable {
     case socket(errno: Int32)
     /// It was not connected in time.
     case timedOut
+    /// Nobody used it for a while; this side had dialled it.
+    case idle
     /// Newer ones took its place: too many were on their way, or of the same node.
     case crowdedOut
     /// The peer's certificate is not of this cluster: another secret, or another label.
@@ -68,6 +70,7 @@ extension StreamCloseReason: CustomStringConvertible {
         case .closedByPeer: "closed by the peer"
         case .socket(let code): systemText(code)
         case .timedOut: "no connection in time; check that the address is a peer's"
+        case .idle: "nobody used it"
         case .crowdedOut: "newer connections took its place: too many at once from one side"
         case .certificateUntrusted:
             "the peer's certificate is not of this cluster; give both the same secret and label"

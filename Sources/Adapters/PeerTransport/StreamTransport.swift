@@ -29,6 +29,8 @@ package final class StreamTransport: @unchecked Sendable {
     ///
     /// Two peers that dial each other have two, and one that vanished has left some behind.
     package static let connectionsPerNodeMax = 8
+    /// A connection that carried no frame for one to two times so long is ended: a minute.
+    package static let idleMillisecondsDefault = 60_000
     /// The interval of TCP keep-alive probes on an idle connection.
     package static let keepAliveSeconds: Int32 = 2
     /// A peer that acknowledges nothing for so long is gone.
@@ -69,12 +71,18 @@ package final class StreamTransport: @unchecked Sendable {
         secret: ClusterSecret,
         clusterLabel: String = "",
         versions: ClosedRange<UInt8> = 1...1,
+        idleMilliseconds: Int = StreamTransport.idleMillisecondsDefault,
         listen: SocketAddress,
         onEvent: @escaping @Sendable (StreamEvent) -> Void
     ) throws(TransportError) {
         self.queue = queue
         self.onEvent = onEvent
-        settings = StreamSettings(identity: identity, versions: versions, scratch: StreamScratch())
+        settings = StreamSettings(
+            identity: identity,
+            versions: versions,
+            idleMilliseconds: idleMilliseconds,
+            scratch: StreamScratch()
+        )
         context = try TLSContext(node: identity, secret: secret, clusterLabel: clusterLabel)
         let listener = try StreamListener(queue: queue, address: listen)
         localAddress = listener.localAddress
