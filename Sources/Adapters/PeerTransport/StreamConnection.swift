@@ -269,8 +269,9 @@ final class StreamConnection: @unchecked Sendable {
         }
     }
 
-    /// The side that dialled ends a connection that nobody uses: in a large ring everybody would
-    /// end up connected to everybody. The next frame dials again.
+    /// The side that dialled ends a connection that nobody uses; the next frame dials again.
+    ///
+    /// In a large ring everybody would end up connected to everybody otherwise.
     private func watchIdleness() {
         guard case .dialled = origin else { return deadline.cancel() }
         let period = DispatchTimeInterval.milliseconds(settings.idleMilliseconds)
