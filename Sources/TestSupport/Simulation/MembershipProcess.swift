@@ -1,0 +1,417 @@
+package import Addressing
+package import Determinism
+package import RingMembership
+import Wire
+
+/// The bare failure detector as a process, with the little around it that a peer adds: greeting
+/// at the start, exchanges over streams, a boot counter on the disk.
+///
+/// Datagrams travel as values, so that thousands of nodes run faster than real time.
+package struct MembershipProcess: SimulatedProcess {
+    /// What all processes of a world are made with.
+    package struct Settings: Sendable {
+        /// The ring.
+        package var ring = NodeID(high: 9, low: 9)
+        /// The parameters of the failure detector.
+        package var parameters = MembershipParameters()
+        /// Whether each process compares its table with all evidence it was given.
+        package var checksEvidence = false
+        /// Whether the bytes of datagrams are counted.
+        package var countsBytes = false
+        /// What every node is born knowing; empty when nodes join by greeting.
+        package var bornKnowing: [MemberFact] = []
+
+        /// Makes the defaults.
+        package init() {}
+    }
+
+    /// What travels over streams.
+    package enum Frame: Sendable {
+        /// "May I take part?"
+        case hello(MemberFact)
+        /// "You may": everyone that is known.
+        case welcome([MemberFact])
+        /// The sender's whole table; an answer is wanted or given.
+        case table([MemberFact], isAnswer: Bool)
+        /// A probe over TCP.
+        case probe(sequence: UInt32, target: NodeID)
+        /// The answer to a probe over TCP.
+        case probeAnswer(sequence: UInt32)
+    }
+
+    /// What is to be done.
+    package enum Effect: Sendable {
+        /// What the membership wants.
+        case membership(Membership.Effect)
+        /// Send a frame; without an identity, to whoever is at the address.
+        case frame(Frame, to: NodeID?, at: SocketAddress)
+        /// Keep whom to greet after the next start.
+        case keepContacts([UInt8])
+        /// Something is wrong with the membership itself.
+        case violation(String)
+    }
+
+    /// What a process tells whoever runs the world.
+    package enum Report: Sendable {
+        /// A member is new or fares differently.
+        case changed(Membership.Member)
+        /// The identity is in use, or the disk is an old copy.
+        case identityTaken
+        /// A member is reached by stream and not by datagram.
+        case datagramsBlocked(NodeID)
+        /// A law of the membership was broken.
+        case violation(String)
+    }
+
+    struct Contact: Sendable {
+        let id: NodeID?
+        let address: SocketAddress
+    }
+
+    /// The failure detector.
+    package var membership: Membership
+
+    private var effects: [Effect] = []
+    private var contacts: [Contact]
+    private var nextContactAt: Instant
+    private var contactsKeptAt: Instant
+    private var isContactsDue = false
+    private let settings: Settings
+
+    private static let contactInterval = Span.seconds(2)
+    private static let contactsMax = 16
+    private static let contactsKey = DiskKey(space: 1, key: [])
+
+    package static func launch(_ node: Int, in world: inout World<Self>) -> Self {
+        guard let identity = world.identity(node) else {
+            preconditionFailure("a node is started with an identity")
+        }
+        let now = world.localTime(node)
+        let own = MemberFact(
+            id: identity.node,
+            boot: identity.boot,
+            name: "n\(node)",
+            address: world.address(node)
+        )
+        let settings = world.settings
+        var process = MembershipProcess(
+            membership: settings.makeMembership(own, seed: world.drawSeed(), now: now),
+            contacts: [],
+            nextContactAt: now,
+            contactsKeptAt: now,
+            settings: settings
+        )
+        if let bytes = world.disk(node).rows[contactsKey] {
+            process.contacts = readContacts(bytes)
+        }
+        if process.contacts.isEmpty, settings.bornKnowing.isEmpty {
+            process.contacts = world.drawContacts(for: node)
+        }
+        return process
+    }
+
+    private init(
+        membership: Membership,
+        contacts: [Contact],
+        nextContactAt: Instant,
+        contactsKeptAt: Instant,
+        settings: Settings
+    ) {
+        self.membership = membership
+        self.contacts = contacts
+        self.nextContactAt = nextContactAt
+        self.contactsKeptAt = contactsKeptAt
+        self.settings = settings
+    }
+
+    // MARK: Entry points
+
+    package var deadline: Instant {
+        contacts.isEmpty ? membership.deadline : min(membership.deadline, nextContactAt)
+    }
+
+    package mutating func tick(now: Instant) {
+        if membership.deadline <= now { membership.tick(now: now) }
+        if !contacts.isEmpty, nextContactAt <= now { greet(now: now) }
+        keepContacts(now: now)
+    }
+
+    package mutating func receive(
+        datagram: MembershipDatagram,
+        from source: SocketAddress,
+        now: Instant
+    ) {
+        _ = membership.receive(datagram, from: source, now: now)
+        guard settings.checksEvidence else { return }
+        check(datagram.sender)
+        for rumor in datagram.rumors { check(rumor.fact) }
+    }
+
+    package mutating func receive(frame: Frame, from peer: NodeID, now: Instant) {
+        switch frame {
+        case .hello(let fact):
+            membership.merge([fact], from: peer, now: now)
+            effects.append(.frame(.welcome(membership.facts), to: peer, at: fact.address))
+        case .welcome(let facts):
+            membership.merge(facts, from: peer, now: now)
+            facts.forEach { check($0) }
+        case .table(let facts, let isAnswer):
+            membership.merge(facts, from: peer, now: now)
+            facts.forEach { check($0) }
+            guard !isAnswer else { return }
+            answer(.table(membership.facts, isAnswer: true), to: peer)
+        case .probe(let sequence, let target):
+            guard target == membership.own.id else { return }
+            answer(.probeAnswer(sequence: sequence), to: peer)
+        case .probeAnswer(let sequence):
+            membership.noteStreamAnswer(sequence, by: peer, now: now)
+        }
+    }
+
+    package mutating func portClosed(at address: SocketAddress, now: Instant) {
+        let member = membership.members.first {
+            $0.fact.address == address && $0.fact.status == .alive
+        }
+        if let member { membership.portClosed(member.fact, now: now) }
+    }
+
+    package mutating func leave(now: Instant) { membership.leave(now: now) }
+
+    // MARK: What a peer adds
+
+    private mutating func answer(_ frame: Frame, to peer: NodeID) {
+        guard let address = membership.member(peer)?.fact.address else { return }
+        effects.append(.frame(frame, to: peer, at: address))
+    }
+
+    /// Whoever is not known yet is greeted again and again, as a peer greets the members of its
+    /// ring's configuration.
+    private mutating func greet(now: Instant) {
+        contacts.removeAll { contact in
+            guard let id = contact.id else { return membership.knowsSomebody }
+            return id == membership.own.id || membership.member(id) != nil
+        }
+        nextContactAt = now.advanced(by: Self.contactInterval)
+        for contact in contacts {
+            effects.append(.frame(.hello(membership.own), to: contact.id, at: contact.address))
+        }
+    }
+
+    private mutating func keepContacts(now: Instant) {
+        guard isContactsDue, now.since(contactsKeptAt) >= .seconds(1) else { return }
+        isContactsDue = false
+        contactsKeptAt = now
+        var writer = ByteWriter()
+        let reachable = membership.members.map(\.fact).filter { !$0.status.isGone }
+        // Spread over the ring: the same few would be everybody's only hope after a mass restart.
+        let step = max(1, reachable.count / Self.contactsMax)
+        let kept = stride(from: 0, to: reachable.count, by: step).prefix(Self.contactsMax)
+        writer.write(list: kept.map { reachable[$0] }) { $1.write(to: &$0) }
+        effects.append(.keepContacts(writer.bytes))
+    }
+
+    private static func readContacts(_ bytes: [UInt8]) -> [Contact] {
+        var reader = ByteReader(bytes)
+        let facts = try? reader.readList("contacts", max: contactsMax) {
+            reader throws(WireError) in
+            try MemberFact(from: &reader)
+        }
+        return (facts ?? []).map { Contact(id: $0.id, address: $0.address) }
+    }
+
+    /// The law of monotone evidence: nothing that was heard may be above what is stored.
+    private mutating func check(_ fact: MemberFact) {
+        guard settings.checksEvidence, fact.id != membership.own.id,
+            let known = membership.member(fact.id)?.fact
+        else { return }
+        guard (known.boot, known.incarnation) < (fact.boot, fact.incarnation) else { return }
+        effects.append(
+            .violation(
+                "\(fact.name) was heard of at boot \(fact.boot), incarnation \(fact.incarnation), "
+                    + "and is kept at \(known.boot), \(known.incarnation)"
+            )
+        )
+    }
+
+    // MARK: Effects
+
+    package mutating func takeEffects() -> [Effect] {
+        var taken: [Effect] = []
+        swap(&taken, &effects)
+        guard !membership.effects.isEmpty else { return taken }
+        var wanted: [Membership.Effect] = []
+        swap(&wanted, &membership.effects)
+        taken.reserveCapacity(taken.count + wanted.count)
+        for effect in wanted {
+            if case .changed = effect { isContactsDue = true }
+            taken.append(.membership(effect))
+        }
+        return taken
+    }
+
+    package static func carry(
+        _ effect: Effect,
+        from node: Int,
+        in world: inout World<Self>
+    ) {
+        switch effect {
+        case .membership(let effect): carry(effect, from: node, in: &world)
+        case .frame(let frame, let id, let address):
+            if world.settings.countsBytes { world.countSent(frame.roughLength) }
+            world.send(frame: frame, from: node, to: id, at: address)
+        case .keepContacts(let bytes):
+            world.persist([DiskRow(key: contactsKey, value: bytes)], then: [], on: node)
+        case .violation(let text): world.report(.violation(text), from: node)
+        }
+    }
+
+    private static func carry(
+        _ effect: Membership.Effect,
+        from node: Int,
+        in world: inout World<Self>
+    ) {
+        switch effect {
+        case .send(let datagram, let address):
+            if world.settings.countsBytes {
+                world.countSent(datagram.encoded.count + PeerProcess.datagramOverhead)
+            }
+            world.send(datagram: datagram, from: node, to: address)
+        case .exchange(let id):
+            guard let membership = world.process(node)?.membership,
+                let address = membership.member(id)?.fact.address
+            else { return }
+            let frame = Frame.table(membership.facts, isAnswer: false)
+            if world.settings.countsBytes { world.countSent(frame.roughLength) }
+            world.send(frame: frame, from: node, to: id, at: address)
+        case .changed(let member): world.report(.changed(member), from: node)
+        case .newerEpoch: break
+        case .identityTaken:
+            world.report(.identityTaken, from: node)
+            world.stopForGood(node)
+        }
+    }
+}
+
+extension MembershipProcess.Settings {
+    func makeMembership(_ own: MemberFact, seed: UInt64, now: Instant) -> Membership {
+        var membership = Membership(
+            own: own,
+            ring: ring,
+            parameters: parameters,
+            seed: seed,
+            now: now
+        )
+        if !bornKnowing.isEmpty {
+            membership.merge(bornKnowing.filter { $0.id != own.id }, from: own.id, now: now)
+        }
+        return membership
+    }
+}
+
+extension MembershipProcess.Frame {
+    /// About what the frame takes on the wire.
+    var roughLength: Int {
+        switch self {
+        case .welcome(let facts), .table(let facts, _): 100 + 63 * facts.count
+        case .hello, .probe, .probeAnswer: 200
+        }
+    }
+}
+
+extension Membership {
+    var knowsSomebody: Bool { !members.isEmpty }
+
+    mutating func noteStreamAnswer(_ sequence: UInt32, by peer: NodeID, now: Instant) {}
+}
+
+extension World<MembershipProcess> {
+    /// Up to three other nodes' addresses, those that run before those that do not.
+    mutating func drawContacts(for node: Int) -> [MembershipProcess.Contact] {
+        let others = (0..<count).filter { $0 != node }
+        let running = others.filter { isRunning($0) }
+        // Nobody else was ever started: whoever comes next greets this one.
+        guard !running.isEmpty else {
+            return others.filter { identity($0) != nil }.prefix(3)
+                .map { MembershipProcess.Contact(id: nil, address: address($0)) }
+        }
+        var drawn: [MembershipProcess.Contact] = []
+        for _ in 0..<3 {
+            let other = running[Int(draw(below: Int64(running.count)))]
+            drawn.append(MembershipProcess.Contact(id: nil, address: address(other)))
+        }
+        return drawn
+    }
+}
+
+extension MembershipProcess {
+    package static func word(of datagram: MembershipDatagram) -> UInt64 {
+        var word = datagram.digest &+ datagram.sender.incarnation &* 31
+        word ^= UInt64(datagram.kind.number) << 56 ^ datagram.sender.id.high
+        for rumor in datagram.rumors {
+            word = word &* 31 &+ rumor.fact.id.high &+ rumor.fact.boot &* 7
+            word = word &* 31 &+ rumor.fact.incarnation &* 4 &+ UInt64(rumor.fact.status.rawValue)
+        }
+        return word
+    }
+
+    package static func word(of frame: Frame) -> UInt64 {
+        switch frame {
+        case .hello(let fact): fact.id.high &+ fact.boot
+        case .welcome(let facts): UInt64(facts.count) &* 3
+        case .table(let facts, let isAnswer): UInt64(facts.count) &* 5 &+ (isAnswer ? 1 : 0)
+        case .probe(let sequence, _): UInt64(sequence) &* 7
+        case .probeAnswer(let sequence): UInt64(sequence) &* 11
+        }
+    }
+
+    package static func describe(_ datagram: MembershipDatagram) -> String {
+        var words = [datagram.kind.name, "from \(datagram.sender.short)"]
+        words += datagram.rumors.map { rumor in
+            let isAccusation = rumor.accuser != rumor.fact.id
+            return "{\(rumor.fact.short)\(isAccusation ? " by \(rumor.accuser.short)" : "")}"
+        }
+        return words.joined(separator: " ")
+    }
+
+    package static func describe(_ frame: Frame) -> String {
+        switch frame {
+        case .hello(let fact): "hello \(fact.short)"
+        case .welcome(let facts): "welcome, \(facts.count) facts"
+        case .table(let facts, let isAnswer):
+            "\(isAnswer ? "table back" : "table"), \(facts.count) facts"
+        case .probe(let sequence, _): "probe \(sequence)"
+        case .probeAnswer(let sequence): "probe answer \(sequence)"
+        }
+    }
+
+    package static func meetDamaged(
+        _ datagram: MembershipDatagram,
+        using generator: inout SeededGenerator
+    ) {}
+}
+
+extension MemberFact {
+    var short: String { "\(name) \(boot).\(incarnation) \(status)" }
+}
+
+extension MembershipDatagram.Kind {
+    var number: UInt8 {
+        switch self {
+        case .ping: 1
+        case .ack: 2
+        case .pingRequest: 3
+        case .nack: 4
+        case .gossip: 5
+        }
+    }
+
+    var name: String {
+        switch self {
+        case .ping(let sequence, let target): "ping \(sequence) of \(target.short)"
+        case .ack(let sequence): "ack \(sequence)"
+        case .pingRequest(let sequence, let target, _): "ping-request \(sequence) of \(target.short)"
+        case .nack(let sequence): "nack \(sequence)"
+        case .gossip: "gossip"
+        }
+    }
+}
