@@ -4,12 +4,19 @@ import RingMembership
 
 /// A handful of membership values joined by a virtual network: delay, loss and cuts, no real time.
 struct MembershipNet {
+    enum Content {
+        case datagram(MembershipDatagram)
+        case sync(MembershipSync)
+        case probe(UInt32)
+        case probeAnswer(UInt32, MemberFact)
+    }
+
     struct Packet {
         let arrivesAt: Instant
         let order: Int
-        let source: SocketAddress
-        let target: SocketAddress
-        let datagram: MembershipDatagram
+        let source: Int
+        let target: Int
+        let content: Content
     }
 
     static let ring = NodeID(high: 9, low: 9)
@@ -19,6 +26,9 @@ struct MembershipNet {
     var peers: [Membership] = []
     var isRunning: [Bool] = []
     var lossPercent = 0
+    var areDatagramsBlocked = false
+    var areStreamsOpen = true
+    var blocked: [(observer: Int, member: NodeID)] = []
     var changes: [(at: Instant, observer: Int, member: MemberFact)] = []
     private var packets: [Packet] = []
     private var order = 0
@@ -80,12 +90,24 @@ struct MembershipNet {
         let due = packets.filter { $0.arrivesAt <= now }.sorted { $0.order < $1.order }
         packets.removeAll { $0.arrivesAt <= now }
         for packet in due {
-            guard
-                let index = peers.indices.first(where: { Self.address($0) == packet.target }),
-                isRunning[index]
-            else { continue }
-            peers[index].receive(packet.datagram, from: packet.source, now: now)
-            collect(index)
+            guard isRunning[packet.target] else { continue }
+            receive(packet)
+            collect(packet.target)
+        }
+    }
+
+    private mutating func receive(_ packet: Packet) {
+        let source = Self.id(packet.source)
+        switch packet.content {
+        case .datagram(let datagram):
+            peers[packet.target].receive(datagram, from: Self.address(packet.source), now: now)
+        case .sync(let message):
+            _ = peers[packet.target].receive(message, from: source, now: now)
+        case .probe(let sequence):
+            let own = peers[packet.target].own
+            send(.probeAnswer(sequence, own), from: packet.target, to: Self.address(packet.source))
+        case .probeAnswer(let sequence, let fact):
+            peers[packet.target].streamAnswered(sequence: sequence, by: fact, now: now)
         }
     }
 
@@ -96,29 +118,34 @@ struct MembershipNet {
             switch effect {
             case .send(let datagram, let target):
                 guard Int.random(in: 0..<100, using: &generator) >= lossPercent else { continue }
-                let delay = Int64.random(in: 1...8, using: &generator)
-                order += 1
-                packets.append(
-                    Packet(
-                        arrivesAt: now.advanced(by: .milliseconds(delay)),
-                        order: order,
-                        source: Self.address(index),
-                        target: target,
-                        datagram: datagram
-                    )
-                )
-            case .exchange(let id):
-                guard let other = peers.indices.first(where: { Self.id($0) == id }),
-                    isRunning[other]
-                else { continue }
-                let facts = peers[index].facts
-                peers[other].merge(facts, from: Self.id(index), now: now)
-                peers[index].merge(peers[other].facts, from: id, now: now)
+                guard !areDatagramsBlocked else { continue }
+                send(.datagram(datagram), from: index, to: target)
+            case .sync(let message, _, let target):
+                send(.sync(message), from: index, to: target)
+            case .probeOverStream(let sequence, let target):
+                guard areStreamsOpen else { continue }
+                send(.probe(sequence), from: index, to: target.address)
             case .changed(let member):
                 changes.append((now, index, member.fact))
+            case .datagramsBlocked(let member): blocked.append((index, member.fact.id))
             case .newerEpoch, .identityTaken:
                 break
             }
         }
+    }
+
+    private mutating func send(_ content: Content, from source: Int, to target: SocketAddress) {
+        guard let other = peers.indices.first(where: { Self.address($0) == target }) else { return }
+        let delay = Int64.random(in: 1...8, using: &generator)
+        order += 1
+        packets.append(
+            Packet(
+                arrivesAt: now.advanced(by: .milliseconds(delay)),
+                order: order,
+                source: source,
+                target: other,
+                content: content
+            )
+        )
     }
 }

@@ -112,7 +112,7 @@ struct MembershipTests {
         let datagram = MembershipDatagram(
             kind: .gossip,
             ring: NodeID(high: 1, low: 1),
-            sender: stranger,
+            sender: stranger.claim,
             digest: 0,
             epoch: 0
         )
@@ -170,7 +170,7 @@ struct MembershipDatagramTests {
         return MembershipDatagram(
             kind: kind,
             ring: MembershipNet.ring,
-            sender: fact,
+            sender: fact.claim,
             digest: 5,
             epoch: 6,
             rumors: [Rumor(fact: fact, accuser: NodeID(high: 7, low: 8))]

@@ -55,11 +55,20 @@ package struct MemberFact: Hashable, Sendable {
     package var name: String
     /// The failure domain it stands in; at most 63 bytes, empty when unknown.
     package var zone: String
+    /// What its operator wants others to know, such as `rack=r1,model=x`; at most 64 bytes.
+    ///
+    /// Like name, zone and address it is fixed for a boot, so identity, boot and incarnation name
+    /// the whole fact.
+    package var metadata: String
     /// Where its ring port listens, UDP and TCP alike.
     package var address: SocketAddress
 
     /// The longest name and zone, in bytes.
     package static let textLengthMax = 63
+    /// The longest metadata, in bytes.
+    package static let metadataLengthMax = 64
+    /// The highest incarnation: no member refutes so often, and one more can always be said.
+    package static let incarnationMax = UInt64.max >> 8
 
     /// Makes a fact.
     package init(
@@ -69,6 +78,7 @@ package struct MemberFact: Hashable, Sendable {
         status: Status = .alive,
         name: String,
         zone: String = "",
+        metadata: String = "",
         address: SocketAddress
     ) {
         self.id = id
@@ -77,6 +87,7 @@ package struct MemberFact: Hashable, Sendable {
         self.status = status
         self.name = name
         self.zone = zone
+        self.metadata = metadata
         self.address = address
     }
 
@@ -85,36 +96,96 @@ package struct MemberFact: Hashable, Sendable {
 }
 
 extension MemberFact {
-    /// Appends the fact: id 16, boot 8, incarnation 8, status 1, name, zone, address 16, port 2.
+    /// Appends the fact: claim 33, name, zone, metadata, address 16, port 2.
+    package func write(to writer: inout ByteWriter) {
+        claim.write(to: &writer)
+        writer.write(name)
+        writer.write(zone)
+        writer.write(metadata)
+        writer.write(address)
+    }
+
+    /// The number of bytes that ``write(to:)`` appends.
+    package var encodedLength: Int {
+        MemberClaim.encodedLength + 3 * 2 + name.utf8.count + zone.utf8.count
+            + metadata.utf8.count + 16 + 2
+    }
+
+    /// Reads a fact that another peer wrote.
+    package init(from reader: inout ByteReader) throws(WireError) {
+        let claim = try MemberClaim(from: &reader)
+        let name = try reader.readText("name", max: Self.textLengthMax)
+        let zone = try reader.readText("zone", max: Self.textLengthMax)
+        let metadata = try reader.readText("metadata", max: Self.metadataLengthMax)
+        let address = try reader.readIPAddress("address")
+        self.init(
+            id: claim.id,
+            boot: claim.boot,
+            incarnation: claim.incarnation,
+            status: claim.status,
+            name: name,
+            zone: zone,
+            metadata: metadata,
+            address: SocketAddress(address: address, port: try reader.readInteger("port"))
+        )
+    }
+}
+
+/// The part of a fact that changes within a boot: what a sender says of itself in each datagram.
+package struct MemberClaim: Hashable, Sendable {
+    /// The member.
+    package let id: NodeID
+    /// The persisted count of starts of its process.
+    package let boot: UInt64
+    /// The count of its refutations within this boot.
+    package let incarnation: UInt64
+    /// How it fares.
+    package let status: MemberFact.Status
+
+    /// The number of bytes of a claim.
+    package static let encodedLength = 16 + 8 + 8 + 1
+
+    /// Makes a claim.
+    package init(id: NodeID, boot: UInt64, incarnation: UInt64, status: MemberFact.Status) {
+        self.id = id
+        self.boot = boot
+        self.incarnation = incarnation
+        self.status = status
+    }
+
+    /// The claim's place in the order of facts about its member.
+    package var age: MemberFact.Age {
+        MemberFact.Age(boot: boot, incarnation: incarnation, status: status)
+    }
+}
+
+extension MemberFact {
+    /// What the fact says beyond what is fixed for the boot.
+    package var claim: MemberClaim {
+        MemberClaim(id: id, boot: boot, incarnation: incarnation, status: status)
+    }
+}
+
+extension MemberClaim {
+    /// Appends the claim: id 16, boot 8, incarnation 8, status 1.
     package func write(to writer: inout ByteWriter) {
         writer.write(id)
         writer.write(boot)
         writer.write(incarnation)
         writer.write(status.rawValue)
-        writer.write(name)
-        writer.write(zone)
-        writer.write(address)
     }
 
-    /// Reads a fact that another peer wrote.
+    /// Reads a claim that another peer wrote.
     package init(from reader: inout ByteReader) throws(WireError) {
         let id = try reader.readNodeID("member id")
         let boot = try reader.readInteger("boot", as: UInt64.self)
         let incarnation = try reader.readInteger("incarnation", as: UInt64.self)
-        guard let status = Status(rawValue: try reader.readInteger("status")) else {
+        guard incarnation <= MemberFact.incarnationMax else {
+            throw .malformed(field: "incarnation")
+        }
+        guard let status = MemberFact.Status(rawValue: try reader.readInteger("status")) else {
             throw .malformed(field: "status")
         }
-        let name = try reader.readText("name", max: Self.textLengthMax)
-        let zone = try reader.readText("zone", max: Self.textLengthMax)
-        let address = try reader.readIPAddress("address")
-        self.init(
-            id: id,
-            boot: boot,
-            incarnation: incarnation,
-            status: status,
-            name: name,
-            zone: zone,
-            address: SocketAddress(address: address, port: try reader.readInteger("port"))
-        )
+        self.init(id: id, boot: boot, incarnation: incarnation, status: status)
     }
 }

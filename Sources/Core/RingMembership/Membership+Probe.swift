@@ -3,88 +3,128 @@ package import Determinism
 extension Membership {
     /// Does what is due: probes, relays, suspicions, rumors.
     package mutating func tick(now: Instant) {
-        detectOwnPause(now: now)
-        lastTickAt = now
+        noteStall(now: now)
         expireProbes(now: now)
         expireRelays(now: now)
         expireSuspicions(now: now)
+        releaseHeld(now: now)
         if now >= nextProbeAt {
-            nextProbeAt = now.advanced(by: parameters.probeInterval)
-            startProbe(now: now)
+            nextProbeAt = now.advanced(by: parameters.probeInterval * (localHealth + 1))
+            if let target = nextProbeTarget() { startProbe(target, .round, now: now) }
         }
         if now >= nextGoneProbeAt {
             nextGoneProbeAt = now.advanced(by: parameters.goneProbeInterval)
             probeGoneMember(now: now)
         }
-        if now >= nextGossipAt {
+        if now >= nextGossipAt, !rumors.isEmpty, table.presentCount > 0 {
             nextGossipAt = now.advanced(by: parameters.gossipInterval)
-            pushRumors()
+            for target in table.draw(parameters.gossipFanout, using: &generator) {
+                send(.gossip, to: target)
+            }
         }
     }
 
-    /// A process that was itself stopped saw no answers because it did not listen: it forgets its
-    /// probes, grants every suspect a fresh countdown and accuses nobody for one period.
-    private mutating func detectOwnPause(now: Instant) {
-        guard now.since(lastTickAt) > parameters.probeDeadline + parameters.probeInterval else {
+    /// The wait for a direct ack.
+    var ackTimeout: Span { roundTrips.ackTimeout(parameters) }
+
+    /// The wait until a probe has failed.
+    var probeDeadline: Span {
+        max(parameters.probeDeadlineShortest, ackTimeout * 2 + .milliseconds(50))
+    }
+
+    /// Time in which this process did not run does not count against others: it saw no answers
+    /// because it did not listen.
+    ///
+    /// It forgets its probes, accuses nobody for one period, and grants every suspect the time that
+    /// was lost; all of it anew after a long stop, since refutations may have come and gone.
+    private mutating func noteStall(now: Instant) {
+        let late = now.since(deadline)
+        guard late > parameters.stallShortest, !parameters.flaws.contains(.pauseUndetected) else {
             return
         }
         probes = SortedMap()
         relays = SortedMap()
-        accusesFrom = now.advanced(by: parameters.probeDeadline)
+        accusesFrom = now.advanced(by: probeDeadline)
+        let isLong = late > probeDeadline + parameters.probeInterval
         for (id, suspicion) in suspicions {
-            suspicions[id] = makeSuspicion(
-                incarnation: suspicion.incarnation,
-                accuser: suspicion.accusers[0],
-                now: now
-            )
+            suspicions[id] =
+                isLong
+                ? makeSuspicion(
+                    incarnation: suspicion.incarnation,
+                    accuser: suspicion.accusers[0],
+                    now: now
+                ) : suspicion.postponed(by: late)
         }
+        findFirstSuspicion()
     }
 
-    private mutating func startProbe(now: Instant) {
-        guard let target = nextProbeTarget() else { return }
+    mutating func startProbe(_ target: MemberFact, _ purpose: Probe.Purpose, now: Instant) {
+        guard probes.count < MembershipParameters.probesMax else { return }
         let scale = localHealth + 1
         let sequence = makeSequence()
+        let deadline = purpose == .closedPort ? ackTimeout : probeDeadline
         probes[sequence] = Probe(
             target: target.id,
+            purpose: purpose,
             sentAt: now,
-            indirectAt: now.advanced(by: parameters.ackTimeout * scale),
-            failsAt: now.advanced(by: parameters.probeDeadline * scale)
+            indirectAt: now.advanced(by: ackTimeout * scale),
+            failsAt: now.advanced(by: deadline * scale),
+            helpers: purpose == .round ? nil : []
         )
         send(.ping(sequence: sequence, target: target.id), to: target)
+        if purpose == .gone { effects.append(.probeOverStream(sequence: sequence, target: target)) }
     }
 
-    /// Round robin over a shuffled order, so that everyone is probed once a round.
+    /// Whoever has a probe under way already is passed over.
     private mutating func nextProbeTarget() -> MemberFact? {
-        for _ in 0..<2 {
-            while let id = probeOrder.popLast() {
-                guard let fact = table[id]?.fact, !fact.status.isGone else { continue }
-                guard !probes.values.contains(where: { $0.target == id }) else { continue }
-                return fact
-            }
-            probeOrder = table.filter { !$0.value.fact.status.isGone }.map(\.key)
-                .shuffled(using: &generator)
+        for _ in 0..<min(4, table.presentCount) {
+            guard let fact = table.nextToProbe(using: &generator) else { return nil }
+            if !isProbing(fact.id) { return fact }
         }
         return nil
     }
 
+    private func isProbing(_ id: NodeID, _ purpose: Probe.Purpose = .round) -> Bool {
+        probes.contains { $0.value.target == id && $0.value.purpose == purpose }
+    }
+
+    /// Looks into somebody else's accusation out of turn, so that the innocent is heard and the
+    /// dead confirmed soon; a few peers do, however large the ring.
+    mutating func inquire(_ fact: MemberFact, accuser: NodeID, now: Instant) {
+        guard accuser != own.id, now >= accusesFrom, !isProbing(fact.id),
+            Int.random(in: 0..<max(1, table.presentCount), using: &generator)
+                < parameters.inquirersWanted
+        else { return }
+        startProbe(fact, .round, now: now)
+    }
+
     private mutating func expireProbes(now: Instant) {
         for (sequence, probe) in probes {
-            if probe.helpers == nil, now >= probe.indirectAt {
-                askHelpers(sequence, probe)
-            }
+            if probe.helpers == nil, now >= probe.indirectAt { askHelpers(sequence, probe) }
             guard now >= probe.failsAt else { continue }
+            let helpersAsked = probes[sequence]?.helpers?.count ?? 0
             probes[sequence] = nil
-            noteFailedProbe(probe)
-            guard now >= accusesFrom, let member = table[probe.target] else { continue }
-            accuse(member.fact, by: own.id, now: now)
+            fail(probe, helpersAsked: helpersAsked, now: now)
         }
     }
 
+    private mutating func fail(_ probe: Probe, helpersAsked: Int, now: Instant) {
+        guard let member = table[probe.target], probe.purpose != .gone else { return }
+        if probe.purpose == .closedPort {
+            if now >= accusesFrom { accuseClosed(member.fact, now: now) }
+            return
+        }
+        if probe.isAnsweredOverStream { return effects.append(.datagramsBlocked(member)) }
+        // Lifeguard: missing nacks mean that we, not the target, may be unwell.
+        let missed = helpersAsked == 0 ? 1 : helpersAsked - min(helpersAsked, probe.nacks)
+        localHealth = min(Self.localHealthMax, localHealth + missed)
+        if now >= accusesFrom { accuse(member.fact, by: own.id, now: now) }
+    }
+
     private mutating func askHelpers(_ sequence: UInt32, _ probe: Probe) {
-        let others = table.values.map(\.fact).filter {
+        let helpers = table.draw(parameters.helpersMax, using: &generator) {
             $0.status == .alive && $0.id != probe.target
         }
-        let helpers = others.shuffled(using: &generator).prefix(parameters.helpersMax)
         probes[sequence]?.helpers = helpers.map(\.id)
         guard let target = table[probe.target]?.fact else { return }
         let kind = MembershipDatagram.Kind.pingRequest(
@@ -95,19 +135,31 @@ extension Membership {
         for helper in helpers { send(kind, to: helper) }
         // Asked again directly: with few helpers, one lost datagram must not accuse anybody.
         send(.ping(sequence: sequence, target: target.id), to: target)
+        effects.append(.probeOverStream(sequence: sequence, target: target))
     }
 
-    /// Lifeguard: missing nacks mean that we, not the target, may be unwell.
-    private mutating func noteFailedProbe(_ probe: Probe) {
-        let helpers = probe.helpers?.count ?? 0
-        let missed = helpers == 0 ? 1 : helpers - min(helpers, probe.nacks)
-        localHealth = min(Self.localHealthMax, localHealth + min(missed, 1))
+    mutating func noteAnsweredProbe(_ sequence: UInt32, by sender: NodeID, now: Instant) {
+        guard let probe = probes[sequence] else { return }
+        let isDirect = sender == probe.target
+        guard isDirect || !parameters.flaws.contains(.indirectAnswerIgnored) else { return }
+        probes[sequence] = nil
+        if probe.purpose == .round { localHealth = max(0, localHealth - 1) }
+        guard isDirect else { return }
+        let roundTrip = now.since(probe.sentAt)
+        roundTrips.add(roundTrip)
+        table.note(probe.target) { $0.roundTrip = roundTrip }
     }
 
-    mutating func noteAnsweredProbe(_ sequence: UInt32, now: Instant) {
-        guard let probe = probes.remove(sequence) else { return }
-        localHealth = max(0, localHealth - 1)
-        if probe.helpers == nil { table[probe.target]?.roundTrip = now.since(probe.sentAt) }
+    /// A member answered a probe over a stream with its own fact.
+    ///
+    /// That keeps a present one from being accused; a gone one is told what is said of it, since
+    /// datagrams may not reach it.
+    package mutating func streamAnswered(sequence: UInt32, by fact: MemberFact, now: Instant) {
+        guard let probe = probes[sequence], probe.target == fact.id else { return }
+        probes[sequence]?.isAnsweredOverStream = true
+        merge([fact], from: fact.id, now: now)
+        guard let member = table[fact.id], member.fact.status.isGone else { return }
+        effects.append(.sync(summary, to: fact.id, at: fact.address))
     }
 
     private mutating func expireRelays(now: Instant) {
@@ -117,65 +169,22 @@ extension Membership {
         }
     }
 
-    private mutating func expireSuspicions(now: Instant) {
-        for (id, suspicion) in suspicions where now >= suspicion.deadline {
-            guard var fact = table[id]?.fact else { continue }
-            fact.status = .dead
-            learn(Rumor(fact: fact, accuser: own.id), now: now)
-        }
-    }
-
     private mutating func probeGoneMember(now: Instant) {
-        let gone = table.values.filter { $0.fact.status.isGone }
-        for member in gone where now.since(member.since) > parameters.goneRetention {
-            table[member.fact.id] = nil
+        for member in table.goneMembers
+        where now.since(member.since) > parameters.goneRetention {
+            table.forget(member.fact.id)
         }
-        guard let member = gone.randomElement(using: &generator) else { return }
-        send(.ping(sequence: makeSequence(), target: member.fact.id), to: member.fact)
-    }
-
-    private mutating func pushRumors() {
-        guard !rumors.isEmpty else { return }
-        let targets = table.values.map(\.fact).filter { !$0.status.isGone }
-            .shuffled(using: &generator).prefix(parameters.gossipFanout)
-        for target in targets { send(.gossip, to: target) }
-    }
-
-    /// The host of `fact` answered that nobody listens on the member's port: its process is gone.
-    package mutating func portClosed(_ fact: MemberFact, now: Instant) {
-        guard now >= accusesFrom, let member = table[fact.id], member.fact.status == .alive,
-            member.fact.boot == fact.boot
+        guard let member = table.drawGone(using: &generator),
+            !parameters.flaws.contains(.goneNeverProbed)
         else { return }
-        accuse(member.fact, by: own.id, now: now)
-        guard let suspicion = suspicions[fact.id] else { return }
-        suspicions[fact.id] = Suspicion(
-            incarnation: suspicion.incarnation,
-            accuser: own.id,
-            shortest: parameters.suspicionPortClosed,
-            longest: parameters.suspicionPortClosed,
-            confirmationsWanted: 0,
-            now: now
-        )
-        // It hears of it at once: should it live after all, gossip might not come round in time.
-        if let accused = table[fact.id]?.fact { send(.gossip, to: accused) }
+        startProbe(member.fact, .gone, now: now)
     }
 
-    mutating func accuse(_ fact: MemberFact, by accuser: NodeID, now: Instant) {
-        guard !fact.status.isGone else { return }
-        var accusation = fact
-        accusation.status = .suspect
-        learn(Rumor(fact: accusation, accuser: accuser), now: now)
-    }
-
-    func makeSuspicion(incarnation: UInt64, accuser: NodeID, now: Instant) -> Suspicion {
-        let others = table.values.count { !$0.fact.status.isGone } - 1
-        return Suspicion(
-            incarnation: incarnation,
-            accuser: accuser,
-            shortest: parameters.suspicionShortest,
-            longest: parameters.suspicionLongest,
-            confirmationsWanted: min(parameters.confirmationsWanted, max(0, others)),
-            now: now
-        )
+    private mutating func releaseHeld(now: Instant) {
+        for (id, instant) in held where now >= instant {
+            held[id] = nil
+            table.note(id) { $0.heldUntil = nil }
+            if let member = table[id], member.isReachable { effects.append(.changed(member)) }
+        }
     }
 }

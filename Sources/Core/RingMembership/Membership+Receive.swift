@@ -20,15 +20,52 @@ extension Membership {
         now: Instant
     ) -> Reception {
         guard datagram.ring == ring else { return .foreign }
-        guard datagram.sender.id != own.id || datagram.sender.boot > own.boot else { return .own }
-        learn(Rumor(fact: datagram.sender, accuser: datagram.sender.id), now: now)
+        guard datagram.sender.id != own.id else {
+            if datagram.sender.boot > own.boot {
+                effects.append(.identityTaken(boot: datagram.sender.boot))
+            }
+            return .own
+        }
+        heed(datagram, from: source, now: now)
         for rumor in datagram.rumors { learn(rumor, now: now) }
         answer(datagram, from: source, now: now)
-        compareDigest(datagram, now: now)
+        compareDigest(of: datagram, now: now)
         if datagram.epoch > epoch {
             effects.append(.newerEpoch(datagram.epoch, from: datagram.sender.id))
         }
         return .accepted
+    }
+
+    /// Compares what the sender says of itself with what is known of it.
+    private mutating func heed(
+        _ datagram: MembershipDatagram,
+        from source: SocketAddress,
+        now: Instant
+    ) {
+        let claim = datagram.sender
+        guard let known = table[claim.id]?.fact, known.boot >= claim.boot else {
+            // A stranger, or a later life of a member: its name and place come over a stream.
+            let isExplained = datagram.rumors.contains { $0.fact.id == claim.id }
+            guard !isExplained, now >= nextStrangerAt else { return }
+            nextStrangerAt = now.advanced(by: parameters.gossipInterval)
+            effects.append(.sync(summary, to: claim.id, at: source))
+            return
+        }
+        if known.boot == claim.boot, datagram.epoch > table[claim.id]?.epoch ?? 0 {
+            table.note(claim.id) { $0.epoch = datagram.epoch }
+        }
+        if known.boot == claim.boot, isYounger(claim.age, than: known.age) {
+            var fact = known
+            fact.incarnation = claim.incarnation
+            fact.status = claim.status
+            learn(Rumor(fact: fact, accuser: claim.id), now: now)
+        } else if known.status != .alive, isYounger(known.age, than: claim.age),
+            !parameters.flaws.contains(.staleAliveUnanswered)
+        {
+            // It does not know what is said of it. The ack to a ping tells it as well.
+            if case .ping = datagram.kind { return }
+            send(.gossip, toAddress: source, about: claim.id)
+        }
     }
 
     private mutating func answer(
@@ -45,45 +82,32 @@ extension Membership {
             if let relay = relays.remove(sequence) {
                 send(.ack(sequence: relay.sequence), toAddress: relay.requester)
             } else {
-                noteAnsweredProbe(sequence, now: now)
+                noteAnsweredProbe(sequence, by: datagram.sender.id, now: now)
             }
         case .pingRequest(let sequence, let target, let address):
-            guard relays.count < MembershipParameters.membersMax else { return }
+            guard relays.count < MembershipParameters.relaysMax, own.status != .left else { return }
             let relayed = makeSequence()
             relays[relayed] = Relay(
                 requester: source,
                 sequence: sequence,
-                nackAt: now.advanced(by: parameters.ackTimeout)
+                nackAt: now.advanced(by: ackTimeout)
             )
-            send(.ping(sequence: relayed, target: target), toAddress: address)
+            send(.ping(sequence: relayed, target: target), toAddress: address, about: target)
         case .nack(let sequence):
+            guard let probe = probes[sequence], probe.nacks < probe.helpers?.count ?? 0 else {
+                return
+            }
             probes[sequence]?.nacks += 1
         case .gossip:
             break
         }
     }
 
-    /// Unequal tables that stay unequal while nothing is being told are mended by an exchange.
-    private mutating func compareDigest(_ datagram: MembershipDatagram, now: Instant) {
-        guard datagram.digest != digest, !datagram.sender.status.isGone,
-            now.since(changedAt) >= parameters.exchangeQuiet,
-            exchangedAt.map({ now.since($0) >= parameters.exchangeInterval }) ?? true
-        else { return }
-        exchangedAt = now
-        effects.append(.exchange(with: datagram.sender.id))
-    }
-
-    /// Takes in another peer's whole table.
-    ///
-    /// A member that the other believes dead becomes a suspect here and not a dead one, so that it
-    /// has time to refute what may be old news.
-    /// - Source: memberlist's merge rule for dead members.
-    package mutating func merge(_ facts: [MemberFact], from peer: NodeID, now: Instant) {
-        for var fact in facts.prefix(MembershipParameters.membersMax) {
-            let isNews = table[fact.id].map { !$0.fact.status.isGone } ?? false
-            if fact.status == .dead, isNews { fact.status = .suspect }
-            learn(Rumor(fact: fact, accuser: peer), now: now)
+    func isYounger(_ age: MemberFact.Age, than other: MemberFact.Age) -> Bool {
+        if parameters.flaws.contains(.bootIgnored) {
+            return (age.incarnation, age.status) > (other.incarnation, other.status)
         }
+        return age > other
     }
 
     /// Takes in one rumor: the younger fact stays, and what is new is passed on.
@@ -91,63 +115,112 @@ extension Membership {
         let fact = rumor.fact
         guard fact.id != own.id else { return refute(rumor, now: now) }
         guard let known = table[fact.id] else {
-            // Who is gone and was never known is nobody's news: told on, it would never be
-            // forgotten.
-            guard !fact.status.isGone, table.count < MembershipParameters.membersMax else { return }
+            // Also of somebody gone whom nobody here knew: the news must reach whom it concerns.
+            let isDropped = parameters.flaws.contains(.accusationOfUnknownDropped)
+            guard table.count < MembershipParameters.membersMax, !(fact.status.isGone && isDropped)
+            else { return }
             return record(rumor, previous: nil, now: now)
         }
-        if fact.age > known.fact.age {
+        if isYounger(fact.age, than: known.fact.age) {
+            let isHole = known.fact.status.isGone && fact.status >= .suspect
+            if isHole, parameters.flaws.contains(.staleIncarnationHole) { return }
             record(rumor, previous: known, now: now)
         } else if fact.status == .suspect, known.fact.age == fact.age {
-            if suspicions[fact.id]?.confirm(by: rumor.accuser) == .shortened { rumors.add(rumor) }
+            confirm(fact.id, by: rumor.accuser)
         }
     }
 
+    private mutating func confirm(_ id: NodeID, by accuser: NodeID) {
+        let isRepeatCounted = parameters.flaws.contains(.confirmationsCountedTwice)
+        guard var suspicion = suspicions[id],
+            suspicion.confirm(by: accuser, isRepeatCounted: isRepeatCounted) == .shortened
+        else { return }
+        suspicions[id] = suspicion
+        noteDue(suspicion.deadline)
+        rumors.add(id, accuser: accuser)
+    }
+
     private mutating func record(_ rumor: Rumor, previous: Member?, now: Instant) {
-        let fact = rumor.fact
-        let isSameStatus = previous?.fact.status == fact.status
-        var member = Member(fact: fact, since: now, roundTrip: previous?.roundTrip)
-        if let previous, isSameStatus, previous.fact.boot == fact.boot {
-            member.since = previous.since
+        var member = Member(fact: rumor.fact, since: now)
+        if let previous {
+            let isSameBoot = previous.fact.boot == rumor.fact.boot
+            if isSameBoot {
+                member.epoch = previous.epoch
+                member.roundTrip = previous.roundTrip
+                member.removals = previous.removals
+                member.removedAt = previous.removedAt
+                member.heldUntil = previous.heldUntil
+                if previous.fact.status == rumor.fact.status { member.since = previous.since }
+            }
+            damp(&member, previous: previous, now: now)
         }
-        table[fact.id] = member
+        table.put(member, using: &generator)
         changedAt = now
-        suspicions[fact.id] = nil
-        if fact.status == .suspect {
-            suspicions[fact.id] = makeSuspicion(
-                incarnation: fact.incarnation,
+        held[member.fact.id] = member.heldUntil
+        suspicions[member.fact.id] = nil
+        if member.fact.status == .suspect {
+            let suspicion = makeSuspicion(
+                incarnation: member.fact.incarnation,
                 accuser: rumor.accuser,
                 now: now
             )
+            suspicions[member.fact.id] = suspicion
+            noteDue(suspicion.deadline)
+            inquire(member.fact, accuser: rumor.accuser, now: now)
         }
-        if previous == nil, !probeOrder.isEmpty {
-            let position = Int.random(in: 0...probeOrder.count, using: &generator)
-            probeOrder.insert(fact.id, at: position)
+        rumors.add(member.fact.id, accuser: rumor.accuser)
+        if previous?.fact.status != member.fact.status || previous?.fact.boot != member.fact.boot {
+            effects.append(.changed(member))
         }
-        rumors.add(rumor)
-        if !isSameStatus || previous?.fact.boot != fact.boot { effects.append(.changed(member)) }
+    }
+
+    /// Holds back a member that comes and goes, so that requests do not follow it each time.
+    ///
+    /// Its first removal has no consequence, a restart none ever.
+    private func damp(_ member: inout Member, previous: Member, now: Instant) {
+        let isRemoved = previous.isReachable && member.fact.status == .dead
+        if isRemoved {
+            let isRecent = member.removedAt.map { now.since($0) < parameters.flapMemory } ?? false
+            member.removals = isRecent ? member.removals + 1 : 1
+            member.removedAt = now
+        }
+        let isBack = previous.fact.status.isGone && !member.fact.status.isGone
+        guard isBack, member.removals > 1, let removedAt = member.removedAt,
+            !parameters.flaws.contains(.flapUndamped)
+        else { return }
+        let hold = min(
+            parameters.flapHold * (1 << min(member.removals - 2, 8)),
+            parameters.flapHoldLongest
+        )
+        let until = removedAt.advanced(by: hold)
+        member.heldUntil = until > now ? until : nil
     }
 
     /// Answers what is said of this very peer.
     private mutating func refute(_ rumor: Rumor, now: Instant) {
         let fact = rumor.fact
-        if fact.boot > own.boot {
+        let isClone = fact.boot == own.boot && fact.address != own.address
+        guard fact.boot <= own.boot, !isClone else {
             effects.append(.identityTaken(boot: fact.boot))
             return
         }
         guard own.status != .left, fact.boot == own.boot, fact.status != .alive,
-            fact.incarnation >= own.incarnation, fact.incarnation < UInt64.max
+            fact.incarnation >= own.incarnation, fact.incarnation < MemberFact.incarnationMax,
+            !parameters.flaws.contains(.refutationMissing)
         else { return }
+        let before = own
         own.incarnation = fact.incarnation + 1
+        table.replaceOwn(before, by: own)
         changedAt = now
         localHealth = min(Self.localHealthMax, localHealth + 1)
-        let answer = Rumor(fact: own, accuser: own.id)
-        rumors.add(answer)
+        rumors.add(own.id, accuser: own.id)
         // Straight to the accuser: its countdown does not wait for gossip to come round.
+        let answer = Rumor(fact: own, accuser: own.id)
         if let accuser = table[rumor.accuser]?.fact { send(.gossip, to: accuser, first: answer) }
     }
 }
 
+// What is sent.
 extension Membership {
     /// Sends to a member; one that is thought ill is told so, that it can refute at once.
     mutating func send(
@@ -155,29 +228,39 @@ extension Membership {
         to member: MemberFact,
         first: Rumor? = nil
     ) {
-        let accusation = accusationAgainst(member.id)
-        send(kind, toAddress: member.address, rumors: [first, accusation].compactMap(\.self))
+        send(kind, toAddress: member.address, about: member.id, first: first)
     }
 
     mutating func send(
         _ kind: MembershipDatagram.Kind,
         toAddress address: SocketAddress,
         about id: NodeID? = nil,
-        rumors first: [Rumor] = []
+        first: Rumor? = nil
     ) {
+        var told: [Rumor] = []
+        if let first { told.append(first) }
+        if let accusation = id.flatMap(accusationAgainst) { told.append(accusation) }
         var datagram = MembershipDatagram(
             kind: kind,
             ring: ring,
-            sender: own,
+            sender: own.claim,
             digest: digest,
             epoch: epoch,
-            rumors: first + [id.flatMap(accusationAgainst)].compactMap(\.self)
+            rumors: told
         )
-        let left = parameters.datagramLengthMax - datagram.encoded.count
-        let toldMax = 3 * (Int.bitWidth - count().leadingZeroBitCount)
-        datagram.rumors += rumors.take(lengthMax: left, toldMax: toldMax)
+        if !rumors.isEmpty {
+            let left = parameters.datagramLengthMax - datagram.encodedLength
+            let (own, table) = (own, table)
+            datagram.rumors += rumors.take(lengthMax: left, toldMax: toldMax) { id in
+                id == own.id ? own : table[id]?.fact
+            }
+        }
         effects.append(.send(datagram, to: address))
     }
+
+    /// How often each peer tells a rumor: twice the logarithm of the ring, so that next to nobody
+    /// is missed; syncs mend the rest.
+    private var toldMax: Int { 2 * (Int.bitWidth - presentCount.leadingZeroBitCount) }
 
     private func accusationAgainst(_ id: NodeID) -> Rumor? {
         guard let fact = table[id]?.fact, fact.status != .alive else { return nil }

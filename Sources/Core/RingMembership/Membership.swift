@@ -12,24 +12,39 @@ package struct Membership: Sendable {
     package enum Effect: Hashable, Sendable {
         /// Send a datagram.
         case send(MembershipDatagram, to: SocketAddress)
-        /// Exchange whole tables with a member over a stream; the answer goes to ``merge(_:now:)``.
-        case exchange(with: NodeID)
-        /// A member is new, or fares differently than before.
+        /// Send a message over a stream; the other side gives it to ``receive(_:from:now:)``.
+        case sync(MembershipSync, to: NodeID, at: SocketAddress)
+        /// Ask a member over a stream for its own fact, which is given to
+        /// ``streamAnswered(sequence:by:now:)``.
+        case probeOverStream(sequence: UInt32, target: MemberFact)
+        /// A member is new, fares differently, or may be used again.
         case changed(Member)
+        /// A member answers over streams only: something on the way swallows datagrams.
+        case datagramsBlocked(Member)
         /// A peer tells of a newer ring epoch than ``Membership/epoch``.
         case newerEpoch(UInt64, from: NodeID)
-        /// Another process uses this node's identity with a higher boot counter.
+        /// Another process uses this node's identity, with this boot counter.
         case identityTaken(boot: UInt64)
     }
 
     /// A member as this peer sees it.
     package struct Member: Hashable, Sendable {
         /// The youngest fact about it.
-        package var fact: MemberFact
+        package internal(set) var fact: MemberFact
         /// When its status last changed here.
-        package var since: Instant
+        package internal(set) var since: Instant
         /// The round trip of the last answered direct probe.
-        package var roundTrip: Span?
+        package internal(set) var roundTrip: Span?
+        /// The newest ring epoch that it has told of in a datagram; 0 before the first.
+        package internal(set) var epoch: UInt64 = 0
+        /// It comes and goes, and is not used before this, although it is present.
+        package internal(set) var heldUntil: Instant?
+        /// How often it was removed of late, and when for the last time.
+        var removals = 0
+        var removedAt: Instant?
+
+        /// Whether requests should be sent to it.
+        package var isReachable: Bool { !fact.status.isGone && heldUntil == nil }
     }
 
     /// This peer's own fact.
@@ -40,36 +55,52 @@ package struct Membership: Sendable {
     package var epoch: UInt64 = 0
     /// What the caller has to carry out, oldest first.
     package var effects: [Effect] = []
+    /// Lifeguard's local health: 0 is well, up to ``localHealthMax``; waits scale by it plus one.
+    package internal(set) var localHealth = 0
 
     let parameters: MembershipParameters
     var generator: SeededGenerator
-    var table = SortedMap<NodeID, Member>()
+    var table: MemberTable
     var suspicions = SortedMap<NodeID, Suspicion>()
+    /// Not later than the first deadline in `suspicions`.
+    var suspicionsDueAt: Instant?
+    /// Members that are held back, and until when.
+    var held = SortedMap<NodeID, Instant>()
     var rumors = RumorQueue()
-    var probeOrder: [NodeID] = []
     var probes = SortedMap<UInt32, Probe>()
     var relays = SortedMap<UInt32, Relay>()
+    var roundTrips = RoundTrips()
     var nextSequence: UInt32
     var nextProbeAt: Instant
     var nextGossipAt: Instant
     var nextGoneProbeAt: Instant
-    var lastTickAt: Instant
     var accusesFrom: Instant
     var changedAt: Instant
-    var exchangedAt: Instant?
-    /// Lifeguard's local health: 0 is well, up to ``localHealthMax``; waits scale by it plus one.
-    package internal(set) var localHealth = 0
+    var syncedAt: Instant?
+    /// Strangers are asked who they are not before this.
+    var nextStrangerAt: Instant
 
     static let localHealthMax = 7
 
-    /// A direct probe under way.
+    /// A probe under way.
     struct Probe: Sendable {
+        enum Purpose: Sendable {
+            /// One of the round, or made to look into an accusation.
+            case round
+            /// The host said that the member's port is closed; silence confirms it.
+            case closedPort
+            /// The member is gone; silence changes nothing.
+            case gone
+        }
+
         let target: NodeID
+        let purpose: Purpose
         let sentAt: Instant
         let indirectAt: Instant
         let failsAt: Instant
         var helpers: [NodeID]?
         var nacks = 0
+        var isAnsweredOverStream = false
     }
 
     /// A probe made for somebody else.
@@ -79,11 +110,12 @@ package struct Membership: Sendable {
         let nackAt: Instant
     }
 
-    /// Makes the table of a peer that knows only itself.
+    /// Makes the table of a peer that knows only itself and `facts`.
     package init(
         own: MemberFact,
         ring: NodeID,
         parameters: MembershipParameters = MembershipParameters(),
+        knowing facts: [MemberFact] = [],
         seed: UInt64,
         now: Instant
     ) {
@@ -91,82 +123,94 @@ package struct Membership: Sendable {
         self.ring = ring
         self.parameters = parameters
         generator = SeededGenerator(seed: seed)
+        table = MemberTable(own: own)
+        for fact in facts where fact.id != own.id {
+            table.put(Member(fact: fact, since: now), using: &generator)
+        }
         nextSequence = UInt32(truncatingIfNeeded: generator.next())
-        nextProbeAt = now.advanced(by: parameters.probeInterval)
-        nextGossipAt = now.advanced(by: parameters.gossipInterval)
+        // Drawn, so that a ring that starts as one does not probe in step for ever.
+        let phase = Int64.random(in: 1...parameters.probeInterval.microseconds, using: &generator)
+        nextProbeAt = now.advanced(by: Span(microseconds: phase))
+        nextGossipAt = now
         nextGoneProbeAt = now.advanced(by: parameters.goneProbeInterval)
-        lastTickAt = now
         accusesFrom = now
         changedAt = now
-        rumors.add(Rumor(fact: own, accuser: own.id))
+        nextStrangerAt = now
+        if facts.isEmpty { rumors.add(own.id, accuser: own.id) }
     }
 
-    /// Everyone but this peer, by identity.
-    package var members: [Member] { table.values }
+    /// Everyone but this peer, in an order that follows from the table's history.
+    package var members: [Member] { table.members }
 
     /// What is known of one member; nil for strangers and for this peer itself.
     package func member(_ id: NodeID) -> Member? { table[id] }
 
-    /// Whether requests should be sent to `id`: this peer itself, or a member not known to be gone.
+    /// Whether requests should be sent to `id`: this peer itself, or a member that is present and
+    /// not held back.
     package func isReachable(_ id: NodeID) -> Bool {
-        id == own.id || (table[id].map { !$0.fact.status.isGone } ?? false)
+        id == own.id || table[id]?.isReachable ?? false
     }
 
-    /// All facts, this peer's own included: what an exchange carries.
-    package var facts: [MemberFact] { [own] + table.values.map(\.fact) }
+    /// All facts, this peer's own included: what a welcome carries.
+    package var facts: [MemberFact] { [own] + table.members.map(\.fact) }
 
-    /// The digest of the table: equal digests mean equal sets of live (id, boot, incarnation).
-    ///
-    /// Gone members and the difference between alive and suspect are left out: peers forget the
-    /// gone at different times, and suspicions pass by themselves.
-    package var digest: UInt64 {
-        var hash = StableHash(seed: 1)
-        var hasOwn = false
-        func combine(_ fact: MemberFact) {
-            hash.combine(fact.id.high)
-            hash.combine(fact.id.low)
-            hash.combine(fact.boot)
-            hash.combine(fact.incarnation)
-        }
-        for (id, member) in table where !member.fact.status.isGone {
-            if !hasOwn, own.id < id {
-                combine(own)
-                hasOwn = true
-            }
-            combine(member.fact)
-        }
-        if !hasOwn { combine(own) }
-        return hash.value
+    /// The digest of the table: equal digests mean equal sets of present (id, boot, incarnation).
+    package var digest: UInt64 { table.digests.total }
+
+    /// The members that are present, this peer included.
+    package var presentCount: Int { table.presentCount + 1 }
+
+    /// The lengths of the queues, each bounded by ``MembershipParameters``.
+    package var queueLengths: MembershipQueueLengths {
+        MembershipQueueLengths(
+            rumors: rumors.count,
+            probes: probes.count,
+            relays: relays.count,
+            suspicions: suspicions.count
+        )
     }
 
     /// When ``tick(now:)`` wants to be called next.
     package var deadline: Instant {
         var earliest = min(nextProbeAt, nextGoneProbeAt)
-        if !rumors.isEmpty { earliest = min(earliest, nextGossipAt) }
-        for probe in probes.values {
+        if !rumors.isEmpty, table.presentCount > 0 { earliest = min(earliest, nextGossipAt) }
+        for (_, probe) in probes {
             earliest = min(earliest, probe.helpers == nil ? probe.indirectAt : probe.failsAt)
         }
-        for suspicion in suspicions.values { earliest = min(earliest, suspicion.deadline) }
-        for relay in relays.values { earliest = min(earliest, relay.nackAt) }
+        for (_, relay) in relays { earliest = min(earliest, relay.nackAt) }
+        if let suspicionsDueAt { earliest = min(earliest, suspicionsDueAt) }
+        for (_, instant) in held { earliest = min(earliest, instant) }
         return earliest
     }
 
-    /// Says good-bye to everyone reachable; the caller then stops.
+    /// Says good-bye; the caller sends what is in ``effects`` and stops.
+    ///
+    /// A handful hear it from this peer and tell the rest.
     package mutating func leave(now: Instant) {
+        guard own.status != .left else { return }
+        let before = own
         own.status = .left
+        table.replaceOwn(before, by: own)
         let farewell = Rumor(fact: own, accuser: own.id)
-        for member in table.values where !member.fact.status.isGone {
-            send(.gossip, to: member.fact, first: farewell)
+        for member in table.draw(parameters.farewellsMax, using: &generator) {
+            send(.gossip, to: member, first: farewell)
         }
-        rumors.add(farewell)
-    }
-
-    mutating func count() -> Int {
-        1 + table.values.count { !$0.fact.status.isGone }
     }
 
     mutating func makeSequence() -> UInt32 {
         nextSequence &+= 1
         return nextSequence
     }
+}
+
+/// How much waits in a membership; each has a bound.
+package struct MembershipQueueLengths: Hashable, Sendable {
+    /// Rumors to be told: at most one per member and one of this peer.
+    package let rumors: Int
+    /// Probes under way: at most ``MembershipParameters/probesMax``.
+    package let probes: Int
+    /// Probes under way for others: at most ``MembershipParameters/relaysMax``.
+    package let relays: Int
+    /// Suspicions: at most one per member.
+    package let suspicions: Int
 }

@@ -18,8 +18,9 @@ package struct Rumor: Hashable, Sendable {
 
 /// One datagram of the membership protocol.
 ///
-/// Every kind carries the sender's own fact, the digest of its table and the newest ring epoch it
+/// Every kind carries the sender's claim, the digest of its table and the newest ring epoch it
 /// knows, and fills up with rumors: a probe that finds a peer alive also finds out what it lacks.
+/// The epoch stands in the fixed header, so however many rumors there are, they cannot starve it.
 package struct MembershipDatagram: Hashable, Sendable {
     /// What the datagram asks or answers.
     package enum Kind: Hashable, Sendable {
@@ -40,7 +41,7 @@ package struct MembershipDatagram: Hashable, Sendable {
     /// The ring that the sender belongs to; datagrams of another ring are dropped.
     package var ring: NodeID
     /// What the sender says of itself.
-    package var sender: MemberFact
+    package var sender: MemberClaim
     /// The digest of the sender's table.
     package var digest: UInt64
     /// The newest ring epoch that the sender knows.
@@ -50,14 +51,14 @@ package struct MembershipDatagram: Hashable, Sendable {
 
     /// The first byte of every datagram.
     package static let version: UInt8 = 1
-    /// More rumors than fit in any datagram.
+    /// The most rumors of one datagram.
     package static let rumorsMax = 64
 
     /// Makes a datagram.
     package init(
         kind: Kind,
         ring: NodeID,
-        sender: MemberFact,
+        sender: MemberClaim,
         digest: UInt64,
         epoch: UInt64,
         rumors: [Rumor] = []
@@ -104,6 +105,14 @@ package struct MembershipDatagram: Hashable, Sendable {
         return writer.bytes
     }
 
+    /// The number of bytes of ``encoded``, without encoding.
+    package var encodedLength: Int {
+        rumors.reduce(Self.headerLength + kind.encodedLength) { $0 + $1.encodedLength }
+    }
+
+    /// Version and kind 2, ring 16, sender, digest 8, epoch 8, count of rumors 4.
+    static let headerLength = 2 + 16 + MemberClaim.encodedLength + 8 + 8 + 4
+
     /// Reads a datagram that a stranger may have made.
     package init(_ bytes: [UInt8]) throws(WireError) {
         var reader = ByteReader(bytes)
@@ -112,7 +121,7 @@ package struct MembershipDatagram: Hashable, Sendable {
         }
         kind = try Self.readKind(&reader)
         ring = try reader.readNodeID("ring")
-        sender = try MemberFact(from: &reader)
+        sender = try MemberClaim(from: &reader)
         digest = try reader.readInteger("digest")
         epoch = try reader.readInteger("epoch")
         rumors = try reader.readList("rumors", max: Self.rumorsMax) {
@@ -148,4 +157,21 @@ package struct MembershipDatagram: Hashable, Sendable {
             throw .malformed(field: "kind")
         }
     }
+}
+
+extension MembershipDatagram.Kind {
+    /// The bytes that the kind's fields take.
+    var encodedLength: Int {
+        switch self {
+        case .ping: 4 + 16
+        case .ack, .nack: 4
+        case .pingRequest: 4 + 16 + 16 + 2
+        case .gossip: 0
+        }
+    }
+}
+
+extension Rumor {
+    /// The bytes that the rumor takes in a datagram: the fact, and 16 for the accuser.
+    package var encodedLength: Int { fact.encodedLength + 16 }
 }

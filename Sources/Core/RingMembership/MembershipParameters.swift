@@ -2,72 +2,72 @@ package import Determinism
 
 /// The knobs of the failure detector.
 ///
-/// A blackholed node is found by all survivors after about: the wait until somebody probes it,
-/// ``probeDeadline``, and the suspicion. With five nodes these sum to 1.2 to 2.2 s. The price is
-/// the pause that a healthy process may take before it is declared dead, about 1.4 s.
+/// A blackholed node is found by all survivors after about: the wait until somebody probes it (with
+/// five nodes 0.2 s on average), ``probeDeadlineShortest``, and the suspicion, which is 1 s once
+/// three peers agree. The price is the pause that a healthy process may take before it is declared
+/// dead: 1.25 s.
 package struct MembershipParameters: Hashable, Sendable {
-    /// One member is probed this often.
-    ///
-    /// The default is 200 ms; more often costs bytes.
+    /// One member is probed this often: 200 ms; more often costs bytes.
     package var probeInterval = Span.milliseconds(200)
-    /// A direct ack is awaited this long, times local health.
-    ///
-    /// The default is 100 ms.
+    /// A direct ack is awaited this long, times local health, before round trips are known: 100 ms.
     package var ackTimeout = Span.milliseconds(100)
-    /// A probe that nobody vouched for fails after this long, times local health.
+    /// The shortest wait for a direct ack that short round trips lead to: 30 ms.
+    package var ackTimeoutShortest = Span.milliseconds(30)
+    /// The longest wait for a direct ack that long round trips lead to: 300 ms.
+    package var ackTimeoutLongest = Span.milliseconds(300)
+    /// A probe that nobody vouched for fails after this, times local health: 250 ms.
     ///
-    /// Default 400 ms.
-    package var probeDeadline = Span.milliseconds(400)
-    /// Members asked to probe indirectly.
-    ///
-    /// The default is 3, as in SWIM.
+    /// It is longer where twice the wait for an ack, and 50 ms, are.
+    package var probeDeadlineShortest = Span.milliseconds(250)
+    /// Members asked to probe indirectly: 3, as in SWIM.
     package var helpersMax = 3
-    /// The shortest suspicion, reached once enough accusers agree.
-    ///
-    /// The default is 1 s.
+    /// The shortest suspicion, reached once enough accusers agree: 1 s.
     package var suspicionShortest = Span.milliseconds(1_000)
-    /// The longest suspicion, for a lone accuser.
-    ///
-    /// The default is 2 s.
+    /// The longest suspicion, for a lone accuser: 2 s.
     package var suspicionLongest = Span.milliseconds(2_000)
-    /// Suspicion after the member's host said that its port is closed.
-    ///
-    /// The default is 300 ms.
-    package var suspicionPortClosed = Span.milliseconds(300)
-    /// Accusers beyond the first that shorten a suspicion to its floor.
-    ///
-    /// The default is 2.
+    /// Suspicion after the member's host said that its port is closed: 200 ms.
+    package var suspicionPortClosed = Span.milliseconds(200)
+    /// Accusers beyond the first that shorten a suspicion to its floor: 2.
     package var confirmationsWanted = 2
-    /// Rumors are pushed this often while there are any.
-    ///
-    /// The default is 100 ms.
+    /// Peers that look into an accusation out of turn, on average over the ring: 4.
+    package var inquirersWanted = 4
+    /// Rumors are pushed this often while there are any, the first at once: 100 ms.
     package var gossipInterval = Span.milliseconds(100)
-    /// Members a rumor is pushed to each time.
-    ///
-    /// The default is 3.
+    /// Members that rumors are pushed to each time: 3.
     package var gossipFanout = 3
-    /// The largest datagram before sealing, in bytes.
-    ///
-    /// The default is 1,200.
+    /// The largest datagram before sealing: 1,200 bytes.
     package var datagramLengthMax = 1_200
-    /// One gone member is probed this often, so that a healed partition heals.
-    ///
-    /// The default is 5 s.
+    /// One gone member is probed this often, so that a healed partition heals: 5 s.
     package var goneProbeInterval = Span.seconds(5)
-    /// A gone member is forgotten after this long.
-    ///
-    /// The default is a day.
+    /// A gone member is forgotten after this long: a day.
     package var goneRetention = Span.seconds(86_400)
-    /// Unequal digests lead to an exchange once the own table was quiet this long.
+    /// Unequal digests lead to a sync once the own table was quiet this long: 500 ms.
+    package var syncQuiet = Span.milliseconds(500)
+    /// At most one sync is started this often: 1 s.
+    package var syncInterval = Span.seconds(1)
+    /// Unequal digests lead to a sync after this long, quiet or not: 2 s.
+    package var syncPatience = Span.seconds(2)
+    /// A second removal within this after the first one is flapping: 10 min.
+    package var flapMemory = Span.seconds(600)
+    /// A flapping member is used again this long after its removal at the soonest: 60 s.
     ///
-    /// Default 500 ms.
-    package var exchangeQuiet = Span.milliseconds(500)
-    /// At most one exchange is started this often.
-    ///
-    /// The default is 1 s.
-    package var exchangeInterval = Span.seconds(1)
+    /// Twice as long after each further one, up to ``flapHoldLongest``.
+    package var flapHold = Span.seconds(60)
+    /// The longest time that a flapping member is held back: 8 min.
+    package var flapHoldLongest = Span.seconds(480)
+    /// Members that a leaving peer tells itself: 64.
+    package var farewellsMax = 64
+    /// A timer that comes later than this means that the process was stopped: 100 ms.
+    package var stallShortest = Span.milliseconds(100)
+    /// Planted mistakes, for tests only.
+    package var flaws: [MembershipFlaw] = []
+
     /// The most members that a table holds.
     package static let membersMax = 8_192
+    /// The most probes under way.
+    package static let probesMax = 64
+    /// The most probes under way for others.
+    package static let relaysMax = 1_024
 
     /// Makes the defaults for one data centre.
     package init() {}

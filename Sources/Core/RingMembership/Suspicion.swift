@@ -12,7 +12,7 @@ package struct Suspicion: Sendable {
     /// Who could not reach the member, the first accuser included; bounded by the wanted ones + 1.
     package private(set) var accusers: [NodeID]
 
-    private let startedAt: Instant
+    private var startedAt: Instant
     private let longest: Span
     private let shortest: Span
     private let confirmationsWanted: Int
@@ -46,6 +46,13 @@ package struct Suspicion: Sendable {
         return startedAt.advanced(by: longest - step * confirmations)
     }
 
+    /// The same suspicion with more time left.
+    package func postponed(by span: Span) -> Suspicion {
+        var later = self
+        later.startedAt = startedAt.advanced(by: span)
+        return later
+    }
+
     /// What became of an accusation.
     package enum Confirmation: Hashable, Sendable {
         /// The deadline moved nearer; worth passing on.
@@ -57,8 +64,11 @@ package struct Suspicion: Sendable {
     }
 
     /// Records that `accuser` could not reach the member either.
-    package mutating func confirm(by accuser: NodeID) -> Confirmation {
-        if accusers.contains(accuser) { return .repeated }
+    package mutating func confirm(
+        by accuser: NodeID,
+        isRepeatCounted: Bool = false
+    ) -> Confirmation {
+        if accusers.contains(accuser), !isRepeatCounted { return .repeated }
         guard accusers.count - 1 < confirmationsWanted else { return .enough }
         accusers.append(accuser)
         return .shortened

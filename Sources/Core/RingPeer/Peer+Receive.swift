@@ -53,7 +53,7 @@ extension Peer {
     /// Somebody's host answered that its ring port is closed.
     package mutating func portClosed(at address: SocketAddress, now: Instant) {
         let member = membership.members.first {
-            $0.fact.address == address && $0.fact.status == .alive
+            $0.fact.address == address && !$0.fact.status.isGone
         }
         guard let member else { return }
         membership.portClosed(member.fact, now: now)
@@ -75,9 +75,16 @@ extension Peer {
             membership.merge(facts, from: peer, now: now)
         case .refusal(_, let reason):
             effects.append(.event(.refusedFrame(from: peer, reason: reason)))
-        case .table(let facts, let isAnswer):
-            membership.merge(facts, from: peer, now: now)
-            if !isAnswer { send(.table(membership.facts, isAnswer: true), to: peer) }
+        case .membership(let message):
+            guard membership.receive(message, from: peer, now: now) else {
+                throw .malformed(field: "sender")
+            }
+        case .probe(let sequence, let epoch):
+            answerProbe(sequence, epoch: epoch, from: peer)
+        case .probeAnswer(let sequence, let epoch, let fact):
+            guard fact.id == peer else { throw .malformed(field: "sender") }
+            membership.streamAnswered(sequence: sequence, by: fact, now: now)
+            compareEpoch(epoch, of: peer)
         case .configurationRequest(let epoch):
             if epoch < configuration.epoch { send(.configuration(configuration), to: peer) }
         case .configuration(let configuration):
@@ -87,6 +94,22 @@ extension Peer {
         case .record(let bytes):
             records.receive(try RecordMessage(bytes[...]), from: peer, now: now)
         }
+    }
+
+    private mutating func answerProbe(_ sequence: UInt32, epoch: UInt64, from peer: NodeID) {
+        guard membership.own.status != .left else { return }
+        let answer = PeerFrame.probeAnswer(
+            sequence: sequence,
+            epoch: configuration.epoch,
+            membership.own
+        )
+        send(answer, to: peer)
+        compareEpoch(epoch, of: peer)
+    }
+
+    private mutating func compareEpoch(_ epoch: UInt64, of peer: NodeID) {
+        guard epoch > configuration.epoch else { return }
+        send(.configurationRequest(epoch: configuration.epoch), to: peer)
     }
 
     private mutating func welcome(_ sender: MemberFact, ring: RingID?, now: Instant) {
@@ -118,11 +141,16 @@ extension Peer {
         switch effect {
         case .send(let datagram, let address):
             effects.append(.datagram(datagram.encoded, to: address))
-        case .exchange(let peer):
-            send(.table(membership.facts, isAnswer: false), to: peer)
+        case .sync(let message, let peer, let address):
+            effects.append(.frame(PeerFrame.membership(message).encoded, to: peer, at: address))
+        case .probeOverStream(let sequence, let target):
+            let probe = PeerFrame.probe(sequence: sequence, epoch: configuration.epoch)
+            effects.append(.frame(probe.encoded, to: target.id, at: target.address))
         case .changed(let member):
-            records.noteReachable(member.fact.id, !member.fact.status.isGone, now: now)
+            records.noteReachable(member.fact.id, member.isReachable, now: now)
             effects.append(.event(.member(member)))
+        case .datagramsBlocked(let member):
+            effects.append(.event(.datagramsBlocked(member)))
         case .newerEpoch(_, let peer):
             send(.configurationRequest(epoch: configuration.epoch), to: peer)
         case .identityTaken:

@@ -49,6 +49,8 @@ package enum AddressOutcome: Hashable, Sendable {
 package enum PeerEvent: Hashable, Sendable {
     /// A member is new or fares differently.
     case member(Membership.Member)
+    /// A member answers over streams only: something on the way swallows datagrams.
+    case datagramsBlocked(Membership.Member)
     /// A newer ring configuration is in force.
     case configuration(RingConfiguration)
     /// A set under a watched topic changed.

@@ -12,8 +12,12 @@ package enum PeerFrame: Hashable, Sendable {
     case welcome(RingConfiguration, [MemberFact])
     /// "You may not", and why.
     case refusal(ring: RingID, reason: String)
-    /// The sender's whole table; an answer is wanted or given.
-    case table([MemberFact], isAnswer: Bool)
+    /// What two peers whose member tables differ tell each other.
+    case membership(MembershipSync)
+    /// "Are you there?", asked where datagrams were not answered.
+    case probe(sequence: UInt32, epoch: UInt64)
+    /// "I am", with the sender's own fact.
+    case probeAnswer(sequence: UInt32, epoch: UInt64, MemberFact)
     /// "Which configuration do you have? Mine is of this epoch."
     case configurationRequest(epoch: UInt64)
     /// The configuration in force at the sender.
@@ -42,10 +46,9 @@ package enum PeerFrame: Hashable, Sendable {
             writer.write(UInt8(3))
             writer.write(ring.bits)
             writer.write(reason)
-        case .table(let facts, let isAnswer):
+        case .membership(let message):
             writer.write(UInt8(4))
-            writer.write(isAnswer)
-            writer.write(list: facts) { $1.write(to: &$0) }
+            message.write(to: &writer)
         case .configurationRequest(let epoch):
             writer.write(UInt8(5))
             writer.write(epoch)
@@ -58,6 +61,15 @@ package enum PeerFrame: Hashable, Sendable {
         case .record(let bytes):
             writer.write(UInt8(8))
             writer.write(raw: bytes)
+        case .probe(let sequence, let epoch):
+            writer.write(UInt8(9))
+            writer.write(sequence)
+            writer.write(epoch)
+        case .probeAnswer(let sequence, let epoch, let fact):
+            writer.write(UInt8(10))
+            writer.write(sequence)
+            writer.write(epoch)
+            fact.write(to: &writer)
         }
         return writer.bytes
     }
@@ -76,13 +88,18 @@ package enum PeerFrame: Hashable, Sendable {
         case 3:
             let ring = RingID(bits: try reader.readNodeID("ring"))
             self = .refusal(ring: ring, reason: try reader.readText("reason", max: 1_024))
-        case 4:
-            let isAnswer = try reader.readFlag("is answer")
-            self = .table(try Self.readFacts(&reader), isAnswer: isAnswer)
+        case 4: self = .membership(try MembershipSync(from: &reader))
         case 5: self = .configurationRequest(epoch: try reader.readInteger("epoch"))
         case 6: self = .configuration(try Self.readConfiguration(&reader))
         case 7: self = .register(Array(try reader.readRaw(reader.remaining, "message")))
         case 8: self = .record(Array(try reader.readRaw(reader.remaining, "message")))
+        case 9:
+            let sequence = try reader.readInteger("sequence", as: UInt32.self)
+            self = .probe(sequence: sequence, epoch: try reader.readInteger("epoch"))
+        case 10:
+            let sequence = try reader.readInteger("sequence", as: UInt32.self)
+            let epoch = try reader.readInteger("epoch", as: UInt64.self)
+            self = .probeAnswer(sequence: sequence, epoch: epoch, try MemberFact(from: &reader))
         default: throw .malformed(field: "frame kind")
         }
         try reader.finish()

@@ -113,7 +113,8 @@ extension PeerService {
         case .refusal(_, let reason):
             joined?.resume(throwing: PeerServiceError.wrongRing(reason: reason))
             joined = nil
-        case .hello, .table, .configurationRequest, .configuration, .register, .record:
+        case .hello, .membership, .probe, .probeAnswer, .configurationRequest, .configuration,
+            .register, .record:
             break
         }
     }

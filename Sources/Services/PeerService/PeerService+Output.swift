@@ -82,7 +82,16 @@ extension PeerService {
                 "member changed",
                 metadata: [
                     "peer": "\(member.fact.id.short)", "name": "\(member.fact.name)",
-                    "status": "\(member.fact.status)",
+                    "status": "\(member.fact.status)", "boot": "\(member.fact.boot)",
+                    "incarnation": "\(member.fact.incarnation)",
+                ]
+            )
+        case .datagramsBlocked(let member):
+            logger.warning(
+                "member answers over TCP only: let UDP through between the nodes' ring ports",
+                metadata: [
+                    "peer": "\(member.fact.id.short)", "name": "\(member.fact.name)",
+                    "address": "\(member.fact.address)",
                 ]
             )
         case .configuration(let configuration):
