@@ -97,10 +97,14 @@ func tool(_ name: String, _ service: String, isStatic: Bool = false) -> Target {
     )
 }
 
-func support(_ name: String, _ modules: [String]) -> Target {
+func support(
+    _ name: String,
+    _ modules: [String],
+    _ library: [Target.Dependency] = []
+) -> Target {
     .target(
         name: name,
-        dependencies: names(baseModules + modules),
+        dependencies: names(baseModules + modules) + library,
         path: "Sources/TestSupport/\(name)",
         swiftSettings: settings
     )
@@ -121,6 +125,7 @@ let package = Package(
         .executable(name: "genied", targets: ["genied"]),
         .executable(name: "genie", targets: ["genie"]),
         .executable(name: "genie-ring", targets: ["genie-ring"]),
+        .executable(name: "genie-sim", targets: ["genie-sim"]),
     ],
     dependencies: [
         .package(url: "https://github.com/groue/GRDB.swift", exact: "7.10.0"),
@@ -194,6 +199,8 @@ let package = Package(
             "Simulation",
             ["RingPeer", "RingMembership", "RingPlacement", "RingRecords"]
         ),
+        support("SimulationTool", ["Simulation", "RingMembership"], [argumentParser]),
+        tool("genie-sim", "SimulationTool"),
         support("LabNet", []),
         .target(name: "CNetworkNamespace", path: "Sources/TestSupport/CNetworkNamespace"),
         .testTarget(name: "TidyTests", path: "Tests/TidyTests", swiftSettings: settings),
@@ -208,6 +215,10 @@ let package = Package(
         tests(
             "RingPeerTests",
             coreModules["RingPeer", default: []] + ["RingPeer", "Simulation"]
+        ),
+        tests(
+            "SimulationTests",
+            ["Simulation", "RingMembership", "RingPeer", "genie-sim"]
         ),
         tests("NetModelTests", ["NetModel"]),
         tests("NetForwardingTests", ["NetForwarding"]),

@@ -20,6 +20,8 @@ package struct MembershipProcess: SimulatedProcess {
         package var countsBytes = false
         /// What every node is born knowing; empty when nodes join by greeting.
         package var bornKnowing: [MemberFact] = []
+        /// The one node that all others greet first; nil when each greets up to three drawn ones.
+        package var seedNode: Int?
 
         /// Makes the defaults.
         package init() {}
@@ -31,12 +33,12 @@ package struct MembershipProcess: SimulatedProcess {
         case hello(MemberFact)
         /// "You may": everyone that is known.
         case welcome([MemberFact])
-        /// The sender's whole table; an answer is wanted or given.
-        case table([MemberFact], isAnswer: Bool)
-        /// A probe over TCP.
-        case probe(sequence: UInt32, target: NodeID)
-        /// The answer to a probe over TCP.
-        case probeAnswer(sequence: UInt32)
+        /// What two members whose tables differ tell each other.
+        case sync(MembershipSync)
+        /// "Are you there?", asked where datagrams were not answered.
+        case probe(sequence: UInt32)
+        /// "I am", with the sender's own fact.
+        case probeAnswer(sequence: UInt32, MemberFact)
     }
 
     /// What is to be done.
@@ -95,7 +97,14 @@ package struct MembershipProcess: SimulatedProcess {
         )
         let settings = world.settings
         var process = MembershipProcess(
-            membership: settings.makeMembership(own, seed: world.drawSeed(), now: now),
+            membership: Membership(
+                own: own,
+                ring: settings.ring,
+                parameters: settings.parameters,
+                knowing: settings.bornKnowing,
+                seed: world.drawSeed(),
+                now: now
+            ),
             contacts: [],
             nextContactAt: now,
             contactsKeptAt: now,
@@ -104,8 +113,9 @@ package struct MembershipProcess: SimulatedProcess {
         if let bytes = world.disk(node).rows[contactsKey] {
             process.contacts = readContacts(bytes)
         }
-        if process.contacts.isEmpty, settings.bornKnowing.isEmpty {
-            process.contacts = world.drawContacts(for: node)
+        // Who moved is told by its operator where others are now; they may all have moved.
+        if settings.bornKnowing.isEmpty, process.contacts.isEmpty || world.hasMoved(node) {
+            process.contacts += world.drawContacts(for: node)
         }
         return process
     }
@@ -143,7 +153,6 @@ package struct MembershipProcess: SimulatedProcess {
     ) {
         _ = membership.receive(datagram, from: source, now: now)
         guard settings.checksEvidence else { return }
-        check(datagram.sender)
         for rumor in datagram.rumors { check(rumor.fact) }
     }
 
@@ -155,22 +164,21 @@ package struct MembershipProcess: SimulatedProcess {
         case .welcome(let facts):
             membership.merge(facts, from: peer, now: now)
             facts.forEach { check($0) }
-        case .table(let facts, let isAnswer):
-            membership.merge(facts, from: peer, now: now)
-            facts.forEach { check($0) }
-            guard !isAnswer else { return }
-            answer(.table(membership.facts, isAnswer: true), to: peer)
-        case .probe(let sequence, let target):
-            guard target == membership.own.id else { return }
-            answer(.probeAnswer(sequence: sequence), to: peer)
-        case .probeAnswer(let sequence):
-            membership.noteStreamAnswer(sequence, by: peer, now: now)
+        case .sync(let message):
+            _ = membership.receive(message, from: peer, now: now)
+            if case .facts(let facts, _) = message { facts.forEach { check($0) } }
+        case .probe(let sequence):
+            guard membership.own.status != .left else { return }
+            answer(.probeAnswer(sequence: sequence, membership.own), to: peer)
+        case .probeAnswer(let sequence, let fact):
+            guard fact.id == peer else { return }
+            membership.streamAnswered(sequence: sequence, by: fact, now: now)
         }
     }
 
     package mutating func portClosed(at address: SocketAddress, now: Instant) {
         let member = membership.members.first {
-            $0.fact.address == address && $0.fact.status == .alive
+            $0.fact.address == address && !$0.fact.status.isGone
         }
         if let member { membership.portClosed(member.fact, now: now) }
     }
@@ -188,7 +196,7 @@ package struct MembershipProcess: SimulatedProcess {
     /// ring's configuration.
     private mutating func greet(now: Instant) {
         contacts.removeAll { contact in
-            guard let id = contact.id else { return membership.knowsSomebody }
+            guard let id = contact.id else { return membership.presentCount > 1 }
             return id == membership.own.id || membership.member(id) != nil
         }
         nextContactAt = now.advanced(by: Self.contactInterval)
@@ -273,16 +281,23 @@ package struct MembershipProcess: SimulatedProcess {
         switch effect {
         case .send(let datagram, let address):
             if world.settings.countsBytes {
-                world.countSent(datagram.encoded.count + PeerProcess.datagramOverhead)
+                world.countSent(datagram.encodedLength + PeerProcess.datagramOverhead)
             }
             world.send(datagram: datagram, from: node, to: address)
-        case .exchange(let id):
-            guard let membership = world.process(node)?.membership,
-                let address = membership.member(id)?.fact.address
-            else { return }
-            let frame = Frame.table(membership.facts, isAnswer: false)
+        case .sync(let message, let id, let address):
+            let frame = Frame.sync(message)
             if world.settings.countsBytes { world.countSent(frame.roughLength) }
             world.send(frame: frame, from: node, to: id, at: address)
+        case .probeOverStream(let sequence, let target):
+            if world.settings.countsBytes { world.countSent(Frame.roughShort) }
+            world.send(
+                frame: .probe(sequence: sequence),
+                from: node,
+                to: target.id,
+                at: target.address
+            )
+        case .datagramsBlocked(let member):
+            world.report(.datagramsBlocked(member.fact.id), from: node)
         case .changed(let member): world.report(.changed(member), from: node)
         case .newerEpoch: break
         case .identityTaken:
@@ -292,43 +307,27 @@ package struct MembershipProcess: SimulatedProcess {
     }
 }
 
-extension MembershipProcess.Settings {
-    func makeMembership(_ own: MemberFact, seed: UInt64, now: Instant) -> Membership {
-        var membership = Membership(
-            own: own,
-            ring: ring,
-            parameters: parameters,
-            seed: seed,
-            now: now
-        )
-        if !bornKnowing.isEmpty {
-            membership.merge(bornKnowing.filter { $0.id != own.id }, from: own.id, now: now)
-        }
-        return membership
-    }
-}
-
 extension MembershipProcess.Frame {
+    /// About what a frame of one fact takes, with the headers of TLS, TCP and IP.
+    static let roughShort = 160
+
     /// About what the frame takes on the wire.
     var roughLength: Int {
         switch self {
-        case .welcome(let facts), .table(let facts, _): 100 + 63 * facts.count
-        case .hello, .probe, .probeAnswer: 200
+        case .welcome(let facts), .sync(.facts(let facts, _)): 100 + 63 * facts.count
+        case .sync(.summary(let sums, _)): Self.roughShort + 8 * sums.count
+        case .hello, .probe, .probeAnswer: Self.roughShort
         }
     }
 }
 
-extension Membership {
-    var knowsSomebody: Bool { !members.isEmpty }
-
-    mutating func noteStreamAnswer(_ sequence: UInt32, by peer: NodeID, now: Instant) {}
-}
-
 extension World<MembershipProcess> {
+    func hasMoved(_ node: Int) -> Bool { nodes[node].addressSlot != node }
+
     /// Up to three other nodes' addresses, those that run before those that do not.
     mutating func drawContacts(for node: Int) -> [MembershipProcess.Contact] {
         let others = (0..<count).filter { $0 != node }
-        let running = others.filter { isRunning($0) }
+        let running = settings.seedNode.map { [$0] } ?? others.filter { isRunning($0) }
         // Nobody else was ever started: whoever comes next greets this one.
         guard !running.isEmpty else {
             return others.filter { identity($0) != nil }.prefix(3)
@@ -358,9 +357,11 @@ extension MembershipProcess {
         switch frame {
         case .hello(let fact): fact.id.high &+ fact.boot
         case .welcome(let facts): UInt64(facts.count) &* 3
-        case .table(let facts, let isAnswer): UInt64(facts.count) &* 5 &+ (isAnswer ? 1 : 0)
-        case .probe(let sequence, _): UInt64(sequence) &* 7
-        case .probeAnswer(let sequence): UInt64(sequence) &* 11
+        case .sync(.summary(let sums, _)): sums.reduce(0, &+)
+        case .sync(.facts(let facts, let wanted)):
+            UInt64(facts.count) &* 5 &+ UInt64(wanted.count) << 32
+        case .probe(let sequence): UInt64(sequence) &* 7
+        case .probeAnswer(let sequence, let fact): UInt64(sequence) &* 11 &+ fact.incarnation
         }
     }
 
@@ -377,10 +378,12 @@ extension MembershipProcess {
         switch frame {
         case .hello(let fact): "hello \(fact.short)"
         case .welcome(let facts): "welcome, \(facts.count) facts"
-        case .table(let facts, let isAnswer):
-            "\(isAnswer ? "table back" : "table"), \(facts.count) facts"
-        case .probe(let sequence, _): "probe \(sequence)"
-        case .probeAnswer(let sequence): "probe answer \(sequence)"
+        case .sync(.summary(_, let sender)): "summary of \(sender.short)"
+        case .sync(.facts(let facts, let wanted)):
+            "\(facts.count) facts, \(wanted.count) buckets wanted: "
+                + facts.prefix(6).map { "{\($0.short)}" }.joined(separator: " ")
+        case .probe(let sequence): "probe \(sequence)"
+        case .probeAnswer(let sequence, let fact): "probe answer \(sequence) of \(fact.short)"
         }
     }
 
@@ -392,6 +395,10 @@ extension MembershipProcess {
 
 extension MemberFact {
     var short: String { "\(name) \(boot).\(incarnation) \(status)" }
+}
+
+extension MemberClaim {
+    var short: String { "\(boot).\(incarnation) \(status)" }
 }
 
 extension MembershipDatagram.Kind {

@@ -81,7 +81,19 @@ package struct MembershipWorld: Sendable {
             world.settings.bornKnowing = []
         }
         views = (0..<nodes).map { _ in View() }
+        if case .formed = start { formViews() }
         absorb()
+    }
+
+    private mutating func formViews() {
+        var everyone = BitSet()
+        for node in views.indices {
+            if let id = id(node) { everyone.insert(identityNumber(id)) }
+        }
+        for node in views.indices {
+            views[node].life = world.life(node)
+            views[node].reachable = everyone
+        }
     }
 
     /// Starts every node that does not run.
@@ -203,18 +215,25 @@ package struct MembershipWorld: Sendable {
 
     /// What keeps the nodes that run from being of one mind; nil when nothing does.
     ///
-    /// Of one mind: equal digests, everybody who runs is reachable to all, nobody else to any.
-    package func disagreement() -> String? {
+    /// Of one mind: equal digests, everybody who runs is present to all, nobody else to any; unless
+    /// `isHoldingAllowed`, nobody is held back for coming and going either.
+    package func disagreement(isHoldingAllowed: Bool = true) -> String? {
         let nodes = running
         let digests = digestCount
         if digests > 1 { return "\(digests) different tables" }
+        let identities = nodes.compactMap { id($0) }
         for observer in nodes {
-            for subject in nodes where observer != subject && !reaches(observer, subject) {
-                return "n\(observer) does not reach n\(subject)"
+            guard let membership = membership(observer) else { continue }
+            for (subject, id) in zip(nodes, identities) where observer != subject {
+                guard let member = membership.member(id), !member.fact.status.isGone else {
+                    return "n\(observer) does not know that n\(subject) runs"
+                }
+                if !isHoldingAllowed, !member.isReachable {
+                    return "n\(observer) holds n\(subject) back"
+                }
             }
-            let count = membership(observer)?.members.count { $0.isReachableNow } ?? 0
-            if count > nodes.count - 1 {
-                return "n\(observer) reaches \(count) members where \(nodes.count - 1) run"
+            if membership.presentCount > nodes.count {
+                return "n\(observer) knows \(membership.presentCount) present, \(nodes.count) run"
             }
         }
         return nil
@@ -287,7 +306,7 @@ package struct MembershipWorld: Sendable {
             fact: member.fact,
             isLive: world.isLive(member.fact, on: subject)
         )
-        switch (views[observer].reachable.contains(number), member.isReachableNow) {
+        switch (views[observer].reachable.contains(number), member.isReachable) {
         case (true, false):
             views[observer].reachable.remove(number)
             views[observer].removed.insert(number)
@@ -336,13 +355,17 @@ package struct MembershipWorld: Sendable {
     }
 }
 
-extension Membership.Member {
-    var isReachableNow: Bool { !fact.status.isGone }
-}
-
 extension Membership {
     /// The first queue that is longer than its bound; nil when none is.
-    var brokenBound: String? { nil }
+    var brokenBound: String? {
+        let lengths = queueLengths
+        let members = members.count
+        if lengths.rumors > members + 1 { return "\(lengths.rumors) rumors of \(members) members" }
+        if lengths.suspicions > members { return "\(lengths.suspicions) suspicions" }
+        if lengths.probes > MembershipParameters.probesMax { return "\(lengths.probes) probes" }
+        if lengths.relays > MembershipParameters.relaysMax { return "\(lengths.relays) relays" }
+        return nil
+    }
 }
 
 extension World<MembershipProcess> {
