@@ -38,7 +38,7 @@ extension Membership {
     /// It forgets its probes, accuses nobody for one period, and grants every suspect the time that
     /// was lost; all of it anew after a long stop, since refutations may have come and gone.
     private mutating func noteStall(now: Instant) {
-        let late = now.since(deadline)
+        let late = now.since(nextDutyAt)
         guard late > parameters.stallShortest, !parameters.flaws.contains(.pauseUndetected) else {
             return
         }

@@ -172,8 +172,13 @@ package struct Membership: Sendable {
 
     /// When ``tick(now:)`` wants to be called next.
     package var deadline: Instant {
+        let hasNews = !rumors.isEmpty && table.presentCount > 0
+        return hasNews ? min(nextDutyAt, nextGossipAt) : nextDutyAt
+    }
+
+    /// When something is due besides gossip, whose time may have come before there was any.
+    var nextDutyAt: Instant {
         var earliest = min(nextProbeAt, nextGoneProbeAt)
-        if !rumors.isEmpty, table.presentCount > 0 { earliest = min(earliest, nextGossipAt) }
         for (_, probe) in probes {
             earliest = min(earliest, probe.helpers == nil ? probe.indirectAt : probe.failsAt)
         }
