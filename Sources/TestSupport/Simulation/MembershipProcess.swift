@@ -113,8 +113,8 @@ package struct MembershipProcess: SimulatedProcess {
         if let bytes = world.disk(node).rows[contactsKey] {
             process.contacts = readContacts(bytes)
         }
-        // Who moved is told by its operator where others are now; they may all have moved.
-        if settings.bornKnowing.isEmpty, process.contacts.isEmpty || world.hasMoved(node) {
+        // Where nobody it knew is left as it knew it, an operator says whom to greet.
+        if settings.bornKnowing.isEmpty, !process.contacts.contains(where: world.isValid) {
             process.contacts += world.drawContacts(for: node)
         }
         return process
@@ -322,7 +322,10 @@ extension MembershipProcess.Frame {
 }
 
 extension World<MembershipProcess> {
-    func hasMoved(_ node: Int) -> Bool { nodes[node].addressSlot != node }
+    func isValid(_ contact: MembershipProcess.Contact) -> Bool {
+        guard let id = contact.id, let node = number(of: id) else { return false }
+        return isRunning(node) && identity(node)?.node == id && address(node) == contact.address
+    }
 
     /// Up to three other nodes' addresses, those that run before those that do not.
     mutating func drawContacts(for node: Int) -> [MembershipProcess.Contact] {

@@ -50,3 +50,9 @@ package protocol SimulatedProcess: Sendable {
     /// The seal refuses them afterwards, so nothing else happens; a decoder must not crash.
     static func meetDamaged(_ datagram: Datagram, using generator: inout SeededGenerator)
 }
+
+extension SimulatedProcess {
+    /// ``deadline``, read in place: a process is large, and reading through a getter copies it.
+    @inline(__always)
+    mutating func readDeadline() -> Instant { deadline }
+}

@@ -204,7 +204,7 @@ extension World {
             partsPerMillion: partsPerMillion
         )
         nodes[node].timerAt = Int64.max
-        arm(node)
+        if nodes[node].process != nil { arm(node) }
     }
 
     // MARK: Disks
@@ -236,7 +236,7 @@ extension World {
         log.add(now.microseconds, node, .disk, UInt64(write.rows.count))
         guard !write.then.isEmpty else { return }
         perform(write.then, on: node)
-        arm(node)
+        settle(node)
     }
 }
 

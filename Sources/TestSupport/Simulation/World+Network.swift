@@ -77,7 +77,10 @@ extension World {
             for _ in 0..<4 { time += drawDelay() }
             streams[Int(number)].isOpen = true
         }
-        time += retransmissions(node, target)
+        guard let retransmissions = retransmissions(node, target) else {
+            return breakStream(number)
+        }
+        time += retransmissions
         time = max(
             time,
             streams[Int(number)].lastArrival,
@@ -98,14 +101,15 @@ extension World {
     }
 
     /// The time that TCP needs to bring a segment over a lossy way, either direction of which may
-    /// lose the segment or its receipt.
-    private mutating func retransmissions(_ source: Int, _ target: Int) -> Int64 {
+    /// lose the segment or its receipt; nil when TCP gives up.
+    private mutating func retransmissions(_ source: Int, _ target: Int) -> Int64? {
         guard network.loses, source != target else { return 0 }
         let arriving = (1_000 - network.lossPerMille(source, target))
             * (1_000 - network.lossPerMille(target, source)) / 1_000
         var time: Int64 = 0
         var wait: Int64 = 200_000
-        for _ in 0..<8 where draw(below: 1_000) >= Int64(arriving) {
+        while draw(below: 1_000) >= Int64(arriving) {
+            guard wait < 6_000_000 else { return nil }
             time += wait
             wait *= 2
         }

@@ -41,6 +41,8 @@ package struct World<Process: SimulatedProcess>: Sendable {
         var clock = Clock()
         var addressSlot: Int
         var life: Int32 = 0
+        /// When the process wants to be called next, by its own clock.
+        var deadline = Instant.zero
         var timerAt = Int64.max
         var timerNumber: Int32 = 0
         /// How many pauses hold it; while any does, what arrives waits.
@@ -219,9 +221,9 @@ package struct World<Process: SimulatedProcess>: Sendable {
     }
 
     mutating func tickIfDue(_ node: Int) {
-        guard let process = nodes[node].process else { return }
+        guard nodes[node].process != nil else { return }
         let local = localTime(node)
-        guard process.deadline <= local else { return arm(node) }
+        guard nodes[node].deadline <= local else { return arm(node) }
         log.add(now.microseconds, node, .timer, 0)
         nodes[node].process?.tick(now: local)
         settle(node, earliest: now.microseconds + 1)
@@ -230,7 +232,9 @@ package struct World<Process: SimulatedProcess>: Sendable {
     /// Has done what the process wants, and sees to its timer.
     mutating func settle(_ node: Int, earliest: Int64 = 0) {
         guard let effects = nodes[node].process?.takeEffects() else { return }
-        perform(effects, on: node)
+        if !effects.isEmpty { perform(effects, on: node) }
+        guard let deadline = nodes[node].process?.readDeadline() else { return }
+        nodes[node].deadline = deadline
         arm(node, earliest: earliest)
     }
 
@@ -245,8 +249,8 @@ package struct World<Process: SimulatedProcess>: Sendable {
 
     /// Sees to it that the timer fires by the process's deadline; an earlier firing looks again.
     mutating func arm(_ node: Int, earliest: Int64 = 0) {
-        guard let deadline = nodes[node].process?.deadline else { return }
-        let due = max(nodes[node].clock.global(deadline.microseconds), now.microseconds, earliest)
+        let deadline = nodes[node].deadline.microseconds
+        let due = max(nodes[node].clock.global(deadline), now.microseconds, earliest)
         guard due < nodes[node].timerAt else { return }
         nodes[node].timerAt = due
         nodes[node].timerNumber &+= 1
