@@ -336,12 +336,8 @@ extension World<MembershipProcess> {
             return others.filter { identity($0) != nil }.prefix(3)
                 .map { MembershipProcess.Contact(id: nil, address: address($0)) }
         }
-        var drawn: [MembershipProcess.Contact] = []
-        for _ in 0..<3 {
-            let other = running[Int(draw(below: Int64(running.count)))]
-            drawn.append(MembershipProcess.Contact(id: nil, address: address(other)))
-        }
-        return drawn
+        return running.shuffled(using: &generator).prefix(3)
+            .map { MembershipProcess.Contact(id: nil, address: address($0)) }
     }
 }
 

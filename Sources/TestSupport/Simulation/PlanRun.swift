@@ -135,9 +135,10 @@ package struct PlanRun: Sendable {
             .sorted { $0.0 < $1.0 }
     }
 
-    /// Nobody who ran all the while may still take a crashed node for reachable.
+    /// Nobody who ran all the while may still take a crashed node for reachable; unless most nodes
+    /// are down, where survivors think themselves unwell and are slow on purpose.
     private mutating func checkFound(_ timed: TimedFault) {
-        guard failure == nil else { return }
+        guard failure == nil, net.running.count * 2 > plan.nodes else { return }
         let down = timed.fault.nodes.filter { !net.world.isRunning($0) }
         for observer in net.running where wasUp(observer, since: timed.at) {
             for subject in down where wasDown(subject, timed) && net.reaches(observer, subject) {

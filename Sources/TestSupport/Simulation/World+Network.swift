@@ -61,7 +61,8 @@ extension World {
     /// Sends a frame over the stream to an address, which is opened when there is none.
     ///
     /// Frames keep their order. They are lost together when the stream breaks: when either process
-    /// ends, when somebody other than `wanted` answers at the address, when a partition lasts.
+    /// ends and when a partition lasts. One is lost alone when another than `wanted` is at the
+    /// address.
     package mutating func send(
         frame: Process.Frame,
         from node: Int,
@@ -191,9 +192,9 @@ extension World {
         if node != packet.source, isBlocked || !streams[Int(packet.stream)].stalled.isEmpty {
             return stall(packet)
         }
-        guard nodes[node].process != nil,
-            packet.wanted.map({ $0 == identity(node)?.node }) ?? true
-        else { return breakStream(packet.stream) }
+        guard nodes[node].process != nil else { return breakStream(packet.stream) }
+        // Another certificate than the sender wanted: it sends nothing.
+        guard packet.wanted.map({ $0 == identity(node)?.node }) ?? true else { return }
         guard nodes[node].pauses == 0 else {
             nodes[node].backlog.append(.frame(packet))
             return
