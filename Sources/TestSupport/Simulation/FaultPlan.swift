@@ -73,10 +73,14 @@ extension FaultPlan: CustomStringConvertible {
 struct PlanLaws {
     /// Whether nothing goes wrong that could hurt anybody but those named by a fault.
     private(set) var protectsBystanders = true
+    /// Whether processes stop and pause, and nothing is lost on the way between them.
+    private(set) var losesNothing = true
     /// Whether crashes are all that goes wrong, so that they must be found in time.
     private(set) var boundsDetection = true
     /// Nodes that may be taken for dead while they live.
     private var victims: Set<Int> = []
+    /// Nodes that stood still.
+    private var paused: Set<Int> = []
     /// Nodes that may find their identity in use.
     private var copied: Set<Int> = []
 
@@ -103,7 +107,11 @@ struct PlanLaws {
         case .mute, .deaf, .link, .partition, .oneway, .clog: protectsBystanders = false
         }
         boundsDetection = false
+        losesNothing = losesNothing && fault.kind == .pause
+        if fault.kind == .pause { paused.formUnion(fault.nodes) }
     }
+
+    func mayBeAccused(_ node: Int) -> Bool { victims.contains(node) || paused.contains(node) }
 
     func mayBeRemoved(_ node: Int) -> Bool { !protectsBystanders || victims.contains(node) }
 

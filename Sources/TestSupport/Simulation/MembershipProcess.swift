@@ -153,7 +153,13 @@ package struct MembershipProcess: SimulatedProcess {
     ) {
         _ = membership.receive(datagram, from: source, now: now)
         guard settings.checksEvidence else { return }
-        for rumor in datagram.rumors { check(rumor.fact) }
+        for rumor in datagram.rumors {
+            check(rumor.fact)
+            // Even of somebody gone whom nobody here knew: the news must reach whom it concerns.
+            if membership.member(rumor.fact.id) == nil, rumor.fact.id != membership.own.id {
+                effects.append(.violation("\(rumor.fact.short) was heard of and is not known"))
+            }
+        }
     }
 
     package mutating func receive(frame: Frame, from peer: NodeID, now: Instant) {

@@ -13,6 +13,8 @@ package struct PlanRun: Sendable {
         case bounded
         /// A process that was not hurt is not removed.
         case protected
+        /// Where no datagram is lost, nobody accuses a process that answers.
+        case unaccused
         /// A crash is found by everybody in time.
         case found
         /// Only who runs on an old copy of its disk finds its identity in use.
@@ -165,6 +167,15 @@ package struct PlanRun: Sendable {
 
     // MARK: After the faults
 
+    /// Only who is accused raises its incarnation.
+    private mutating func checkUnaccused() {
+        guard laws.losesNothing else { return }
+        for node in 0..<plan.nodes where !laws.mayBeAccused(node) {
+            guard let own = net.membership(node)?.own, own.incarnation > 0 else { continue }
+            fail(.unaccused, "\(own.short) was accused, although it answered all the while")
+        }
+    }
+
     private mutating func heal() -> Span? {
         net.heal()
         let begin = net.now
@@ -178,6 +189,7 @@ package struct PlanRun: Sendable {
             check()
         }
         let healedAfter = net.now.since(begin)
+        checkUnaccused()
         let removals = net.removals.count
         net.run(for: .seconds(4))
         check()
