@@ -191,6 +191,33 @@ package struct MembershipWorld: Sendable {
         return node
     }
 
+    /// Tells a node something, as a neighbour's gossip would.
+    package mutating func tell(_ node: Int, of rumor: Rumor) {
+        guard let sender = running.first(where: { $0 != node }), let from = membership(sender)
+        else { return }
+        let datagram = MembershipDatagram(
+            kind: .gossip,
+            ring: from.ring,
+            sender: from.own.claim,
+            digest: from.digest,
+            epoch: from.epoch,
+            rumors: [rumor]
+        )
+        let source = world.address(sender)
+        world.act(node) { $0.receive(datagram: datagram, from: source, now: $1) }
+        absorb()
+    }
+
+    /// Tells a node falsely that another suspects it; the incarnation it had before it refutes.
+    @discardableResult
+    package mutating func accuse(_ node: Int, by accuser: Int) -> UInt64 {
+        guard var fact = membership(node)?.own, let accuser = id(accuser) else { return 0 }
+        let before = fact.incarnation
+        fact.status = .suspect
+        tell(node, of: Rumor(fact: fact, accuser: accuser))
+        return before
+    }
+
     // MARK: Questions
 
     /// The failure detector on a node; nil while it is down.

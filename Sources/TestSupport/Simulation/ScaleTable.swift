@@ -63,21 +63,17 @@ package struct ScaleTable: Sendable {
     /// A member that is accused falsely refutes: its new incarnation has to reach all.
     private mutating func measureRumors(_ net: inout MembershipWorld, _ nodes: Int) {
         var spans: [Span] = []
-        var bytes: UInt64 = 0
         for number in 0..<Self.rumorsMeasured {
             let subject = (number * 7 + 1) % nodes
-            guard let own = net.accuseFalsely(subject) else { continue }
-            let before = net.world.bytesSent
+            let before = net.accuse(subject, by: (subject + 1) % nodes)
             let span = net.run(
-                until: { $0.knowsEverywhere(subject, incarnation: own.incarnation + 1) },
+                until: { $0.knowsEverywhere(subject, incarnation: before + 1) },
                 every: .milliseconds(10),
                 limit: .seconds(10)
             )
-            bytes = net.world.bytesSent - before
             if let span { spans.append(span) }
             net.run(for: .seconds(1))
         }
-        _ = bytes
         guard let most = spans.max(), spans.count == Self.rumorsMeasured else { return }
         let bar: Double? = nodes >= 5_000 ? 1_300 : nodes >= 1_000 ? 1_000 : nil
         rows.append(
@@ -176,26 +172,6 @@ package struct ScaleTable: Sendable {
 }
 
 extension MembershipWorld {
-    /// Tells a node that it is suspected, as a neighbour would; the fact as it was before.
-    mutating func accuseFalsely(_ node: Int) -> MemberFact? {
-        guard let own = membership(node)?.own, let sender = running.first(where: { $0 != node }),
-            let neighbour = membership(sender)
-        else { return nil }
-        var accusation = own
-        accusation.status = .suspect
-        let datagram = MembershipDatagram(
-            kind: .gossip,
-            ring: neighbour.ring,
-            sender: neighbour.own.claim,
-            digest: neighbour.digest,
-            epoch: 0,
-            rumors: [Rumor(fact: accusation, accuser: neighbour.own.id)]
-        )
-        let source = world.address(sender)
-        world.act(node) { $0.receive(datagram: datagram, from: source, now: $1) }
-        return own
-    }
-
     func knowsEverywhere(_ subject: Int, incarnation: UInt64) -> Bool {
         guard let id = id(subject) else { return false }
         return running.allSatisfy { node in

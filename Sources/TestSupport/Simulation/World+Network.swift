@@ -104,7 +104,7 @@ extension World {
     /// The time that TCP needs to bring a segment over a lossy way, either direction of which may
     /// lose the segment or its receipt; nil when TCP gives up.
     private mutating func retransmissions(_ source: Int, _ target: Int) -> Int64? {
-        guard network.loses, source != target else { return 0 }
+        guard network.loses, !streamsIgnoreLoss, source != target else { return 0 }
         let arriving = (1_000 - network.lossPerMille(source, target))
             * (1_000 - network.lossPerMille(target, source)) / 1_000
         var time: Int64 = 0

@@ -18,6 +18,8 @@ package struct World<Process: SimulatedProcess>: Sendable {
     package var diskDelayMax = Span.milliseconds(8)
     /// Whether each process's clock starts somewhere else, as the clocks of machines do.
     package var clocksStartApart = false
+    /// Whether streams get through however much is lost, as where only UDP is swallowed.
+    package var streamsIgnoreLoss = false
     /// What processes told since this was last emptied, oldest first.
     package var reports: [Report] = []
     /// What was delivered so far.
