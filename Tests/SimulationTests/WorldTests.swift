@@ -22,7 +22,8 @@ struct WorldTests {
         let program = Bundle.main.executableURL?.deletingLastPathComponent()
             .appending(path: "genie-sim")
         let process = Process()
-        process.executableURL = ProcessInfo.processInfo.environment["GENIE_BIN"]
+        process.executableURL =
+            ProcessInfo.processInfo.environment["GENIE_BIN"]
             .map { URL(filePath: $0).appending(path: "genie-sim") } ?? program
         process.arguments = ["swarm", "--seed", "4"]
         let output = Pipe()

@@ -35,8 +35,9 @@ extension FaultPlan: CustomStringConvertible {
         return ([head] + faults.map(\.description)).joined(separator: "\n")
     }
 
-    /// Reads what ``description`` wrote; nil for anything else. Lines that begin with # are
-    /// comments.
+    /// Reads what ``description`` wrote; nil for anything else.
+    ///
+    /// Lines that begin with # are comments.
     package init?(_ text: String) {
         let lines = text.split(separator: "\n")
             .map { $0.drop(while: { $0 == " " }) }

@@ -16,6 +16,8 @@ package struct MembershipProcess: SimulatedProcess {
         package var parameters = MembershipParameters()
         /// Whether each process compares its table with all evidence it was given.
         package var checksEvidence = false
+        /// Whether processes keep on their disks whom to greet after the next start.
+        package var keepsContacts = true
         /// Whether the bytes of datagrams are counted.
         package var countsBytes = false
         /// What every node is born knowing; empty when nodes join by greeting.
@@ -169,10 +171,10 @@ package struct MembershipProcess: SimulatedProcess {
             effects.append(.frame(.welcome(membership.facts), to: peer, at: fact.address))
         case .welcome(let facts):
             membership.merge(facts, from: peer, now: now)
-            facts.forEach { check($0) }
+            for fact in facts { check(fact) }
         case .sync(let message):
             _ = membership.receive(message, from: peer, now: now)
-            if case .facts(let facts, _) = message { facts.forEach { check($0) } }
+            if case .facts(let facts, _) = message { for fact in facts { check(fact) } }
         case .probe(let sequence):
             guard membership.own.status != .left else { return }
             answer(.probeAnswer(sequence: sequence, membership.own), to: peer)
@@ -190,6 +192,10 @@ package struct MembershipProcess: SimulatedProcess {
     }
 
     package mutating func leave(now: Instant) { membership.leave(now: now) }
+
+    mutating func knows(_ id: NodeID, incarnation: UInt64) -> Bool {
+        membership.member(id)?.fact.incarnation ?? 0 >= incarnation
+    }
 
     // MARK: What a peer adds
 
@@ -257,7 +263,7 @@ package struct MembershipProcess: SimulatedProcess {
         swap(&wanted, &membership.effects)
         taken.reserveCapacity(taken.count + wanted.count)
         for effect in wanted {
-            if case .changed = effect { isContactsDue = true }
+            if case .changed = effect { isContactsDue = settings.keepsContacts }
             taken.append(.membership(effect))
         }
         return taken
@@ -421,7 +427,8 @@ extension MembershipDatagram.Kind {
         switch self {
         case .ping(let sequence, let target): "ping \(sequence) of \(target.short)"
         case .ack(let sequence): "ack \(sequence)"
-        case .pingRequest(let sequence, let target, _): "ping-request \(sequence) of \(target.short)"
+        case .pingRequest(let sequence, let target, _):
+            "ping-request \(sequence) of \(target.short)"
         case .nack(let sequence): "nack \(sequence)"
         case .gossip: "gossip"
         }

@@ -55,4 +55,7 @@ extension SimulatedProcess {
     /// ``deadline``, read in place: a process is large, and reading through a getter copies it.
     @inline(__always)
     mutating func readDeadline() -> Instant { deadline }
+
+    /// Calls `body` with the process in place.
+    mutating func lend(_ body: (inout Self) -> Void) { body(&self) }
 }

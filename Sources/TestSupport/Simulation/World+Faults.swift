@@ -44,7 +44,7 @@ extension World {
             if faults[number].isOn { endFault(number) }
             faults[number].endsAt = Int64.min
         }
-        for node in nodes.indices where nodes[node].process == nil { start(node) }
+        for node in nodes.indices where !pulses[node].isUp { start(node) }
     }
 
     mutating func beginFault(_ number: Int) {
@@ -58,7 +58,7 @@ extension World {
         if !overflow { events.add(.faultEnds, at: sum, node: 0, value: Int32(number)) }
         for node in fault.nodes where node < nodes.count {
             switch fault.kind {
-            case .pause: if nodes[node].process != nil { nodes[node].pauses += 1 }
+            case .pause: if pulses[node].isUp { pulses[node].pauses += 1 }
             case .crash: crash(node, answersClosed: true)
             case .blackhole: crash(node, answersClosed: false)
             case .leave: leave(node)
@@ -81,7 +81,7 @@ extension World {
             switch fault.kind {
             case .pause: if nodes[node].life == life { resume(node) }
             case .crash, .blackhole, .leave:
-                if nodes[node].process == nil, nodes[node].life == life {
+                if !pulses[node].isUp, nodes[node].life == life {
                     start(node, fault.restart)
                 }
             case .drift: setDrift(node, 0)
@@ -105,18 +105,19 @@ extension World {
     /// Of the writes under way a drawn number became durable without the process knowing.
     package mutating func crash(_ node: Int, answersClosed: Bool = true) {
         nodes[node].answersClosed = answersClosed
-        guard nodes[node].process != nil else { return }
+        guard pulses[node].isUp else { return }
         log.line(now.microseconds, node, "ends")
         let writes = nodes[node].disk.writes
         let durable = Int(draw(below: Int64(writes.count) + 1))
         for write in writes.prefix(durable) { nodes[node].disk.content.keep(write.rows) }
         nodes[node].disk.writes = []
         nodes[node].process = nil
-        nodes[node].pauses = 0
+        pulses[node].isUp = false
+        pulses[node].pauses = 0
         nodes[node].backlog = []
         nodes[node].backlogDatagrams = 0
-        nodes[node].timerAt = Int64.max
-        nodes[node].timerNumber &+= 1
+        pulses[node].timerAt = Int64.max
+        pulses[node].timerNumber &+= 1
         for stream in nodes[node].streams { breakStream(stream) }
     }
 
@@ -128,7 +129,7 @@ extension World {
 
     /// Starts a node's process, on what its disk is after the crash.
     package mutating func start(_ node: Int, _ restart: Fault.Restart = .kept) {
-        guard nodes[node].process == nil else { return }
+        guard !pulses[node].isUp else { return }
         if nodes[node].mustBeWiped || restart == .wiped {
             nodes[node].disk = Disk()
             nodes[node].mustBeWiped = false
@@ -148,7 +149,7 @@ extension World {
         nodes[node].life &+= 1
         nodes[node].streams = []
         let origin = clocksStartApart ? draw(below: 1_000_000_000_000) : now.microseconds
-        nodes[node].clock = Clock(
+        pulses[node].clock = Clock(
             local: origin,
             at: now.microseconds,
             partsPerMillion: nodes[node].driftPartsPerMillion
@@ -157,6 +158,7 @@ extension World {
         log.add(now.microseconds, node, .faultEnds, identity.boot)
         let process = Process.launch(node, in: &self)
         nodes[node].process = process
+        pulses[node].isUp = true
         settle(node)
     }
 
@@ -173,9 +175,9 @@ extension World {
     }
 
     private mutating func resume(_ node: Int) {
-        guard nodes[node].pauses > 0 else { return }
-        nodes[node].pauses -= 1
-        guard nodes[node].pauses == 0, nodes[node].process != nil else { return }
+        guard pulses[node].pauses > 0 else { return }
+        pulses[node].pauses -= 1
+        guard pulses[node].pauses == 0, pulses[node].isUp else { return }
         log.line(now.microseconds, node, "goes on")
         let waiting = nodes[node].backlog
         nodes[node].backlog = []
@@ -184,7 +186,7 @@ extension World {
         let isTimerFirst = draw(below: 2) == 0
         if isTimerFirst { tickIfDue(node) }
         let life = nodes[node].life
-        for thing in waiting where nodes[node].life == life && nodes[node].process != nil {
+        for thing in waiting where nodes[node].life == life && pulses[node].isUp {
             switch thing {
             case .datagram(let packet): deliver(packet)
             case .frame(let packet): deliver(packet)
@@ -196,15 +198,15 @@ extension World {
     }
 
     private mutating func setDrift(_ node: Int, _ partsPerMillion: Int64) {
-        let local = nodes[node].clock.local(now.microseconds)
+        let local = pulses[node].clock.local(now.microseconds)
         nodes[node].driftPartsPerMillion = partsPerMillion
-        nodes[node].clock = Clock(
+        pulses[node].clock = Clock(
             local: local,
             at: now.microseconds,
             partsPerMillion: partsPerMillion
         )
-        nodes[node].timerAt = Int64.max
-        if nodes[node].process != nil { arm(node) }
+        pulses[node].timerAt = Int64.max
+        if pulses[node].isUp { arm(node) }
     }
 
     // MARK: Disks
@@ -226,8 +228,8 @@ extension World {
     package func disk(_ node: Int) -> DiskContent { nodes[node].disk.content }
 
     mutating func finishWrite(_ node: Int) {
-        guard !nodes[node].disk.writes.isEmpty, nodes[node].process != nil else { return }
-        guard nodes[node].pauses == 0 else {
+        guard !nodes[node].disk.writes.isEmpty, pulses[node].isUp else { return }
+        guard pulses[node].pauses == 0 else {
             nodes[node].backlog.append(.disk)
             return
         }

@@ -105,7 +105,8 @@ extension World {
     /// lose the segment or its receipt; nil when TCP gives up.
     private mutating func retransmissions(_ source: Int, _ target: Int) -> Int64? {
         guard network.loses, !streamsIgnoreLoss, source != target else { return 0 }
-        let arriving = (1_000 - network.lossPerMille(source, target))
+        let arriving =
+            (1_000 - network.lossPerMille(source, target))
             * (1_000 - network.lossPerMille(target, source)) / 1_000
         var time: Int64 = 0
         var wait: Int64 = 200_000
@@ -133,8 +134,8 @@ extension World {
     mutating func deliver(_ packet: Packet<Process.Datagram>) {
         guard let node = owner(slot: packet.targetSlot) else { return }
         guard node == packet.source || !network.blocks(packet.source, node) else { return }
-        guard nodes[node].process != nil else { return answerClosed(packet, from: node) }
-        guard nodes[node].pauses == 0 else {
+        guard pulses[node].isUp else { return answerClosed(packet, from: node) }
+        guard pulses[node].pauses == 0 else {
             if nodes[node].backlogDatagrams < conditions.receiveBufferDatagramsMax {
                 nodes[node].backlogDatagrams += 1
                 nodes[node].backlog.append(.datagram(packet))
@@ -171,8 +172,8 @@ extension World {
     }
 
     mutating func deliverPortClosed(_ node: Int, slot: Int) {
-        guard nodes[node].process != nil else { return }
-        guard nodes[node].pauses == 0 else {
+        guard pulses[node].isUp else { return }
+        guard pulses[node].pauses == 0 else {
             nodes[node].backlog.append(.portClosed(slot: slot))
             return
         }
@@ -192,10 +193,10 @@ extension World {
         if node != packet.source, isBlocked || !streams[Int(packet.stream)].stalled.isEmpty {
             return stall(packet)
         }
-        guard nodes[node].process != nil else { return breakStream(packet.stream) }
+        guard pulses[node].isUp else { return breakStream(packet.stream) }
         // Another certificate than the sender wanted: it sends nothing.
         guard packet.wanted.map({ $0 == identity(node)?.node }) ?? true else { return }
-        guard nodes[node].pauses == 0 else {
+        guard pulses[node].pauses == 0 else {
             nodes[node].backlog.append(.frame(packet))
             return
         }

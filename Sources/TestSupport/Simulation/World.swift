@@ -40,15 +40,8 @@ package struct World<Process: SimulatedProcess>: Sendable {
     struct Node: Sendable {
         var process: Process?
         var disk = Disk<Process.Effect>()
-        var clock = Clock()
         var addressSlot: Int
         var life: Int32 = 0
-        /// When the process wants to be called next, by its own clock.
-        var deadline = Instant.zero
-        var timerAt = Int64.max
-        var timerNumber: Int32 = 0
-        /// How many pauses hold it; while any does, what arrives waits.
-        var pauses = 0
         var backlog: [Waiting] = []
         var backlogDatagrams = 0
         /// Whether its host answers for closed ports while no process runs.
@@ -56,6 +49,20 @@ package struct World<Process: SimulatedProcess>: Sendable {
         var driftPartsPerMillion: Int64 = 0
         var streams: [Int32] = []
         var mustBeWiped = false
+    }
+
+    /// What each event asks of a node, apart from the large rest: reading one field of a struct
+    /// with a process in it copies the process.
+    struct Pulse: Sendable {
+        /// Whether a process is there.
+        var isUp = false
+        /// How many pauses hold it; while any does, what arrives waits.
+        var pauses = 0
+        /// When the process wants to be called next, by its own clock.
+        var deadline = Instant.zero
+        var timerAt = Int64.max
+        var timerNumber: Int32 = 0
+        var clock = Clock()
     }
 
     /// What waits for a paused process.
@@ -88,6 +95,7 @@ package struct World<Process: SimulatedProcess>: Sendable {
     }
 
     var nodes: [Node] = []
+    var pulses: [Pulse] = []
     var events = EventQueue()
     var datagrams = Slab<Packet<Process.Datagram>>()
     var frames = Slab<Packet<Process.Frame>>()
@@ -118,10 +126,10 @@ package struct World<Process: SimulatedProcess>: Sendable {
     package func process(_ node: Int) -> Process? { nodes[node].process }
 
     /// Whether a process runs on a node, paused or not.
-    package func isRunning(_ node: Int) -> Bool { nodes[node].process != nil }
+    package func isRunning(_ node: Int) -> Bool { pulses[node].isUp }
 
     /// Whether the process on a node stands still.
-    package func isPaused(_ node: Int) -> Bool { nodes[node].pauses > 0 }
+    package func isPaused(_ node: Int) -> Bool { pulses[node].pauses > 0 }
 
     /// Who a node is; known from its first start on.
     package func identity(_ node: Int) -> DiskIdentity? { nodes[node].disk.content.identity }
@@ -130,7 +138,9 @@ package struct World<Process: SimulatedProcess>: Sendable {
     package func number(of id: NodeID) -> Int? { nodeNumbers[id] }
 
     /// Where a node's ring port is.
-    package func address(_ node: Int) -> SocketAddress { Self.address(slot: nodes[node].addressSlot) }
+    package func address(_ node: Int) -> SocketAddress {
+        Self.address(slot: nodes[node].addressSlot)
+    }
 
     static func address(slot: Int) -> SocketAddress {
         SocketAddress(address: IPAddress(v4: 0x0a00_0001 + UInt32(slot)), port: 7_940)
@@ -153,6 +163,7 @@ package struct World<Process: SimulatedProcess>: Sendable {
         let node = nodes.count
         owners.append(Int32(node))
         nodes.append(Node(addressSlot: owners.count - 1))
+        pulses.append(Pulse())
         return node
     }
 
@@ -167,7 +178,7 @@ package struct World<Process: SimulatedProcess>: Sendable {
 
     /// The clock of a node now.
     package func localTime(_ node: Int) -> Instant {
-        Instant(microseconds: nodes[node].clock.local(now.microseconds))
+        Instant(microseconds: pulses[node].clock.local(now.microseconds))
     }
 
     /// Passes something on to whoever runs the world.
@@ -216,16 +227,16 @@ package struct World<Process: SimulatedProcess>: Sendable {
     // MARK: Processes and their timers
 
     private mutating func fireTimer(_ node: Int, number: Int32) {
-        guard number == nodes[node].timerNumber else { return }
-        nodes[node].timerAt = Int64.max
-        guard nodes[node].process != nil, nodes[node].pauses == 0 else { return }
+        guard number == pulses[node].timerNumber else { return }
+        pulses[node].timerAt = Int64.max
+        guard pulses[node].isUp, pulses[node].pauses == 0 else { return }
         tickIfDue(node)
     }
 
     mutating func tickIfDue(_ node: Int) {
-        guard nodes[node].process != nil else { return }
+        guard pulses[node].isUp else { return }
         let local = localTime(node)
-        guard nodes[node].deadline <= local else { return arm(node) }
+        guard pulses[node].deadline <= local else { return arm(node) }
         log.add(now.microseconds, node, .timer, 0)
         nodes[node].process?.tick(now: local)
         settle(node, earliest: now.microseconds + 1)
@@ -236,7 +247,7 @@ package struct World<Process: SimulatedProcess>: Sendable {
         guard let effects = nodes[node].process?.takeEffects() else { return }
         if !effects.isEmpty { perform(effects, on: node) }
         guard let deadline = nodes[node].process?.readDeadline() else { return }
-        nodes[node].deadline = deadline
+        pulses[node].deadline = deadline
         arm(node, earliest: earliest)
     }
 
@@ -244,26 +255,26 @@ package struct World<Process: SimulatedProcess>: Sendable {
         let life = nodes[node].life
         for effect in effects {
             // An effect may end the process; what it wanted after that is not done any more.
-            guard nodes[node].life == life, nodes[node].process != nil else { return }
+            guard nodes[node].life == life, pulses[node].isUp else { return }
             Process.carry(effect, from: node, in: &self)
         }
     }
 
     /// Sees to it that the timer fires by the process's deadline; an earlier firing looks again.
     mutating func arm(_ node: Int, earliest: Int64 = 0) {
-        let deadline = nodes[node].deadline.microseconds
-        let due = max(nodes[node].clock.global(deadline), now.microseconds, earliest)
-        guard due < nodes[node].timerAt else { return }
-        nodes[node].timerAt = due
-        nodes[node].timerNumber &+= 1
-        events.add(.timer, at: due, node: node, value: nodes[node].timerNumber)
+        let deadline = pulses[node].deadline.microseconds
+        let due = max(pulses[node].clock.global(deadline), now.microseconds, earliest)
+        guard due < pulses[node].timerAt else { return }
+        pulses[node].timerAt = due
+        pulses[node].timerNumber &+= 1
+        events.add(.timer, at: due, node: node, value: pulses[node].timerNumber)
     }
 
     /// Calls a process as its owner would, and has done what it wants; nothing while none runs.
     package mutating func act(_ node: Int, _ body: (inout Process, Instant) -> Void) {
-        guard nodes[node].process != nil else { return }
+        guard pulses[node].isUp else { return }
         let local = localTime(node)
-        body(&nodes[node].process!, local)
+        nodes[node].process?.lend { body(&$0, local) }
         settle(node)
     }
 }

@@ -74,12 +74,16 @@ struct SwarmCommand: ParsableCommand {
         let start = Date()
         let swarm = Swarm(range, flaws: flaws, jobs: max(1, jobs), findingsMax: max(1, failures))
         let outcome = swarm.run { outcome in
-            if outcome.seeds % 100 == 0 { report("\(outcome.seeds) seeds, \(outcome.events) events") }
+            if outcome.seeds % 100 == 0 {
+                report("\(outcome.seeds) seeds, \(outcome.events) events")
+            }
         }
         let seconds = Date().timeIntervalSince(start)
         let rate = String(format: "%.1f", Double(outcome.seeds) / max(seconds, 0.001))
-        print("\(outcome.seeds) seeds, \(outcome.events) events, \(rate) seeds/s, "
-            + "hash \(String(outcome.hash, radix: 16))")
+        print(
+            "\(outcome.seeds) seeds, \(outcome.events) events, \(rate) seeds/s, "
+                + "hash \(String(outcome.hash, radix: 16))"
+        )
         if let (seed, after) = outcome.slowestHealing {
             print("slowest healing: \(after.milliseconds) ms, seed \(seed)")
         }
