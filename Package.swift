@@ -202,6 +202,10 @@ let package = Package(
         support("SimulationTool", ["Simulation", "RingMembership"], [argumentParser]),
         tool("genie-sim", "SimulationTool"),
         support("LabNet", []),
+        support(
+            "Fuzzing",
+            coreModules["RingPeer", default: []] + ["RingPeer", "NetModel", "PeerTransport"]
+        ),
         .target(name: "CNetworkNamespace", path: "Sources/TestSupport/CNetworkNamespace"),
         .testTarget(name: "TidyTests", path: "Tests/TidyTests", swiftSettings: settings),
         tests("AddressingTests", []),
@@ -226,8 +230,14 @@ let package = Package(
         tests("SQLiteRowsTests", ["SQLiteRows"]),
         tests("NetlinkTests", ["Netlink"]),
         tests("PeerTransportTests", ["PeerTransport", "CLinux", "COpenSSL"]),
+        tests("FuzzTests", ["Fuzzing"]),
         tests("LocalSocketTests", ["LocalSocket"]),
         tests("LocalServerTests", ["LocalServer", "LocalSocket"], [logging]),
+        tests(
+            "PeerServiceTests",
+            ["PeerService", "PeerTransport", "RingMembership", "RingPlacement", "SQLiteRows"],
+            [logging]
+        ),
         tests("CNIPluginTests", ["CNIPlugin", "CNIProtocol", "LocalSocket", "genie"]),
         tests("LabTests", ["LabNet", "LocalAPI", "genied", "genie", "genie-ring"]),
         tests(
@@ -236,3 +246,15 @@ let package = Package(
         ),
     ]
 )
+
+// Links only with the fuzzer (`scripts/fuzz`), so it is there only when that asks for it.
+if Context.environment["GENIE_FUZZ"] == "1" {
+    package.targets.append(
+        .executableTarget(
+            name: "genie-fuzz",
+            dependencies: ["Fuzzing"],
+            path: "Sources/TestSupport/Fuzzer",
+            swiftSettings: settings
+        )
+    )
+}

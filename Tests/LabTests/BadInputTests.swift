@@ -134,6 +134,12 @@ struct BadInputTests {
                 try genied(good + scratch + folder("level") + ["--log-level", "bogus"]),
                 naming: ["bogus", "info"]
             )
+            expectRefusal(
+                try genied(
+                    good + folder("words") + ["--metadata", String(repeating: "x", count: 65)]
+                ),
+                naming: ["--metadata", "64 bytes"]
+            )
             try missingFeature(lab)
             try await otherRing(lab)
             try await databases(lab)

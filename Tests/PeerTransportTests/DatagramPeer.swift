@@ -37,6 +37,11 @@ actor DatagramPeer {
 
     var counters: DatagramCounters { socket?.counters ?? DatagramCounters() }
 
+    /// Changes the keys.
+    func change(_ body: @Sendable (DatagramSeal) -> Keyring.Outcome) -> Keyring.Outcome {
+        body(seal)
+    }
+
     func close() {
         socket?.close()
     }

@@ -160,6 +160,27 @@ struct DatagramSealTests {
         #expect(left.keyring.keys == [new])
     }
 
+    @Test("a whole keyring is adopted at once: what it lacks opens no longer, its first seals")
+    func adopt_replacesAll() throws {
+        let new = ClusterSecret.generate().gossipKey
+        let (left, right) = (seal(), seal())
+        let before = try #require(left.seal([1]))
+        left.adopt(try #require(Keyring([new, key])))
+        right.adopt(try #require(Keyring([key, new])))
+        for (from, to) in [(left, right), (right, left)] {
+            #expect(to.open(try #require(from.seal([1, 2]))) == .opened([1, 2]))
+        }
+        right.adopt(Keyring(new))
+        #expect(right.open(before) == .rejected(.unknownKey))
+        #expect(right.open(try #require(left.seal([3]))) == .opened([3]))
+        #expect(right.senderCount == 1 && right.keyring.keys == [new])
+        // A key that comes back goes on with the counter, so that nothing is sealed alike twice.
+        left.adopt(Keyring(key))
+        let after = try #require(left.seal([1]))
+        #expect(after[1..<21] == before[1..<21] && after[21..<29] != before[21..<29])
+        #expect(Keyring([])?.keys == nil && Keyring([new, new])?.keys == nil)
+    }
+
     @Test("a ring holds eight keys")
     func keyring_isBounded() {
         var ring = Keyring(key)

@@ -46,9 +46,13 @@ final class RawSocket: @unchecked Sendable {
     }
 
     /// Connected to `address`; nil when refused.
-    static func stream(to address: SocketAddress) -> RawSocket? {
+    static func stream(to address: SocketAddress, from source: SocketAddress? = nil) -> RawSocket? {
         var kernel = address.kernel
         let socket = RawSocket(descriptor: genie_socket_open_stream(&kernel))
+        if let source {
+            var local = source.kernel
+            guard genie_socket_bind(socket.descriptor, &local) == 0 else { return nil }
+        }
         return genie_socket_connect(socket.descriptor, &kernel) == 0 ? socket : nil
     }
 
@@ -122,8 +126,13 @@ final class RawPeer: @unchecked Sendable {
     private var decoder = FrameDecoder(lengthMax: .max)
 
     /// Connects and does the handshake as far as the client can tell.
-    init?(to address: SocketAddress, _ session: TLSSession?) {
+    convenience init?(to address: SocketAddress, _ session: TLSSession?) {
         guard let session, let socket = RawSocket.stream(to: address) else { return nil }
+        self.init(over: socket, session)
+    }
+
+    /// Does the handshake over a connection.
+    init?(over socket: RawSocket, _ session: TLSSession) {
         self.session = session
         self.socket = socket
         while true {
@@ -187,6 +196,10 @@ func descriptors(ofConnectionsTo port: UInt16) -> [Int32] {
         }
         var local = genie_socket_address()
         guard result == 0, genie_socket_local_address(descriptor, &local) == 0 else { return false }
-        return local.port == port || UInt16(bigEndian: peer.sin_port) == port
+        // Another address of the loopback may have the same port.
+        let here = SocketAddress.loopback().address
+        let isThere = UInt32(bigEndian: peer.sin_addr.s_addr) == 0x7f00_0001
+        return local.port == port && SocketAddress(local).address == here
+            || UInt16(bigEndian: peer.sin_port) == port && isThere
     }
 }

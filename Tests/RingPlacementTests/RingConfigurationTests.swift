@@ -140,7 +140,11 @@ struct RingConfigurationCodecTests {
             bytes[offset] = value
             return bytes
         }
-        #expect(decode(changed(0, 2)) == .failure(.malformed(field: "layout")))
+        #expect(decode(changed(0, 3)) == .failure(.malformed(field: "layout")))
+        #expect(
+            decode(changed(0, 2)) == .failure(.malformed(field: "tagged fields")),
+            "layout 2 is for what has tagged fields"
+        )
         let broken = WireError.malformed(field: "ring configuration")
         #expect(decode(changed(17, 0xff)) == .failure(broken), "an epoch past the last")
         #expect(decode(changed(28, 3)) == .failure(broken), "259 slots")

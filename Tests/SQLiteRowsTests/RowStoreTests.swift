@@ -35,6 +35,30 @@ struct RowStoreTests {
         }
     }
 
+    @Test("only the owner may read the file and its log, those of an earlier release included")
+    func mode() throws {
+        try withFolder { folder in
+            func modes() throws -> [Int] {
+                try ["/a.db", "/a.db-wal"].map { name in
+                    let attributes = try FileManager.default.attributesOfItem(
+                        atPath: folder + name
+                    )
+                    return try #require(attributes[.posixPermissions] as? Int)
+                }
+            }
+            let path = folder + "/a.db"
+            var store = try RowStore(path: path)
+            try store.write([StoredRow(space: 1, key: [1], value: [1])])
+            #expect(try modes() == [0o600, 0o600])
+            try store.close()
+            try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: path)
+            store = try RowStore(path: path)
+            try store.write([StoredRow(space: 1, key: [1], value: [2])])
+            #expect(try modes() == [0o600, 0o600])
+            try store.close()
+        }
+    }
+
     @Test("a file that is no database is called damaged, with the way out")
     func corrupt() throws {
         try withFolder { folder in

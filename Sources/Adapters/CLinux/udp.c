@@ -95,15 +95,15 @@ int genie_udp_open_watch(int fd)
 	return watch;
 }
 
-int genie_udp_next_error(int fd, struct genie_udp_error *error)
+int genie_udp_next_error(int fd, struct genie_udp_error *error, uint8_t *quote,
+			 uint32_t quote_bytes)
 {
 	union {
 		char bytes[512];
 		struct cmsghdr align;
 	} control;
 	union genie_sockaddr destination = { 0 };
-	char byte;
-	struct iovec slot = { .iov_base = &byte, .iov_len = 1 };
+	struct iovec slot = { .iov_base = quote, .iov_len = quote_bytes };
 	struct msghdr message = {
 		.msg_name = &destination,
 		.msg_namelen = sizeof(destination),
@@ -113,10 +113,13 @@ int genie_udp_next_error(int fd, struct genie_udp_error *error)
 		.msg_controllen = sizeof(control.bytes),
 	};
 	struct cmsghdr *header;
+	ssize_t quoted;
 
-	if (recvmsg(fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT) < 0)
+	quoted = recvmsg(fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT);
+	if (quoted < 0)
 		return errno == EAGAIN ? 0 : -errno;
 	memset(error, 0, sizeof(*error));
+	error->quoted = (uint32_t)quoted;
 	genie_address_from_kernel(&destination, &error->destination);
 	for (header = CMSG_FIRSTHDR(&message); header;
 	     header = CMSG_NXTHDR(&message, header)) {

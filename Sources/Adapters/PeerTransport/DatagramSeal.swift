@@ -107,6 +107,15 @@ package final class DatagramSeal: @unchecked Sendable {
         return outcome
     }
 
+    /// Opens the keys of `keyring` and no others, and seals with its first, from now on.
+    package func adopt(_ keyring: Keyring) {
+        let isOtherKey = keyring.sealing != ring.sealing
+        ring = keyring
+        // The counter goes on: a key may come back that was used with this salt before.
+        if isOtherKey { sealing = Self.cipher(of: ring.sealing, salt: salt, .seal) }
+        senders = senders.filter { keyring[$0.key.key] != nil }
+    }
+
     /// The datagram that carries `plaintext`; nil when that is longer than ``plaintextBytesMax``.
     package func seal(_ plaintext: [UInt8]) -> [UInt8]? {
         guard plaintext.count <= Self.plaintextBytesMax else { return nil }
@@ -169,6 +178,20 @@ package final class DatagramSeal: @unchecked Sendable {
         remember(state, of: sender, isNew: known == nil)
         return .opened(plaintext)
     }
+
+    /// Whether bytes that came back begin with the header of a datagram sealed here lately.
+    ///
+    /// The salt is what somebody who sees no traffic cannot know.
+    func isOwnHeader(_ bytes: ArraySlice<UInt8>) -> Bool {
+        guard bytes.count >= Self.headerByteCount, bytes.first == Self.version else { return false }
+        let fields = bytes.dropFirst(5)
+        let number = UInt64(bigEndian: fields.dropFirst(Self.saltByteCount).prefix(8))
+        return fields.starts(with: salt) && number > 0 && number <= counter
+            && counter - number < Self.recentCount
+    }
+
+    /// How many datagrams may leave before word of the first one comes back: some seconds' worth.
+    private static let recentCount: UInt64 = 16_384
 
     /// Keeps the state of a sender that has proved genuine; those unheard for longest make room.
     private func remember(_ state: SenderState, of sender: Sender, isNew: Bool) {

@@ -5,11 +5,12 @@ import Glibc
 
 /// A UDP socket whose datagrams are sealed; what does not open is counted and goes no further.
 ///
-/// Every method is called on the queue, and both callbacks come on it, never from inside a method.
+/// Every method is called on the queue, and callbacks come on it, never from inside a method.
 /// An actor whose executor runs on that queue may therefore use `assumeIsolated` in them.
 ///
 /// The socket asks the kernel for ICMP errors (IP_RECVERR in ip(7)), so a peer whose port is closed
-/// is reported. That is a hint and no proof: anybody on the path can make one up.
+/// is reported. An error has to quote a datagram that was sent lately, so that only somebody who
+/// sees the traffic can make one up; it is a hint all the same and no proof.
 package final class DatagramSocket: @unchecked Sendable {
     /// What came in and opened: the bytes, and the address that it claims to be from.
     package typealias Received = [(bytes: [UInt8], from: SocketAddress)]
@@ -23,10 +24,12 @@ package final class DatagramSocket: @unchecked Sendable {
     private let seal: DatagramSeal
     private let onReceived: @Sendable (Received) -> Void
     private let onPortClosed: @Sendable (SocketAddress) -> Void
+    private let onUnknownKey: @Sendable (SocketAddress) -> Void
     private let source: any DispatchSourceRead
     private var tally = DatagramCounters()
     private var arena = [UInt8](repeating: 0, count: batchMax * slotByteCount)
     private var slots = [genie_udp_received](repeating: genie_udp_received(), count: batchMax)
+    private var quote = [UInt8](repeating: 0, count: DatagramSeal.headerByteCount)
     private var isClosed = false
 
     private static let batchMax = Int(GENIE_UDP_BATCH_MAX)
@@ -40,14 +43,17 @@ package final class DatagramSocket: @unchecked Sendable {
     /// Opens, binds and starts the socket.
     ///
     /// Port 0 in `bind` has the kernel choose, `[::]` takes IPv4 as well. `onPortClosed` is given
-    /// where a datagram was sent that was answered with "port unreachable".
+    /// where a datagram was sent that was answered with "port unreachable". `onUnknownKey` is
+    /// given, once for each batch, where a datagram came from whose key is not installed; anybody
+    /// can make such a datagram up, in any name.
     /// - Throws: `addressInUse`, `addressNotLocal`, `notPermitted` or `refused`.
     package init(
         queue: DispatchQueue,
         bind: SocketAddress,
         seal: DatagramSeal,
         onReceived: @escaping @Sendable (Received) -> Void,
-        onPortClosed: @escaping @Sendable (SocketAddress) -> Void
+        onPortClosed: @escaping @Sendable (SocketAddress) -> Void,
+        onUnknownKey: @escaping @Sendable (SocketAddress) -> Void = { _ in }
     ) throws(TransportError) {
         let (descriptor, watch, localAddress) = try Self.open(bind)
         self.localAddress = localAddress
@@ -56,6 +62,7 @@ package final class DatagramSocket: @unchecked Sendable {
         self.seal = seal
         self.onReceived = onReceived
         self.onPortClosed = onPortClosed
+        self.onUnknownKey = onUnknownKey
         isIPv4 = bind.address.isV4
         source = DispatchSource.makeReadSource(fileDescriptor: watch, queue: queue)
         source.setEventHandler { @Sendable [weak self] in self?.wakeUp() }
@@ -166,6 +173,7 @@ package final class DatagramSocket: @unchecked Sendable {
     private func deliver(_ count: Int) {
         var opened: Received = []
         opened.reserveCapacity(count)
+        var stranger: SocketAddress?
         arena.withUnsafeBytes { arena in
             for index in 0..<count {
                 let slot = slots[index]
@@ -175,19 +183,27 @@ package final class DatagramSocket: @unchecked Sendable {
                 )
                 switch slot.is_truncated == 0 ? seal.open(bytes) : .rejected(.oversized) {
                 case .opened(let plaintext): opened.append((plaintext, SocketAddress(slot.source)))
-                case .rejected(let reason): tally.reject(reason)
+                case .rejected(let reason):
+                    tally.reject(reason)
+                    if reason == .unknownKey { stranger = SocketAddress(slot.source) }
                 }
             }
         }
         tally.received += UInt64(opened.count)
         if !opened.isEmpty { onReceived(opened) }
+        if let stranger, !isClosed { onUnknownKey(stranger) }
     }
 
     private func takeErrors() {
         var error = genie_udp_error()
         for _ in 0..<Self.batchMax * Self.batchesPerWakeUpMax where !isClosed {
-            guard genie_udp_next_error(descriptor, &error) == 1 else { return }
+            let result = genie_udp_next_error(descriptor, &error, &quote, UInt32(quote.count))
+            guard result == 1 else { return }
             guard error.error == ECONNREFUSED else { continue }
+            guard seal.isOwnHeader(quote.prefix(Int(error.quoted))) else {
+                tally.portClosedForged += 1
+                continue
+            }
             tally.portClosed += 1
             onPortClosed(SocketAddress(error.destination))
         }
@@ -222,8 +238,10 @@ package struct DatagramCounters: Sendable, Equatable {
     package internal(set) var unsent: UInt64 = 0
     /// Datagrams that were too long to be sealed.
     package internal(set) var oversized: UInt64 = 0
-    /// Answers of "port unreachable".
+    /// Answers of "port unreachable" to a datagram of this socket.
     package internal(set) var portClosed: UInt64 = 0
+    /// Answers of "port unreachable" that quote nothing that was sent lately.
+    package internal(set) var portClosedForged: UInt64 = 0
 
     private var rejections: [DatagramRejection: UInt64] = [:]
 

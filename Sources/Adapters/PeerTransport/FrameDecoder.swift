@@ -1,7 +1,7 @@
 /// Cuts a byte stream into frames: a 32-bit big-endian length, and so many bytes.
-struct FrameDecoder {
+package struct FrameDecoder {
     /// What the front of the stream holds.
-    enum Step: Equatable {
+    package enum Step: Equatable {
         /// A whole frame, taken off.
         case frame([UInt8])
         /// The rest has to come yet.
@@ -11,7 +11,7 @@ struct FrameDecoder {
     }
 
     /// The length of the length.
-    static let headerByteCount = 4
+    package static let headerByteCount = 4
 
     private let lengthMax: Int
     private var bytes: [UInt8] = []
@@ -21,22 +21,22 @@ struct FrameDecoder {
     private static let keptByteCount = 64 << 10
 
     /// Makes a decoder for frames of up to `lengthMax` bytes.
-    init(lengthMax: Int) {
+    package init(lengthMax: Int) {
         self.lengthMax = lengthMax
     }
 
     /// The four bytes that go before a frame of `length` bytes.
-    static func header(length: Int) -> [UInt8] {
+    package static func header(length: Int) -> [UInt8] {
         UInt64(length).bigEndianBytes.suffix(headerByteCount)
     }
 
     /// Takes bytes of the stream.
-    mutating func append(_ content: UnsafeRawBufferPointer) {
+    package mutating func append(_ content: UnsafeRawBufferPointer) {
         bytes.append(contentsOf: content)
     }
 
     /// Takes the next frame off the front.
-    mutating func next() -> Step {
+    package mutating func next() -> Step {
         guard bytes.count - head >= Self.headerByteCount else { return wait() }
         let start = head + Self.headerByteCount
         let length = Int(UInt64(bigEndian: bytes[head..<start]))

@@ -10,7 +10,8 @@ package struct GossipKey: Sendable, Equatable, CustomStringConvertible {
 
     /// The first four bytes of a hash of a key.
     package struct ID: Hashable, Sendable, CustomStringConvertible {
-        let number: UInt32
+        /// The four bytes, big-endian.
+        package let number: UInt32
 
         /// Eight hexadecimal digits.
         package var description: String {
@@ -64,6 +65,16 @@ package struct Keyring: Sendable {
     /// Makes a ring of one key.
     package init(_ key: GossipKey) {
         keys = [key]
+    }
+
+    /// Makes a ring of several keys, the first of which seals; nil for none, too many or a name
+    /// twice.
+    package init?(_ keys: [GossipKey]) {
+        let ids = Set(keys.map(\.id))
+        guard !keys.isEmpty, keys.count <= Self.countMax, ids.count == keys.count else {
+            return nil
+        }
+        self.keys = keys
     }
 
     /// The key that seals.

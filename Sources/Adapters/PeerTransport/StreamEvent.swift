@@ -39,7 +39,7 @@ package enum StreamCloseReason: Hashable, Sendable {
     case socket(errno: Int32)
     /// It was not connected in time.
     case timedOut
-    /// Newer connections that were not connected yet took its place.
+    /// Newer ones took its place: too many were on their way, or of the same node.
     case crowdedOut
     /// The peer's certificate is not of this cluster: another secret, or another label.
     case certificateUntrusted
@@ -68,7 +68,7 @@ extension StreamCloseReason: CustomStringConvertible {
         case .closedByPeer: "closed by the peer"
         case .socket(let code): systemText(code)
         case .timedOut: "no connection in time; check that the address is a peer's"
-        case .crowdedOut: "too many connections without a certificate are open"
+        case .crowdedOut: "newer connections took its place: too many at once from one side"
         case .certificateUntrusted:
             "the peer's certificate is not of this cluster; give both the same secret and label"
         case .certificateMissing: "the peer showed no certificate; only peers may connect"

@@ -15,7 +15,7 @@ final class StreamListener: @unchecked Sendable {
 
     /// Connections that one wake-up accepts before others on the queue have their turn.
     private static let acceptsPerWakeUpMax = 64
-    /// How long nothing is accepted when the process has no descriptor left.
+    /// How long nothing is accepted when the process has no descriptor left, or nothing works.
     private static let pauseMilliseconds = 100
     /// The kernel's own bound, net.core.somaxconn, is lower on some machines.
     private static let backlogMax: Int32 = 4_096
@@ -71,6 +71,7 @@ final class StreamListener: @unchecked Sendable {
         from descriptor: Int32,
         _ body: (Int32, SocketAddress) -> Void
     ) -> Accepting {
+        var failureCount = 0
         for _ in 0..<acceptsPerWakeUpMax {
             var peer = genie_socket_address()
             let accepted = genie_socket_accept(descriptor, &peer)
@@ -79,10 +80,11 @@ final class StreamListener: @unchecked Sendable {
             case EMFILE, ENFILE, ENOBUFS, ENOMEM: return .exhausted
             case EAGAIN: return .waiting
             // The connection that failed is gone (accept(2)); the next one may be good.
-            default: continue
+            default: failureCount += 1
             }
         }
-        return .waiting
+        // An error that stays would keep the queue busy for ever.
+        return failureCount == acceptsPerWakeUpMax ? .exhausted : .waiting
     }
 
     private static func open(

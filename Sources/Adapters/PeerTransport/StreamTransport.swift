@@ -21,8 +21,14 @@ package final class StreamTransport: @unchecked Sendable {
     package static let dialTimeoutMilliseconds = 2_000
     /// How long an accepted connection may take until its hello has come.
     package static let handshakeTimeoutMilliseconds = 3_000
-    /// The most accepted connections that are not connected yet; the oldest makes room.
+    /// The most accepted connections that are not connected yet.
+    ///
+    /// The oldest one makes room, of those from the address that has the most.
     package static let unauthenticatedMax = 256
+    /// The most connections to one node; the oldest makes room.
+    ///
+    /// Two peers that dial each other have two, and one that vanished has left some behind.
+    package static let connectionsPerNodeMax = 8
     /// The interval of TCP keep-alive probes on an idle connection.
     package static let keepAliveSeconds: Int32 = 2
     /// A peer that acknowledges nothing for so long is gone.
@@ -86,6 +92,12 @@ package final class StreamTransport: @unchecked Sendable {
     package var connectedNodes: [NodeID] {
         dispatchPrecondition(condition: .onQueue(queue))
         return peers.keys.sorted()
+    }
+
+    /// The accepted connections that are not connected yet; at most ``unauthenticatedMax``.
+    package var unauthenticatedCount: Int {
+        dispatchPrecondition(condition: .onQueue(queue))
+        return unauthenticated.count
     }
 
     /// The protocol version of a connection; nil when it is not connected.
@@ -161,12 +173,30 @@ package final class StreamTransport: @unchecked Sendable {
             Glibc.close(descriptor)
             return
         }
-        // The oldest goes, not the newcomer: a flood of idle connections would otherwise keep every
-        // peer out for as long as each of them may take.
-        if unauthenticated.count >= Self.unauthenticatedMax, let oldest = unauthenticated.first {
-            connections[oldest]?.end(.crowdedOut)
-        }
+        if unauthenticated.count >= Self.unauthenticatedMax { makeRoom(for: peer) }
         add(descriptor, .accepted(peer))
+    }
+
+    /// Ends the oldest connection on its way of those who have the most of them.
+    ///
+    /// The oldest goes, not the newcomer: a flood of idle connections would otherwise keep every
+    /// peer out for as long as each of them may take. And one of the most, not the oldest of all:
+    /// who floods from a few addresses ends only its own.
+    private func makeRoom(for newcomer: SocketAddress) {
+        let origins = unauthenticated.map { id in
+            connections[id].map { Self.network(of: $0.origin.address) }
+        }
+        var counts: [IPAddress: Int] = [Self.network(of: newcomer): 1]
+        for case let origin? in origins { counts[origin, default: 0] += 1 }
+        let most = counts.values.max()
+        let index = origins.firstIndex { $0.map { counts[$0] == most } ?? true }
+        // Where the newcomer is the only one of the most, all have one, and the oldest goes.
+        connections[unauthenticated[index ?? 0]]?.end(.crowdedOut)
+    }
+
+    /// An IPv4 address, or the half of an IPv6 address that its owner does not choose.
+    private static func network(of peer: SocketAddress) -> IPAddress {
+        peer.address.isV4 ? peer.address : IPAddress(high: peer.address.high, low: 0)
     }
 
     private func add(_ descriptor: Int32, _ origin: StreamConnection.Origin) {
@@ -204,6 +234,9 @@ package final class StreamTransport: @unchecked Sendable {
 extension StreamTransport {
     func connectionReady(_ connection: StreamConnection, _ node: NodeID) {
         settle(connection)
+        if let known = peers[node], known.count >= Self.connectionsPerNodeMax {
+            connections[known[0]]?.end(.crowdedOut)
+        }
         peers[node, default: []].append(connection.id)
         onEvent(.connected(node, connection.id, connection.origin.address))
     }

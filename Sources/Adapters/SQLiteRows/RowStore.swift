@@ -1,5 +1,6 @@
 import Foundation
 import GRDB
+import Glibc
 
 /// One row: a value under a key, in one of the spaces that the caller numbers.
 package struct StoredRow: Hashable, Sendable {
@@ -59,7 +60,8 @@ extension RowStoreError: CustomStringConvertible {
 /// The node's one SQLite file, as rows by space and key.
 ///
 /// Every write is one transaction that is on the disk when the call returns
-/// (`synchronous=FULL`, asserted after opening). The file is held exclusively: two daemons on one
+/// (`synchronous=FULL`, asserted after opening). Only its owner may read it: it holds gossip keys.
+/// The file is held exclusively: two daemons on one
 /// database would be two nodes with one identity.
 package final class RowStore: Sendable {
     /// The layout that this release writes, kept in `user_version`.
@@ -81,6 +83,7 @@ package final class RowStore: Sendable {
             try database.execute(sql: "PRAGMA journal_mode = WAL")
             try database.execute(sql: "PRAGMA synchronous = FULL")
         }
+        try Self.keepToOwner(path)
         do {
             queue = try DatabaseQueue(path: path, configuration: configuration)
             try queue.write { try Self.prepare($0, path: path) }
@@ -88,6 +91,25 @@ package final class RowStore: Sendable {
             throw error
         } catch {
             throw Self.translate(error, path: path, isOpening: true)
+        }
+    }
+
+    /// Makes the file before SQLite does, and takes from others what rights they have.
+    ///
+    /// SQLite gives the log beside it the file's own mode; one that an earlier release left has its
+    /// rights taken too.
+    private static func keepToOwner(_ path: String) throws(RowStoreError) {
+        let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0o600)
+        guard descriptor >= 0, fchmod(descriptor, 0o600) == 0 else {
+            let detail = String(cString: strerror(errno))
+            if descriptor >= 0 { Glibc.close(descriptor) }
+            throw .unopenable(path: path, detail: detail)
+        }
+        Glibc.close(descriptor)
+        for name in [path + "-wal", path + "-journal"] {
+            guard chmod(name, 0o600) == 0 || errno == ENOENT else {
+                throw .unopenable(path: name, detail: String(cString: strerror(errno)))
+            }
         }
     }
 

@@ -33,6 +33,8 @@ package struct MemberList: Codable, Hashable, Sendable {
         package var name: String
         /// Its failure domain.
         package var zone: String
+        /// What its operator says of it, as `rack=r1`; may be empty.
+        package var metadata: String
         /// Where its ring port listens.
         package var address: String
         /// alive, suspect, dead or left.
@@ -47,6 +49,9 @@ package struct MemberList: Codable, Hashable, Sendable {
         package var roundTripMicroseconds: Int64?
         /// How long the state has lasted, in milliseconds.
         package var sinceMilliseconds: Int64
+        /// How much longer it is not used although it is present, in milliseconds; absent for a
+        /// member that does not come and go.
+        package var heldMilliseconds: Int64?
         /// Whether it is the node that answers.
         package var isSelf: Bool
 
@@ -55,6 +60,7 @@ package struct MemberList: Codable, Hashable, Sendable {
             id: String,
             name: String,
             zone: String,
+            metadata: String,
             address: String,
             state: String,
             dataplane: String,
@@ -62,11 +68,13 @@ package struct MemberList: Codable, Hashable, Sendable {
             incarnation: UInt64,
             roundTripMicroseconds: Int64?,
             sinceMilliseconds: Int64,
+            heldMilliseconds: Int64?,
             isSelf: Bool
         ) {
             self.id = id
             self.name = name
             self.zone = zone
+            self.metadata = metadata
             self.address = address
             self.state = state
             self.dataplane = dataplane
@@ -74,6 +82,7 @@ package struct MemberList: Codable, Hashable, Sendable {
             self.incarnation = incarnation
             self.roundTripMicroseconds = roundTripMicroseconds
             self.sinceMilliseconds = sinceMilliseconds
+            self.heldMilliseconds = heldMilliseconds
             self.isSelf = isSelf
         }
     }

@@ -118,6 +118,16 @@ package struct AddressPool: Sendable {
         }
     }
 
+    /// Checks that rows name no address twice, which only a damaged database does.
+    package static func checkDistinct(_ assignments: [Assignment]) throws(WireError) {
+        var seen = SortedSet<AddressKey>()
+        for assignment in assignments {
+            let key = AddressKey(pool: assignment.pool, address: assignment.address)
+            guard !seen.contains(key) else { throw .malformed(field: "address") }
+            seen.insert(key)
+        }
+    }
+
     /// Adds a block that was claimed; claiming it again changes nothing.
     package mutating func add(_ block: Block) {
         guard !blocks.contains(where: { $0.pool == block.pool && $0.prefix == block.prefix })
@@ -221,9 +231,10 @@ extension AddressPool.Block {
         let pool = try reader.readInteger("pool", as: UInt64.self)
         let first = try reader.readIPAddress("block")
         let length = Int(try reader.readInteger("block length", as: UInt8.self))
-        guard let prefix = Prefix(first: first, length: length) else {
-            throw .malformed(field: "block length")
-        }
+        // A wider one would have every address of it looked at.
+        guard let prefix = Prefix(first: first, length: length),
+            prefix.hostBits <= 32 - BlockPlan.blockLength
+        else { throw .malformed(field: "block length") }
         self.init(pool: pool, prefix: prefix, fence: try reader.readInteger("fence"))
         try reader.finish()
     }

@@ -29,6 +29,7 @@ package struct BlockOwner: Hashable, Sendable {
         var reader = ByteReader(encoded)
         let isOwned = try reader.readFlag("owned")
         let node = try reader.readNodeID("owner")
+        guard isOwned || node == NodeID(high: 0, low: 0) else { throw .malformed(field: "owner") }
         self.node = isOwned ? node : nil
         fence = try reader.readInteger("fence")
         try reader.finish()

@@ -1,6 +1,6 @@
-import Determinism
+package import Determinism
 import RingMembership
-import RingPlacement
+package import RingPlacement
 import RingRecords
 import RingRegisters
 import Wire
@@ -28,13 +28,22 @@ struct ConfigurationJob: Sendable {
         if case .idle = step { false } else { true }
     }
 
-    /// The register that holds the configuration.
-    static let key = "ring/config"
+    static let key = Peer.configurationKey
     static let retryInterval = Span.milliseconds(200)
     static let checkInterval = Span.seconds(10)
 }
 
 extension Peer {
+    /// The register that holds the configuration.
+    package static let configurationKey = "ring/config"
+
+    /// Puts a configuration into force that its register was seen to hold.
+    package mutating func adopt(agreed: RingConfiguration, now: Instant) {
+        guard agreed.ringID == configuration.ringID else { return }
+        adopt(agreed, now: now)
+        collect(now: now)
+    }
+
     mutating func tickConfigurationJob(now: Instant) {
         guard !configurationJob.isUnderWay, now >= configurationJob.nextAt else { return }
         let number = makeNumber()

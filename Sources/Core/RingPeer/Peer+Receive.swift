@@ -71,6 +71,7 @@ extension Peer {
             welcome(sender, ring: ring, now: now)
         case .welcome(let configuration, let facts):
             guard configuration.ringID == self.configuration.ringID else { return }
+            noteEpoch(configuration.epoch, of: peer)
             adopt(configuration, now: now)
             membership.merge(facts, from: peer, now: now)
         case .refusal(_, let reason):
@@ -85,10 +86,10 @@ extension Peer {
             guard fact.id == peer else { throw .malformed(field: "sender") }
             membership.streamAnswered(sequence: sequence, by: fact, now: now)
             compareEpoch(epoch, of: peer)
-        case .configurationRequest(let epoch):
-            if epoch < configuration.epoch { send(.configuration(configuration), to: peer) }
+        case .configurationRequest(let epoch): compareEpochs(epoch, with: peer)
         case .configuration(let configuration):
             guard configuration.ringID == self.configuration.ringID else { return }
+            noteEpoch(configuration.epoch, of: peer)
             adopt(configuration, now: now)
         case .register(let bytes): try takeRegister(bytes, from: peer, now: now)
         case .record(let bytes):
@@ -108,6 +109,7 @@ extension Peer {
     }
 
     private mutating func compareEpoch(_ epoch: UInt64, of peer: NodeID) {
+        noteEpoch(epoch, of: peer)
         guard epoch > configuration.epoch else { return }
         send(.configurationRequest(epoch: configuration.epoch), to: peer)
     }

@@ -39,6 +39,8 @@ package struct Peer: Sendable {
     var claims = SortedMap<UInt64, BlockClaim>()
     var claimsByRequest = SortedMap<UInt64, UInt64>()
     var nextContactAt: Instant
+    var heardEpochs = SortedMap<NodeID, HeardEpoch>()
+    var nextKeyContactAt: Instant
 
     /// Makes a peer out of the configuration it has or was welcomed with, and of its durable rows.
     ///
@@ -64,6 +66,7 @@ package struct Peer: Sendable {
                 boot: identity.boot,
                 name: identity.name,
                 zone: identity.zone,
+                metadata: identity.metadata,
                 address: identity.address
             ),
             ring: configuration.ringID.bits,
@@ -84,9 +87,11 @@ package struct Peer: Sendable {
             seed: generator.next(),
             now: now
         )
+        let assignments = try Self.decode(Self.assigned(rows), .assignments, Self.assignment)
+        try AddressPool.checkDistinct(assignments)
         pool = AddressPool(
             blocks: try Self.decode(rows, .blocks, AddressPool.Block.init(encoded:)),
-            assignments: try Self.decode(Self.assigned(rows), .assignments, Self.assignment),
+            assignments: assignments,
             resting: try Self.decode(Self.resting(rows), .assignments, Self.assignment),
             now: now
         )
@@ -94,6 +99,7 @@ package struct Peer: Sendable {
         proposer = Self.makeProposer(identity, configuration, seed: generator.next())
         configurationJob = ConfigurationJob(nextAt: now)
         nextContactAt = now
+        nextKeyContactAt = now
     }
 
     private static func decode<Value>(
@@ -158,6 +164,7 @@ package struct Peer: Sendable {
         if now >= nextContactAt {
             nextContactAt = now.advanced(by: .seconds(2))
             contactMissingMembers()
+            contactGoneMembers()
         }
         collect(now: now)
     }

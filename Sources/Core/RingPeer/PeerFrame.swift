@@ -19,6 +19,9 @@ package enum PeerFrame: Hashable, Sendable {
     /// "I am", with the sender's own fact.
     case probeAnswer(sequence: UInt32, epoch: UInt64, MemberFact)
     /// "Which configuration do you have? Mine is of this epoch."
+    ///
+    /// Who has a newer one answers with it, who has an older one asks back, and at equal epochs
+    /// there is nothing to say. The largest number there is asks for nothing but the other's epoch.
     case configurationRequest(epoch: UInt64)
     /// The configuration in force at the sender.
     case configuration(RingConfiguration)

@@ -13,6 +13,8 @@ package struct PeerIdentity: Hashable, Sendable {
     package let name: String
     /// The failure domain.
     package let zone: String
+    /// What its operator says of it; at most ``RingMembership/MemberFact/metadataLengthMax`` bytes.
+    package let metadata: String
     /// The share of slots relative to other members.
     package let weight: Int
     /// Where the ring port listens, as others reach it.
@@ -25,6 +27,7 @@ package struct PeerIdentity: Hashable, Sendable {
         boot: UInt64,
         name: String,
         zone: String,
+        metadata: String = "",
         weight: Int,
         address: SocketAddress
     ) {
@@ -33,6 +36,7 @@ package struct PeerIdentity: Hashable, Sendable {
         self.boot = boot
         self.name = name
         self.zone = zone
+        self.metadata = metadata
         self.weight = weight
         self.address = address
     }

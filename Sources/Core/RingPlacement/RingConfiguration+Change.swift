@@ -25,6 +25,14 @@ extension RingConfiguration {
         case stewardEpoch(wanted: UInt64, given: UInt64)
         /// No epoch is left.
         case epochsExhausted
+        /// No gossip key has this name.
+        case unknownKey(RingKey.ID, known: [RingKey.ID])
+        /// The gossip key seals; another has to be used first.
+        case keyInUse(RingKey.ID)
+        /// Another gossip key has this name.
+        case keyClash(RingKey.ID)
+        /// The ring has as many gossip keys as it may have.
+        case keysFull
 
         package var description: String {
             switch self {
@@ -39,6 +47,17 @@ extension RingConfiguration {
             case .stewardEpoch(let wanted, let given):
                 "steward epoch \(given) does not follow, \(wanted) does; read the configuration again"
             case .epochsExhausted: "the ring has no epoch left; start a new ring"
+            case .unknownKey(let id, let known):
+                "there is no gossip key \(id) (known: "
+                    + known.map(\.description).joined(separator: ", ")
+                    + "); name one of these, or install it first"
+            case .keyInUse(let id):
+                "gossip key \(id) seals what peers send; use another before removing it"
+            case .keyClash(let id):
+                "another gossip key has the name \(id) already; install a different one"
+            case .keysFull:
+                "the ring has \(RingKeys.countMax) gossip keys, the most it may have; remove one "
+                    + "first"
             }
         }
     }
@@ -49,7 +68,7 @@ extension RingConfiguration {
             return present == member ? .unchanged : .refused(.alreadyMember(member.id))
         }
         guard members.count < Self.memberCountMax else { return .refused(.full) }
-        return next(members: members + [member], stewards: stewards)
+        return next(members: members + [member])
     }
 
     /// The configuration without a member.
@@ -58,7 +77,7 @@ extension RingConfiguration {
     package func removing(_ id: NodeID) -> Change {
         guard member(id) != nil else { return .unchanged }
         guard stewards.steward(on: id) == nil else { return .refused(.isSteward(id)) }
-        return next(members: members.filter { $0.id != id }, stewards: stewards)
+        return next(members: members.filter { $0.id != id })
     }
 
     /// The configuration with other facts about one member.
@@ -67,7 +86,7 @@ extension RingConfiguration {
         guard present != member else { return .unchanged }
         var changed = members
         changed[position(of: member.id)] = member
-        return next(members: changed, stewards: stewards)
+        return next(members: changed)
     }
 
     /// The configuration with the group of stewards that follows the present one.
@@ -79,10 +98,14 @@ extension RingConfiguration {
         guard wanted.epoch == stewards.epoch + 1 else {
             return .refused(.stewardEpoch(wanted: stewards.epoch + 1, given: wanted.epoch))
         }
-        return next(members: members, stewards: wanted)
+        return next(stewards: wanted)
     }
 
-    private func next(members: [RingMember], stewards: StewardSet) -> Change {
+    func next(
+        members: [RingMember]? = nil,
+        stewards: StewardSet? = nil,
+        gossipKeys: RingKeys? = nil
+    ) -> Change {
         guard epoch < Self.epochMax else { return .refused(.epochsExhausted) }
         return .changed(
             RingConfiguration(
@@ -90,8 +113,10 @@ extension RingConfiguration {
                 epoch: epoch + 1,
                 slotCount: slotCount,
                 replicationFactor: replicationFactor,
-                members: members,
-                stewards: stewards
+                members: members ?? self.members,
+                stewards: stewards ?? self.stewards,
+                gossipKeys: gossipKeys ?? self.gossipKeys,
+                unknownFields: unknownFields
             )
         )
     }

@@ -1,4 +1,5 @@
 package import Determinism
+package import Wire
 
 /// What every peer must agree on to find a key's owners: members, weights, zones, stewards.
 ///
@@ -18,6 +19,10 @@ package struct RingConfiguration: Hashable, Sendable {
     package let members: [RingMember]
     /// The peers that hold the registers; each is a member.
     package let stewards: StewardSet
+    /// The keys that datagrams are sealed with.
+    package let gossipKeys: RingKeys
+    /// What a later release says beyond this, kept and passed on.
+    package let unknownFields: TaggedFields
 
     /// The slot count of a ring about which nothing was said; 4,096 suits above 500 members.
     package static let slotCountDefault = 1_024
@@ -44,7 +49,9 @@ package struct RingConfiguration: Hashable, Sendable {
         slotCount: Int = Self.slotCountDefault,
         replicationFactor: Int = Self.replicationFactorDefault,
         members: [RingMember],
-        stewards: StewardSet
+        stewards: StewardSet,
+        gossipKeys: RingKeys = .fromSecret,
+        unknownFields: TaggedFields = TaggedFields()
     ) {
         self.ringID = ringID
         self.epoch = epoch
@@ -52,6 +59,8 @@ package struct RingConfiguration: Hashable, Sendable {
         self.replicationFactor = replicationFactor
         self.members = members.sorted { $0.id < $1.id }
         self.stewards = stewards
+        self.gossipKeys = gossipKeys
+        self.unknownFields = unknownFields
         precondition(isConsistent, "members and stewards are unique and within their bounds")
     }
 
@@ -86,6 +95,7 @@ package struct RingConfiguration: Hashable, Sendable {
             && members.count <= Self.memberCountMax
             && zip(members, members.dropFirst()).allSatisfy { $0.id < $1.id }
             && stewards.members.allSatisfy { member($0.node) != nil }
+            && gossipKeys.isConsistent(epoch: epoch)
     }
 
     static func isSlotCount(_ count: Int) -> Bool {

@@ -112,6 +112,9 @@ package struct OriginSet: Hashable, Sendable {
             let content = try reader.readCounted("content", max: Self.contentLengthMax)
             return Record(key: key, content: Array(content))
         }
+        guard zip(records, records.dropFirst()).allSatisfy({ $0.key <= $1.key }) else {
+            throw .malformed(field: "key")
+        }
         self.init(topic: topic, origin: origin, version: version, records: records)
     }
 

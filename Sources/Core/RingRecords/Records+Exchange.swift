@@ -1,5 +1,38 @@
 import Determinism
 
+/// Where a set is held.
+private struct Place: Hashable, Comparable {
+    let topic: Topic
+    let origin: NodeID
+
+    static func < (lhs: Place, rhs: Place) -> Bool {
+        (lhs.topic, lhs.origin) < (rhs.topic, rhs.origin)
+    }
+}
+
+extension OriginSet {
+    /// Cuts a list where a message would grow past a mebibyte; a larger set is alone in its batch.
+    static func batches(_ sets: [OriginSet]) -> [[OriginSet]] {
+        var batches: [[OriginSet]] = []
+        var byteCount = 0
+        for set in sets {
+            let length = set.lengthEstimate
+            if batches.isEmpty || byteCount + length > 1 << 20 {
+                batches.append([])
+                byteCount = 0
+            }
+            batches[batches.count - 1].append(set)
+            byteCount += length
+        }
+        return batches
+    }
+
+    /// The bytes that the set takes, or a few more.
+    private var lengthEstimate: Int {
+        records.reduce(topic.name.utf8.count + 64) { $0 + $1.key.utf8.count + $1.content.count + 8 }
+    }
+}
+
 /// Owners of a slot even out what they hold (rule R5): digests first, then versions, then sets.
 extension Records {
     /// Sends one other owner, drawn at random, the digests of the slots that both own.
@@ -74,13 +107,6 @@ extension Records {
     ) {
         noteEpoch(epoch, from: peer)
         guard epoch == view.epoch else { return }
-        struct Place: Hashable, Comparable {
-            let topic: Topic
-            let origin: NodeID
-            static func < (lhs: Place, rhs: Place) -> Bool {
-                (lhs.topic, lhs.origin) < (rhs.topic, rhs.origin)
-            }
-        }
         var other = SortedMap<Place, RecordVersion>()
         for summary in theirs {
             other[Place(topic: summary.topic, origin: summary.origin)] = summary.version
@@ -91,9 +117,7 @@ extension Records {
             .filter {
                 $0.version > other[Place(topic: $0.topic, origin: $0.origin)] ?? .never
             }
-        if !younger.isEmpty {
-            effects.append(.send(.put(epoch: view.epoch, sets: younger), to: peer))
-        }
+        put(younger, to: peer)
         let wanted = theirs.filter {
             owns($0.topic) && $0.version > store.set($0.topic, $0.origin)?.version ?? .never
         }
@@ -103,8 +127,15 @@ extension Records {
     }
 
     mutating func serveFetch(_ wanted: [SetSummary], to peer: NodeID) {
-        let sets = wanted.compactMap { store.set($0.topic, $0.origin) }
-        guard !sets.isEmpty else { return }
-        effects.append(.send(.put(epoch: view.epoch, sets: sets), to: peer))
+        // Once each: a short question must not make a long answer.
+        let places = SortedSet(wanted.map { Place(topic: $0.topic, origin: $0.origin) })
+        put(places.elements.compactMap { store.set($0.topic, $0.origin) }, to: peer)
+    }
+
+    /// Hands over sets in messages that are well below what a stream takes.
+    private mutating func put(_ sets: [OriginSet], to peer: NodeID) {
+        for batch in OriginSet.batches(sets) {
+            effects.append(.send(.put(epoch: view.epoch, sets: batch), to: peer))
+        }
     }
 }

@@ -25,7 +25,9 @@ extension Records {
         now: Instant
     ) {
         let previous = store.set(topic, own)?.version ?? .never
-        let sequence = previous.boot == boot ? previous.sequence + 1 : 1
+        // At the last version it is the version that was held, which is refused below.
+        let following = previous.sequence < .max ? previous.sequence + 1 : .max
+        let sequence = previous.boot == boot ? following : 1
         let set = OriginSet(
             topic: topic,
             origin: own,
@@ -134,19 +136,14 @@ extension Records {
                 )
                 continue
             }
-            // This node's own sets are durable here before anybody else gets them (R4).
             let held = store.set(set.topic, set.origin)?.version ?? .never
-            if set.origin == own, set.version > held {
-                effects.append(.ownPastUnknown)
-                continue
-            }
             // What is held may be younger: the origin must learn that, too.
             let summary = SetSummary(
                 topic: set.topic,
                 origin: set.origin,
                 version: max(held, set.version)
             )
-            keep(
+            keepFromOther(
                 set,
                 thenAcknowledge: .send(.stored(epoch: view.epoch, summaries: [summary]), to: peer)
             )

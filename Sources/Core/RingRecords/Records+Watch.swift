@@ -93,7 +93,7 @@ extension Records {
         now: Instant
     ) {
         guard let watch = watches[topic], watch.provider == peer else { return }
-        for set in sets where set.topic == topic { keep(set, thenAcknowledge: nil) }
+        for set in sets where set.topic == topic { keepFromOther(set, thenAcknowledge: nil) }
         watches[topic]?.answeredAt = now
         guard !watch.isSynced else { return }
         watches[topic]?.isSynced = true
@@ -121,9 +121,11 @@ extension Records {
             $0[$1.origin] = $1.version
         }
         let younger = store.sets(topic).filter { $0.version > versions[$0.origin] ?? .never }
-        effects.append(
-            .send(.snapshot(epoch: view.epoch, topic: topic, sets: younger), to: peer)
-        )
+        // What a stream would not take in one message goes ahead as changes, over the same one.
+        var batches = OriginSet.batches(younger)
+        let last = batches.popLast() ?? []
+        for set in batches.joined() { effects.append(.send(.change(set), to: peer)) }
+        effects.append(.send(.snapshot(epoch: view.epoch, topic: topic, sets: last), to: peer))
     }
 
     mutating func expireWatchers(now: Instant) {

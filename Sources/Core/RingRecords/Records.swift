@@ -212,7 +212,7 @@ package struct Records: Sendable {
             noteEpoch(epoch, from: peer)
             takeSnapshot(topic, sets, from: peer, now: now)
         case .change(let set):
-            if watches[set.topic] != nil { keep(set, thenAcknowledge: nil) }
+            if watches[set.topic] != nil { keepFromOther(set, thenAcknowledge: nil) }
         case .unwatch(let topic): watchers[topic]?[peer] = nil
         case .read(let epoch, let request, let topic):
             noteEpoch(epoch, from: peer)
@@ -232,6 +232,18 @@ package struct Records: Sendable {
 
     mutating func noteEpoch(_ epoch: UInt64, from peer: NodeID) {
         if epoch > view.epoch { effects.append(.newerEpoch(epoch, from: peer)) }
+    }
+
+    /// Takes a set from another peer, unless it is this node's own and younger than what is held.
+    ///
+    /// This node's own sets are durable here before anybody else gets them (R4).
+    mutating func keepFromOther(_ set: OriginSet, thenAcknowledge acknowledgement: Effect?) {
+        let held = store.set(set.topic, set.origin)?.version ?? .never
+        if set.origin == own, set.version > held {
+            effects.append(.ownPastUnknown)
+        } else {
+            keep(set, thenAcknowledge: acknowledgement)
+        }
     }
 
     /// Applies a set, makes it durable and tells watchers; `acknowledgement` leaves after the

@@ -50,7 +50,7 @@ extension Proposer {
         case .compareAndSet(_, let expected, let payload, let id):
             if current.operation == id {
                 settle(operation, current, .committed(current), isChosen: isChosen, now: now)
-            } else if current.version == expected {
+            } else if current.version == expected, expected < .max {
                 let next = RegisterValue(version: expected + 1, operation: id, payload: payload)
                 var changing = operation
                 changing.mayHaveTakenEffect = true
@@ -58,7 +58,8 @@ extension Proposer {
             } else {
                 // A change makes exactly the next version: somebody else's there disproves ours
                 // (D3).
-                let isDisproved = current.version == expected + 1
+                let isDisproved =
+                    expected < .max ? current.version == expected + 1 : current.version < expected
                 let outcome: RegisterOutcome =
                     operation.mayHaveTakenEffect && !isDisproved
                     ? .indeterminate : .conflict(current)

@@ -63,6 +63,8 @@ package enum RegisterMessage: Hashable, Sendable {
         let kind = try reader.readInteger("kind", as: UInt8.self)
         let round = try reader.readInteger("round", as: UInt64.self)
         let number = try reader.readInteger("epoch", as: UInt64.self)
+        // These have no use for it, and each message has one encoding.
+        if [5, 6, 8].contains(kind), number != 0 { throw .malformed(field: "epoch") }
         switch kind {
         case 1:
             let key = try reader.readKey()

@@ -63,6 +63,7 @@ package struct RegisterValue: Hashable, Sendable {
         )
         let isPresent = try reader.readFlag("has payload")
         let bytes = try reader.readCounted("payload", max: Self.payloadLengthMax)
+        guard isPresent || bytes.isEmpty else { throw .malformed(field: "has payload") }
         payload = isPresent ? Array(bytes) : nil
     }
 }

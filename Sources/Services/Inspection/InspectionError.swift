@@ -11,6 +11,10 @@ enum InspectionError: Error, CustomStringConvertible {
     case unreadable(path: String, status: Int, detail: String)
     /// A file could not be written.
     case unwritable(path: String, detail: String)
+    /// A file could not be read, or holds something else.
+    case unreadableFile(path: String, detail: String)
+    /// Several steps were wanted, and not all were done.
+    case unfinished(reason: String, done: String, next: String)
 
     var description: String {
         switch self {
@@ -20,6 +24,8 @@ enum InspectionError: Error, CustomStringConvertible {
             "cannot read the answer to \(path) (status \(status): \(detail)); genie-ring and genied "
                 + "may be of different releases: compare them with 'genie-ring version'"
         case .unwritable(let path, let detail): "cannot write \(path): \(detail)"
+        case .unreadableFile(let path, let detail): "cannot use \(path): \(detail)"
+        case .unfinished(let reason, let done, let next): "\(reason). So far: \(done); \(next)"
         }
     }
 }

@@ -40,8 +40,20 @@ struct NodeClient {
         try decode(ask(.post, path, Array(JSONEncoder().encode(body))), path)
     }
 
+    func put<Answer: Decodable>(
+        _ path: String,
+        _ body: some Encodable,
+        as type: Answer.Type
+    ) throws -> Answer {
+        try decode(ask(.put, path, Array(JSONEncoder().encode(body))), path)
+    }
+
     func delete(_ path: String) throws {
         _ = try ask(.delete, path, [])
+    }
+
+    func delete<Answer: Decodable>(_ path: String, as type: Answer.Type) throws -> Answer {
+        try decode(ask(.delete, path, []), path)
     }
 
     private func ask(

@@ -3,6 +3,7 @@ import BPFObjects
 import NetModel
 import Netlink
 import PeerService
+import RingPlacement
 import SQLiteRows
 
 /// Why the agent could not do what it was asked; translated once into HTTP and CNI codes.
@@ -53,6 +54,12 @@ enum AgentError: Error, Sendable {
     case dataplane(BPFError)
     /// The journal.
     case storage(RowStoreError)
+    /// The gossip keys were not changed.
+    case keys(KeyChangeFailure)
+    /// What is to be installed is no gossip key.
+    case badKey
+    /// The name of a gossip key has another form.
+    case badKeyID(String)
     /// The request itself is malformed.
     case badRequest(String)
     /// There is no such path in the API.
@@ -65,9 +72,7 @@ enum AgentError: Error, Sendable {
         case .vpcExists: "vpc.exists"
         case .vniTaken: "vpc.vni_taken"
         case .model(let error): error.code
-        case .registers(.unavailable): "ring.unavailable"
-        case .registers(.indeterminate): "ring.indeterminate"
-        case .registers(.refused): "ring.refused"
+        case .registers(let failure): failure.code
         case .groupInUse: "group.in_use"
         case .endpointsUnknown: "group.endpoints_unknown"
         case .contended: "ring.contended"
@@ -86,6 +91,8 @@ enum AgentError: Error, Sendable {
         case .netlink: "node.netlink"
         case .dataplane: "node.dataplane"
         case .storage: "node.storage"
+        case .keys(let failure): failure.code
+        case .badKey, .badKeyID: "key.malformed"
         case .badRequest: "request.malformed"
         case .noSuchPath: "request.unknown_path"
         }
@@ -96,7 +103,8 @@ enum AgentError: Error, Sendable {
         switch self {
         case .unknownVPC, .notAttached, .noSuchPath: 404
         case .model(.unknownGroup): 404
-        case .badRequest, .model, .nameTooLong, .unsupportedVerb: 400
+        case .keys(let failure): failure.status
+        case .badRequest, .model, .nameTooLong, .unsupportedVerb, .badKey, .badKeyID: 400
         case .vpcExists, .vniTaken, .groupInUse, .alreadyAttached, .attachmentBusy,
             .groupFullOnNode:
             409
@@ -158,9 +166,76 @@ extension AgentError: CustomStringConvertible {
         case .netlink(let error): error.description
         case .dataplane(let error): error.description
         case .storage(let error): error.description
+        case .keys(let failure): failure.text
+        case .badKey:
+            "this is no gossip key: 64 hexadecimal digits are wanted, as 'openssl rand -hex 32' "
+                + "prints them"
+        case .badKeyID(let name):
+            "'\(name)' is not the name of a gossip key: it has eight hexadecimal digits, see "
+                + "'genie-ring keys'"
         case .badRequest(let what): "the request cannot be read: \(what)"
         case .noSuchPath(let path):
             "the node API has no \(path): genie-ring and genied may be of different releases"
+        }
+    }
+}
+
+extension RegisterFailure {
+    fileprivate var code: String {
+        switch self {
+        case .unavailable: "ring.unavailable"
+        case .indeterminate: "ring.indeterminate"
+        case .refused: "ring.refused"
+        }
+    }
+}
+
+extension KeyChangeFailure {
+    fileprivate var code: String {
+        switch self {
+        case .notJoined: "ring.not_joined"
+        case .registers(let failure): failure.code
+        case .unreadable: "ring.unreadable"
+        case .contended: "ring.contended"
+        case .refused(let refusal):
+            switch refusal {
+            case .unknownKey: "key.unknown"
+            case .keyInUse: "key.in_use"
+            case .keyClash: "key.clash"
+            case .keysFull: "key.full"
+            case .epochsExhausted, .alreadyMember, .notMember, .full, .isSteward, .stewardEpoch:
+                "ring.refused"
+            }
+        case .lacking: "key.members_lack"
+        case .sealing: "key.members_seal"
+        }
+    }
+
+    fileprivate var status: Int {
+        switch self {
+        case .notJoined, .registers, .contended: 503
+        case .unreadable: 500
+        case .refused(.unknownKey): 404
+        case .refused, .lacking, .sealing: 409
+        }
+    }
+
+    fileprivate var text: String {
+        switch self {
+        case .notJoined: AgentError.notJoined.description
+        case .registers(let failure): failure.description
+        case .unreadable:
+            "the ring's configuration was written by a later release: run that one on this node"
+        case .contended: AgentError.contended(name: "the ring's configuration").description
+        case .refused(let refusal): refusal.description + " (see 'genie-ring keys')"
+        case .lacking(let id, let members):
+            "cannot seal with gossip key \(id) yet: \(members.joined(separator: ", ")) answer and "
+                + "are not known to have it, and would be lost for seconds; try again, or insist "
+                + "with 'genie-ring keys use \(id) --force'"
+        case .sealing(let id, let members):
+            "cannot remove gossip key \(id) yet: \(members.joined(separator: ", ")) answer and may "
+                + "still seal with it, and would be lost for seconds; try again, or insist with "
+                + "'genie-ring keys remove \(id) --force'"
         }
     }
 }

@@ -59,6 +59,17 @@ package struct NodeAPI: Sendable {
         switch (request.method, parts[1], name) {
         case ("GET", "version", nil): return Self.json(VersionStatus(node: settings.nodeName))
         case ("GET", "members", nil): return Self.json(try await agent.memberList())
+        case ("GET", "members", "events"): return Self.json(try await memberEvents(request))
+        case ("GET", "keys", nil):
+            let isAgreed = request.queryValue("agreed") == "true"
+            return Self.json(try await agent.keyList(isAgreed: isAgreed))
+        case ("POST", "keys", nil):
+            return Self.json(try await agent.installKey(try Self.readKey(request)))
+        case ("PUT", "keys", "sealing"):
+            return Self.json(try await agent.useKey(try Self.read(request)))
+        case ("DELETE", "keys", let name?):
+            let isForced = request.queryValue("force") == "true"
+            return Self.json(try await agent.removeKey(name, isForced: isForced))
         case ("GET", "ring", nil): return Self.json(try await agent.ringStatus())
         case ("GET", "dataplane", nil): return Self.json(try await agent.dataplaneStatus())
         case ("GET", "endpoints", nil):
@@ -80,6 +91,20 @@ package struct NodeAPI: Sendable {
         case ("POST", "cni", nil): return await serveCNI(request)
         default: throw .noSuchPath("\(request.method) \(request.path)")
         }
+    }
+
+    private func memberEvents(
+        _ request: LocalServer.Request
+    ) async throws(AgentError) -> MemberEvents {
+        func number<Number: FixedWidthInteger>(_ name: String) throws(AgentError) -> Number? {
+            guard let text = request.queryValue(name) else { return nil }
+            guard let number = Number(text) else { throw .badRequest("\(name) is no number") }
+            return number
+        }
+        return try await agent.memberEvents(
+            after: try number("after"),
+            waitMilliseconds: try number("waitMilliseconds") ?? 0
+        )
     }
 
     private func createGroup(_ wanted: CreateGroup) async throws(AgentError) -> VPCList.GroupItem {
@@ -135,6 +160,17 @@ package struct NodeAPI: Sendable {
     ) throws(AgentError) -> Value {
         do { return try JSONDecoder().decode(Value.self, from: Data(request.body)) } catch {
             throw .badRequest("\(error)")
+        }
+    }
+
+    /// Says nothing of what it cannot read, since that may be a key.
+    private static func readKey(
+        _ request: LocalServer.Request
+    ) throws(AgentError) -> InstallKey {
+        do {
+            return try JSONDecoder().decode(InstallKey.self, from: Data(request.body))
+        } catch {
+            throw .badKey
         }
     }
 

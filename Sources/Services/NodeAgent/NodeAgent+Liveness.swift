@@ -51,8 +51,17 @@ extension NodeAgent {
             round &+= 1
             let after = others.map { liveness.isWithdrawn($0.id) }
             guard before != after else { continue }
-            for (member, isWithdrawn) in zip(others, after) where isWithdrawn {
-                logger.notice("endpoints withdrawn", metadata: ["node": "\(member.name)"])
+            for (member, (was, isWithdrawn)) in zip(others, zip(before, after))
+            where was != isWithdrawn {
+                logger.notice(
+                    isWithdrawn ? "endpoints withdrawn" : "endpoints back in service",
+                    metadata: ["node": "\(member.name)"]
+                )
+                await peer.noteDataplane(
+                    of: member.id,
+                    name: member.name,
+                    isWithdrawn: isWithdrawn
+                )
             }
             await reconcile()
         }

@@ -12,11 +12,16 @@ import RingRecords
 extension NodeAgent {
     func memberList() async throws(AgentError) -> MemberList {
         guard let snapshot = await peer.snapshot() else { throw .notJoined }
+        return memberList(snapshot)
+    }
+
+    func memberList(_ snapshot: PeerSnapshot) -> MemberList {
         let own = item(
             snapshot.own,
             dataplane: dataplane == nil ? "unknown" : "alive",
             roundTrip: nil,
             since: .zero,
+            held: nil,
             isSelf: true
         )
         let others = snapshot.members.map { member in
@@ -25,6 +30,7 @@ extension NodeAgent {
                 dataplane: liveness.state(of: member.fact.id).rawValue,
                 roundTrip: member.roundTrip,
                 since: snapshot.now.since(member.since),
+                held: member.heldUntil?.since(snapshot.now),
                 isSelf: false
             )
         }
@@ -39,12 +45,14 @@ extension NodeAgent {
         dataplane: String,
         roundTrip: Span?,
         since: Span,
+        held: Span?,
         isSelf: Bool
     ) -> MemberList.Item {
         MemberList.Item(
             id: fact.id.description,
             name: fact.name,
             zone: fact.zone,
+            metadata: fact.metadata,
             address: fact.address.description,
             state: "\(fact.status)",
             dataplane: dataplane,
@@ -52,6 +60,7 @@ extension NodeAgent {
             incarnation: fact.incarnation,
             roundTripMicroseconds: roundTrip?.microseconds,
             sinceMilliseconds: since.milliseconds,
+            heldMilliseconds: held.map { max(0, $0.milliseconds) },
             isSelf: isSelf
         )
     }

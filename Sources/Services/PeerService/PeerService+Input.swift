@@ -73,6 +73,7 @@ extension PeerService {
                 boot: identity.boot,
                 name: identity.name,
                 zone: identity.zone,
+                metadata: identity.metadata,
                 address: identity.address
             )
         let hello = PeerFrame.hello(ring: peer?.configuration.ringID, sender: fact)

@@ -78,6 +78,8 @@ extension PeerService {
     private func note(_ event: PeerEvent) {
         switch event {
         case .member(let member):
+            memberLog.note(member, at: Self.wallClock)
+            tellWatchers()
             logger.info(
                 "member changed",
                 metadata: [

@@ -16,6 +16,8 @@ package struct PeerSnapshot: Sendable {
     package let members: [Membership.Member]
     /// The clock that the members' times are on.
     package let now: Instant
+    /// The revision of the newest event of which ``members`` shows the effect.
+    package let memberRevision: UInt64
 }
 
 extension PeerService {
@@ -26,7 +28,8 @@ extension PeerService {
             configuration: peer.configuration,
             own: peer.membership.own,
             members: peer.membership.members,
-            now: now
+            now: now,
+            memberRevision: memberLog.revision
         )
     }
 

@@ -31,6 +31,9 @@ package actor PeerService {
     var stored: [PeerRow] = []
     var storedConfiguration: RingConfiguration?
     var peer: Peer?
+    var seal: DatagramSeal?
+    var keysEpoch: UInt64 = 0
+    var enteredAt = Instant.zero
     var datagrams: DatagramSocket?
     var streams: StreamTransport?
     var timer: (any DispatchSourceTimer)?
@@ -44,6 +47,9 @@ package actor PeerService {
     var failure: (any Error)?
     var failed: [CheckedContinuation<any Error, Never>] = []
     var isStopped = false
+    var memberLog = MemberLog(boot: 0)
+    var watchers: [Int: AsyncStream<Void>.Continuation] = [:]
+    var nextWatcher = 0
     private let signal: AsyncStream<Void>.Continuation
 
     /// Yields after anything changed that ``snapshot()`` shows; changes that come together yield
@@ -70,10 +76,12 @@ package actor PeerService {
             boot: durable.boot,
             name: settings.nodeName,
             zone: settings.zone,
+            metadata: settings.metadata,
             weight: RingMember.weightDefault,
             address: settings.listen
         )
         self.identity = identity
+        memberLog = MemberLog(boot: identity.boot)
         stored = durable.rows
         storedConfiguration = durable.configuration
         guard durable.configuration != nil || settings.isFounder || !settings.seeds.isEmpty else {
@@ -131,6 +139,7 @@ package actor PeerService {
         datagrams?.close()
         streams?.stop()
         signal.finish()
+        for watcher in watchers.values { watcher.finish() }
         joined?.resume(throwing: CancellationError())
         joined = nil
         for waiter in failed { waiter.resume(returning: CancellationError()) }
@@ -170,6 +179,8 @@ package actor PeerService {
             throw PeerServiceError.unreadableRow(path: store.path, field: error.description)
         }
         stored = []
+        enteredAt = now
+        adoptKeys(configuration)
         logger.info(
             "entered ring",
             metadata: [
@@ -196,6 +207,8 @@ package actor PeerService {
         let effects = current.effects
         current.effects = []
         peer = current
+        // Before anything is sent: a datagram never names an epoch whose keys are not in force.
+        if current.configuration.epoch > keysEpoch { adoptKeys(current.configuration) }
         carryOut(effects)
         setTimer()
     }
@@ -215,6 +228,7 @@ package actor PeerService {
             keyring: Keyring(settings.secret.gossipKey),
             clusterLabel: PeerSettings.clusterLabel
         )
+        self.seal = seal
         datagrams = try DatagramSocket(
             queue: queue,
             bind: settings.listen,
@@ -226,6 +240,12 @@ package actor PeerService {
                 self?.assumeIsolated { service in
                     let now = service.now
                     service.change { $0.portClosed(at: address, now: now) }
+                }
+            },
+            onUnknownKey: { @Sendable [weak self] address in
+                self?.assumeIsolated { service in
+                    let now = service.now
+                    service.change { $0.unknownKey(from: address, now: now) }
                 }
             }
         )

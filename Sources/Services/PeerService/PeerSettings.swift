@@ -1,5 +1,6 @@
 package import Addressing
 package import PeerTransport
+import RingMembership
 package import SQLiteRows
 
 /// How a peer is to run; checked by whoever made it.
@@ -16,6 +17,11 @@ package struct PeerSettings: Sendable {
     package let nodeName: String
     /// The node's failure domain.
     package let zone: String
+    /// What the node's operator says of it; at most ``metadataBytesMax`` bytes.
+    package let metadata: String
+
+    /// The most bytes of metadata.
+    package static let metadataBytesMax = MemberFact.metadataLengthMax
 
     /// Peers with another label are strangers, whatever their secret.
     package static let clusterLabel = "genie-ring"
@@ -27,7 +33,8 @@ package struct PeerSettings: Sendable {
         isFounder: Bool,
         secret: ClusterSecret,
         nodeName: String,
-        zone: String
+        zone: String,
+        metadata: String
     ) {
         self.listen = listen
         self.seeds = seeds
@@ -35,6 +42,7 @@ package struct PeerSettings: Sendable {
         self.secret = secret
         self.nodeName = nodeName
         self.zone = zone
+        self.metadata = metadata
     }
 }
 

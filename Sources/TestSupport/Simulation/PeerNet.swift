@@ -1,6 +1,7 @@
 package import Addressing
 package import Determinism
 package import RingPeer
+package import RingPlacement
 
 /// A ring of real ``RingPeer/Peer`` values in a ``World``, with what its tests need.
 ///
@@ -16,6 +17,16 @@ package struct PeerNet: Sendable {
     package private(set) var answers: [Int: [RequestToken: PeerAnswer]] = [:]
     /// Events by node, oldest first.
     package private(set) var events: [Int: [PeerEvent]] = [:]
+
+    /// Datagrams by node that came and were sealed with a key that the node did not have, since its
+    /// last start.
+    package var unopened: [Int: Int] {
+        var counts: [Int: Int] = [:]
+        for node in 0..<world.count {
+            if let count = world.process(node)?.unopened, count > 0 { counts[node] = count }
+        }
+        return counts
+    }
 
     private var nextTokens: [RequestToken]
     private var lossFault: Int?
@@ -52,6 +63,12 @@ package struct PeerNet: Sendable {
         }
         return identity.node
     }
+
+    /// The key that comes from the cluster's secret.
+    package static let secretKey = PeerProcess.secretKey
+
+    /// The names of the keys that a node has, the first of which seals.
+    package func keys(_ index: Int) -> [RingKey.ID] { world.process(index)?.keys ?? [] }
 
     /// The peer on a node; nil while it is down.
     package func peer(_ index: Int) -> Peer? { world.process(index)?.peer }

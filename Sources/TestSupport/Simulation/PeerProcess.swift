@@ -2,7 +2,7 @@ package import Addressing
 package import Determinism
 package import RingMembership
 package import RingPeer
-import RingPlacement
+package import RingPlacement
 import Wire
 
 /// A whole production peer as a process: its own bytes on the wire, its own rows on the disk.
@@ -24,8 +24,26 @@ package struct PeerProcess: SimulatedProcess {
         case event(PeerEvent)
     }
 
+    /// A datagram under the key that sealed it.
+    package struct Datagram: Sendable {
+        /// The bytes before sealing.
+        package let bytes: [UInt8]
+        /// The name of the key.
+        package let key: RingKey.ID
+    }
+
     /// The peer.
     package var peer: Peer
+    /// Datagrams that came and were sealed with a key that the peer did not have.
+    package private(set) var unopened = 0
+
+    /// The key that comes from the cluster's secret.
+    package static let secretKey = RingKey.ID(number: 1)
+
+    /// The names of the keys that the peer has, the first of which seals.
+    package var keys: [RingKey.ID] {
+        peer.configuration.gossipKeys.all(secret: Self.secretKey).map(\.id)
+    }
 
     /// Starts a peer in the ring its disk names; one without a ring joins through the first other
     /// that runs, and founds a ring when nobody does.
@@ -91,8 +109,12 @@ package struct PeerProcess: SimulatedProcess {
 
     package mutating func tick(now: Instant) { peer.tick(now: now) }
 
-    package mutating func receive(datagram: [UInt8], from source: SocketAddress, now: Instant) {
-        _ = peer.receive(datagram: datagram, from: source, now: now)
+    package mutating func receive(datagram: Datagram, from source: SocketAddress, now: Instant) {
+        guard keys.contains(datagram.key) else {
+            unopened += 1
+            return peer.unknownKey(from: source, now: now)
+        }
+        _ = peer.receive(datagram: datagram.bytes, from: source, now: now)
     }
 
     package mutating func receive(frame: [UInt8], from sender: NodeID, now: Instant) {
@@ -118,8 +140,9 @@ package struct PeerProcess: SimulatedProcess {
     ) {
         switch effect {
         case .datagram(let bytes, let address):
+            guard let key = world.process(node)?.keys.first else { return }
             world.countSent(bytes.count + datagramOverhead)
-            world.send(datagram: bytes, from: node, to: address)
+            world.send(datagram: Datagram(bytes: bytes, key: key), from: node, to: address)
         case .frame(let bytes, let id, let address):
             world.countSent(bytes.count)
             world.send(frame: bytes, from: node, to: id, at: address)
@@ -136,17 +159,21 @@ package struct PeerProcess: SimulatedProcess {
     /// What the seal and the headers of IPv4 and UDP add to a datagram.
     static let datagramOverhead = 45 + 28
 
+    package static func word(of datagram: Datagram) -> UInt64 { StableHash.of(datagram.bytes) }
+
     package static func word(of bytes: [UInt8]) -> UInt64 { StableHash.of(bytes) }
+
+    package static func describe(_ datagram: Datagram) -> String { describe(datagram.bytes) }
 
     package static func describe(_ bytes: [UInt8]) -> String {
         "\(bytes.count) bytes, hash \(StableHash.of(bytes))"
     }
 
     package static func meetDamaged(
-        _ datagram: [UInt8],
+        _ datagram: Datagram,
         using generator: inout SeededGenerator
     ) {
-        var bytes = datagram
+        var bytes = datagram.bytes
         guard !bytes.isEmpty else { return }
         let place = Int(generator.next() % UInt64(bytes.count))
         bytes[place] ^= UInt8(truncatingIfNeeded: generator.next() | 1)

@@ -45,12 +45,12 @@ _Static_assert(offsetof(struct genie_udp_outgoing, offset) == 24, "offset");
  *   off size field
  *    0  24   destination  where the lost datagram was sent
  *   24   4   error        an errno: ECONNREFUSED means a closed port
- *   28   4   pad0         zero
+ *   28   4   quoted       how many of its bytes came back
  */
 struct genie_udp_error {
 	struct genie_socket_address destination;
 	int32_t error;
-	uint32_t pad0;
+	uint32_t quoted;
 };
 _Static_assert(sizeof(struct genie_udp_error) == 32, "no hidden padding");
 _Static_assert(offsetof(struct genie_udp_error, error) == 24, "error");
@@ -77,7 +77,10 @@ int genie_udp_queue_errors(int fd, int is_ipv4);
  */
 int genie_udp_open_watch(int fd);
 
-/* Takes one error from the queue: 1 when there was one, 0 when not. */
-int genie_udp_next_error(int fd, struct genie_udp_error *error);
+/* Takes one error from the queue: 1 when there was one, 0 when not. What it
+ * quotes of the lost datagram goes to quote, up to quote_bytes of it.
+ */
+int genie_udp_next_error(int fd, struct genie_udp_error *error, uint8_t *quote,
+			 uint32_t quote_bytes);
 
 #endif

@@ -8,7 +8,9 @@ struct MembersCommand: ParsableCommand {
         abstract: "List the members as this node sees them.",
         discussion: """
             STATE is what membership says of the peer process, DATAPLANE whether the node itself still \
-            forwards packets.
+            forwards packets. INC is the count of starts and, after the dot, of refutations since. \
+            HELD is how much longer a member that comes and goes is not used. METADATA is what \
+            genied --metadata said.
 
             Example: genie-ring members -o json
             """
@@ -21,7 +23,8 @@ struct MembersCommand: ParsableCommand {
         try render(list, as: node.output, empty: "no members") { list in
             TextTable(
                 header: [
-                    "NAME", "STATE", "DATAPLANE", "ADDRESS", "ZONE", "INC", "RTT", "SINCE", "ID",
+                    "NAME", "STATE", "DATAPLANE", "ADDRESS", "ZONE", "INC", "RTT", "SINCE", "HELD",
+                    "ID", "METADATA",
                 ],
                 rows: list.members.map { member in
                     [
@@ -30,7 +33,9 @@ struct MembersCommand: ParsableCommand {
                         "\(member.boot).\(member.incarnation)",
                         member.roundTripMicroseconds.map { "\($0)us" } ?? "-",
                         describe(milliseconds: member.sinceMilliseconds),
+                        member.heldMilliseconds.map(describe(milliseconds:)) ?? "-",
                         String(member.id.prefix(8)),
+                        member.metadata.isEmpty ? "-" : member.metadata,
                     ]
                 }
             )

@@ -16,6 +16,7 @@ enum DaemonError: Error, CustomStringConvertible {
     case unresolvedSeed(String, detail: String)
     case badNodeName(String)
     case badZone(String)
+    case badMetadata(String)
     case noUplinkAddress(uplink: String)
     case noUplink(uplink: String, known: [String])
     case unknownGroup(String)
@@ -37,6 +38,9 @@ enum DaemonError: Error, CustomStringConvertible {
             "--join '\(text)' cannot be resolved (\(detail)): name an address, or mend the name"
         case .badNodeName(let text):
             "node name '\(text)' is longer than 63 bytes or empty: choose one with --node-name"
+        case .badMetadata(let text):
+            "metadata '\(text)' is longer than \(PeerSettings.metadataBytesMax) bytes or has control "
+                + "characters in it: say less with --metadata"
         case .badZone(let text): "zone '\(text)' is longer than 63 bytes: choose a shorter one"
         case .noUplinkAddress(let uplink):
             "uplink \(uplink) has no IPv4 address: give it one, or name it with --address"
@@ -69,6 +73,10 @@ struct DaemonOptions: Sendable {
         let name = command.nodeName ?? Self.hostName()
         guard (1...63).contains(name.utf8.count) else { throw DaemonError.badNodeName(name) }
         guard command.zone.utf8.count <= 63 else { throw DaemonError.badZone(command.zone) }
+        guard command.metadata.utf8.count <= PeerSettings.metadataBytesMax,
+            command.metadata.unicodeScalars.allSatisfy({ $0.properties.generalCategory != .control }
+            )
+        else { throw DaemonError.badMetadata(String(command.metadata.prefix(80))) }
         let secret = try Self.secret(command)
         let address = try Self.address(command)
         peer = PeerSettings(
@@ -77,7 +85,8 @@ struct DaemonOptions: Sendable {
             isFounder: command.bootstrap,
             secret: secret,
             nodeName: name,
-            zone: command.zone
+            zone: command.zone,
+            metadata: command.metadata
         )
         agent = AgentSettings(
             nodeName: name,

@@ -53,6 +53,11 @@ package struct GeniedCommand: ParsableCommand {
     )
     var zone = ""
 
+    @Option(
+        help: "What the members list is to say of this node, such as rack=r1; at most 64 bytes."
+    )
+    var metadata = ""
+
     @Option(help: "The unix socket of the node API.")
     var socket = LocalAPI.defaultSocketPath
 

@@ -1,0 +1,211 @@
+import Determinism
+import RingMembership
+import RingPeer
+import RingPlacement
+import RingRecords
+import RingRegisters
+import Wire
+
+/// Conversations to start from, one of each kind of message.
+enum FrameSeeds {
+    static var all: [FuzzSeed] { peers + registers + records }
+
+    private static func seed(
+        _ name: String,
+        from speaker: UInt8,
+        _ frames: [PeerFrame]
+    ) -> FuzzSeed {
+        var writer = ByteWriter()
+        writer.write(speaker)
+        for frame in frames {
+            let bytes = frame.encoded
+            writer.write(UInt16(bytes.count))
+            writer.write(raw: bytes)
+        }
+        return FuzzSeed(name, writer.bytes)
+    }
+
+    private static var peers: [FuzzSeed] {
+        let newer = FuzzWorld.configuration(epoch: 3)
+        let other = RingID(bits: FuzzWorld.node(99))
+        let sums = (0..<MemberDigests.bucketCount).map { UInt64($0) }
+        let facts = [FuzzWorld.fact(1, .suspect), FuzzWorld.fact(2), FuzzWorld.fact(6)]
+        return [
+            seed("hello", from: 6, [.hello(ring: nil, sender: FuzzWorld.fact(6))]),
+            seed(
+                "hello-of-another-ring",
+                from: 6,
+                [.hello(ring: other, sender: FuzzWorld.fact(6))]
+            ),
+            seed("hello-in-anothers-name", from: 6, [.hello(ring: nil, sender: FuzzWorld.fact(2))]),
+            seed("welcome", from: 2, [.welcome(newer, facts)]),
+            seed("refusal", from: 2, [.refusal(ring: other, reason: "another ring")]),
+            seed(
+                "sums-of-members",
+                from: 4,
+                [.membership(.summary(sums, sender: FuzzWorld.fact(4)))]
+            ),
+            seed(
+                "sums-in-anothers-name",
+                from: 4,
+                [.membership(.summary(sums, sender: FuzzWorld.fact(2)))]
+            ),
+            seed(
+                "facts-of-members",
+                from: 4,
+                [.membership(.facts(facts, wanted: [0, 1, 63, 255]))]
+            ),
+            seed("probe", from: 4, [.probe(sequence: 5, epoch: 3)]),
+            seed("probe-answer", from: 4, [.probeAnswer(sequence: 5, epoch: 2, FuzzWorld.fact(4))]),
+            seed("configuration-request", from: 4, [.configurationRequest(epoch: 1)]),
+            seed("configuration", from: 3, [.configuration(newer)]),
+        ]
+    }
+
+    private static func register(
+        _ name: String,
+        from speaker: UInt8,
+        _ messages: [RegisterMessage]
+    ) -> FuzzSeed {
+        seed(name, from: speaker, messages.map { .register($0.encoded) })
+    }
+
+    private static var registers: [FuzzSeed] {
+        let ballot = Ballot(counter: 9, proposer: FuzzWorld.node(2), boot: 3)
+        let operation = OperationID(node: FuzzWorld.node(2), boot: 3, number: 1)
+        func accepted(_ version: UInt64, _ payload: [UInt8]?) -> AcceptedValue {
+            let value = RegisterValue(version: version, operation: operation, payload: payload)
+            return AcceptedValue(ballot: ballot, value: value)
+        }
+        let newer = FuzzWorld.configuration(epoch: 3).encoded
+        let older = FuzzWorld.configuration(epoch: 3, weight: 1).encoded
+        // The rounds that the peer has under way: its configuration, its change, its list.
+        return [
+            register(
+                "steward-asked",
+                from: 4,
+                [
+                    .prepare(round: 1, epoch: 1, key: "k", ballot: ballot),
+                    .accept(round: 2, epoch: 1, key: "k", accepted(1, [7])),
+                    .list(round: 3, epoch: 1, prefix: "k"),
+                    .prepare(round: 4, epoch: 2, key: "k", ballot: ballot),
+                ]
+            ),
+            register(
+                "promises-of-a-configuration",
+                from: 2,
+                [.promise(round: 1, accepted(1, newer)), .accepted(round: 4)]
+            ),
+            register(
+                "a-configuration-at-the-last-version",
+                from: 2,
+                [.promise(round: 1, accepted(.max, older)), .accepted(round: 4)]
+                    + (4...8).map { .promise(round: $0, nil) }
+            ),
+            register("promises-of-nothing", from: 2, (1...6).map { .promise(round: $0, nil) }),
+            register(
+                "a-change-made-already",
+                from: 3,
+                (1...6).map { .promise(round: $0, accepted(1, nil)) }
+            ),
+            register(
+                "a-version-at-the-end",
+                from: 3,
+                (1...6).map { .promise(round: $0, accepted(.max - 1, [1])) }
+            ),
+            register(
+                "refused",
+                from: 2,
+                [
+                    .rejected(round: 1, promised: ballot), .wrongEpoch(round: 2, current: 2),
+                    .accepted(round: 2),
+                ]
+            ),
+            register(
+                "names-of-blocks",
+                from: 2,
+                (1...6).map { .keys(round: $0, ["ipam/1/0", "ipam/1/1", "ipam/1/x"]) }
+            ),
+        ]
+    }
+
+    private static func record(
+        _ name: String,
+        from speaker: UInt8,
+        _ messages: [RecordMessage]
+    ) -> FuzzSeed {
+        seed(name, from: speaker, messages.map { .record($0.encoded) })
+    }
+
+    private static var records: [FuzzSeed] {
+        let topic = FuzzWorld.topic
+        let newer = OriginSet(
+            topic: topic,
+            origin: FuzzWorld.node(2),
+            version: RecordVersion(boot: 3, sequence: 3),
+            records: [OriginSet.Record(key: "b", content: [1])]
+        )
+        let own = OriginSet(
+            topic: topic,
+            origin: FuzzWorld.node(1),
+            version: RecordVersion(boot: 3, sequence: 9),
+            records: []
+        )
+        // The codec is the only maker of summaries outside its module.
+        let summaries = RecordSummaries.of([newer, own])
+        return [
+            record("put", from: 2, [.put(epoch: 2, sets: [newer])]),
+            record("put-of-own", from: 2, [.put(epoch: 2, sets: [own])]),
+            record("stored", from: 3, [.stored(epoch: 2, summaries: summaries)]),
+            record("not-owner", from: 3, [.notOwner(epoch: 3, topic: topic)]),
+            record("watch", from: 4, [.watch(epoch: 2, topic: topic, known: summaries)]),
+            record("snapshot-2", from: 2, [.snapshot(epoch: 2, topic: topic, sets: [newer])]),
+            record("snapshot-3", from: 3, [.snapshot(epoch: 2, topic: topic, sets: [newer])]),
+            record("change", from: 2, [.change(newer)]),
+            record("change-of-own", from: 2, [.change(own)]),
+            record("unwatch", from: 4, [.unwatch(topic: topic)]),
+            record("read", from: 4, [.read(epoch: 2, request: 5, topic: topic)]),
+            record("contents", from: 2, (1...4).map { .contents(request: $0, sets: [newer]) }),
+            record("digests", from: 2, [RecordSummaries.digests]),
+            record(
+                "summaries",
+                from: 2,
+                [.summaries(epoch: 2, slots: [0, 1, 2, 3, .max], summaries: summaries)]
+            ),
+            record("fetch", from: 3, [.fetch(epoch: 2, summaries: summaries + summaries)]),
+        ]
+    }
+}
+
+/// Messages whose parts have no maker outside their module, made by their layout.
+enum RecordSummaries {
+    static func of(_ sets: [OriginSet]) -> [SetSummary] {
+        var writer = ByteWriter()
+        writer.write(UInt8(12))
+        writer.write(UInt64(0))
+        writer.write(list: sets) { writer, set in
+            writer.write(set.topic.name)
+            writer.write(set.origin)
+            writer.write(set.version.boot)
+            writer.write(set.version.sequence)
+        }
+        guard case .fetch(_, let summaries) = try? RecordMessage(writer.bytes[...]) else {
+            preconditionFailure("the layout of a fetch has changed")
+        }
+        return summaries
+    }
+
+    static var digests: RecordMessage {
+        var writer = ByteWriter()
+        writer.write(UInt8(10))
+        writer.write(UInt64(2))
+        writer.write(list: Array(UInt32(0)..<5)) { writer, slot in
+            writer.write(slot)
+            writer.write(UInt64(slot))
+        }
+        guard let message = try? RecordMessage(writer.bytes[...]) else {
+            preconditionFailure("the layout of digests has changed")
+        }
+        return message
+    }
+}
