@@ -83,7 +83,7 @@ package struct MembershipProcess: SimulatedProcess {
     private let settings: Settings
 
     private static let contactInterval = Span.seconds(2)
-    private static let contactsMax = 16
+    private static let contactsMax = 64
     private static let contactsKey = DiskKey(space: 1, key: [])
 
     package static func launch(_ node: Int, in world: inout World<Self>) -> Self {
@@ -208,7 +208,9 @@ package struct MembershipProcess: SimulatedProcess {
     /// ring's configuration.
     private mutating func greet(now: Instant) {
         contacts.removeAll { contact in
-            guard let id = contact.id else { return membership.presentCount > 1 }
+            guard let id = contact.id else {
+                return membership.members.contains { $0.fact.address == contact.address }
+            }
             return id == membership.own.id || membership.member(id) != nil
         }
         nextContactAt = now.advanced(by: Self.contactInterval)
@@ -222,11 +224,12 @@ package struct MembershipProcess: SimulatedProcess {
         isContactsDue = false
         contactsKeptAt = now
         var writer = ByteWriter()
-        let reachable = membership.members.map(\.fact).filter { !$0.status.isGone }
-        // Spread over the ring: the same few would be everybody's only hope after a mass restart.
-        let step = max(1, reachable.count / Self.contactsMax)
-        let kept = stride(from: 0, to: reachable.count, by: step).prefix(Self.contactsMax)
-        writer.write(list: kept.map { reachable[$0] }) { $1.write(to: &$0) }
+        // The gone as well, who may only be behind a partition. Spread over the ring: the same few
+        // would be everybody's only hope after a mass restart.
+        let known = membership.members.map(\.fact)
+        let step = max(1, known.count / Self.contactsMax)
+        let kept = stride(from: 0, to: known.count, by: step).prefix(Self.contactsMax)
+        writer.write(list: kept.map { known[$0] }) { $1.write(to: &$0) }
         effects.append(.keepContacts(writer.bytes))
     }
 

@@ -52,6 +52,7 @@ package struct MembershipWorld: Sendable {
 
     private var views: [View] = []
     private var identityNumbers: [NodeID: Int] = [:]
+    private var ageLives: [Int32] = []
     private var ages: [[NodeID: (boot: UInt64, incarnation: UInt64)]] = []
 
     /// Whom one process takes for reachable.
@@ -357,14 +358,18 @@ package struct MembershipWorld: Sendable {
     ///
     /// - Complexity: the square of the number of nodes.
     package mutating func sweep() {
-        while ages.count < world.count { ages.append([:]) }
+        while ages.count < world.count {
+            ages.append([:])
+            ageLives.append(0)
+        }
         for observer in 0..<world.count {
             guard let membership = membership(observer) else {
                 ages[observer] = [:]
                 continue
             }
-            if let own = ages[observer][membership.own.id], own.boot != membership.own.boot {
+            if ageLives[observer] != world.life(observer) {
                 ages[observer] = [:]
+                ageLives[observer] = world.life(observer)
             }
             for fact in membership.facts {
                 let age = (boot: fact.boot, incarnation: fact.incarnation)

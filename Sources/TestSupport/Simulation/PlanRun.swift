@@ -140,13 +140,22 @@ package struct PlanRun: Sendable {
     /// Nobody who ran all the while may still take a crashed node for reachable; unless most nodes
     /// are down, where survivors think themselves unwell and are slow on purpose.
     private mutating func checkFound(_ timed: TimedFault) {
-        guard failure == nil, net.running.count * 2 > plan.nodes else { return }
+        guard failure == nil, countDown(around: timed) * 2 < plan.nodes else { return }
         let down = timed.fault.nodes.filter { !net.world.isRunning($0) }
         for observer in net.running where wasUp(observer, since: timed.at) {
             for subject in down where wasDown(subject, timed) && net.reaches(observer, subject) {
                 fail(.found, "n\(observer) still reaches n\(subject), gone since \(timed)")
             }
         }
+    }
+
+    /// The nodes that were down at some time from shortly before the crash to when it must be found.
+    private func countDown(around crash: TimedFault) -> Int {
+        let end = crash.at + PlanLaws.detectionMax
+        let down = plan.faults.filter {
+            $0.at <= end && $0.at + $0.lasting + PlanLaws.detectionMax >= crash.at
+        }
+        return Set(down.flatMap(\.fault.nodes)).count
     }
 
     private func wasUp(_ node: Int, since time: Span) -> Bool {
