@@ -19,7 +19,8 @@ let baseModules = ["Addressing", "Wire", "Determinism"]
 
 /// Which cores a core may import; `RingPeer` is the ring's five made one.
 let coreModules: [String: [String]] = [
-    "RingMembership": [], "RingPlacement": [], "RingRegisters": [], "RingRecords": [],
+    "RingMembership": [], "RingPlacement": ["RingRegisters"], "RingRegisters": [],
+    "RingRecords": [],
     "RingIPAM": [],
     "RingPeer": [
         "RingMembership", "RingPlacement", "RingRegisters", "RingRecords", "RingIPAM",
@@ -30,7 +31,8 @@ let coreModules: [String: [String]] = [
 /// Which C shims an adapter is made of.
 let adapterShims: [String: [String]] = [
     "Netlink": ["CLinux"], "BPFObjects": ["CBPFPrograms", "CGenieABI", "CLibBPF"],
-    "SQLiteRows": [], "PeerTransport": ["CLinux", "COpenSSL"], "LocalSocket": [],
+    "Platform": ["CLinux"], "SQLiteRows": [], "PeerTransport": ["CLinux", "COpenSSL"],
+    "LocalSocket": [],
     "LocalServer": [],
 ]
 
@@ -126,6 +128,7 @@ let package = Package(
         .executable(name: "genie", targets: ["genie"]),
         .executable(name: "genie-ring", targets: ["genie-ring"]),
         .executable(name: "genie-sim", targets: ["genie-sim"]),
+        .executable(name: "genie-bench", targets: ["genie-bench"]),
     ],
     dependencies: [
         .package(url: "https://github.com/groue/GRDB.swift", exact: "7.10.0"),
@@ -161,6 +164,7 @@ let package = Package(
         ),
         .target(name: "CLinux", path: "Sources/Adapters/CLinux"),
         adapter("Netlink"),
+        adapter("Platform"),
         adapter("BPFObjects"),
         adapter("SQLiteRows", [.product(name: "GRDB", package: "GRDB.swift")]),
         adapter("PeerTransport"),
@@ -186,7 +190,7 @@ let package = Package(
                 "PeerService", "RingPeer", "RingMembership", "RingPlacement", "RingRegisters",
                 "RingRecords", "RingIPAM", "NetModel", "NetForwarding", "CNIProtocol", "LocalAPI",
                 "Netlink", "BPFObjects", "SQLiteRows", "LocalSocket", "LocalServer",
-                "PeerTransport",
+                "PeerTransport", "Platform",
             ],
             [logging, argumentParser]
         ),
@@ -195,6 +199,7 @@ let package = Package(
         tool("genied", "NodeAgent"),
         tool("genie", "CNIPlugin", isStatic: true),
         tool("genie-ring", "Inspection"),
+        tool("genie-bench", "Bench"),
         support(
             "Simulation",
             ["RingPeer", "RingMembership", "RingPlacement", "RingRecords"]
@@ -206,13 +211,15 @@ let package = Package(
             "Fuzzing",
             coreModules["RingPeer", default: []] + ["RingPeer", "NetModel", "PeerTransport"]
         ),
+        support("Bench", ["CBenchProcess", "CNetworkNamespace"], [argumentParser]),
+        .target(name: "CBenchProcess", path: "Sources/TestSupport/CBenchProcess"),
         .target(name: "CNetworkNamespace", path: "Sources/TestSupport/CNetworkNamespace"),
         .testTarget(name: "TidyTests", path: "Tests/TidyTests", swiftSettings: settings),
         tests("AddressingTests", []),
         tests("WireTests", []),
         tests("DeterminismTests", []),
         tests("RingMembershipTests", ["RingMembership"]),
-        tests("RingPlacementTests", ["RingPlacement"]),
+        tests("RingPlacementTests", ["RingPlacement", "RingRegisters"]),
         tests("RingRegistersTests", ["RingRegisters"]),
         tests("RingRecordsTests", ["RingRecords"]),
         tests("RingIPAMTests", ["RingIPAM"]),
@@ -239,6 +246,7 @@ let package = Package(
             [logging]
         ),
         tests("CNIPluginTests", ["CNIPlugin", "CNIProtocol", "LocalSocket", "genie"]),
+        tests("BenchTests", ["Bench", "genie-bench"]),
         tests("LabTests", ["LabNet", "LocalAPI", "genied", "genie", "genie-ring"]),
         tests(
             "DataplaneTests",

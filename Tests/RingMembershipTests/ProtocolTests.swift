@@ -100,7 +100,7 @@ struct ProtocolTests {
 
     @Test("short round trips shorten the wait for an ack, long ones lengthen it, within bounds")
     func adaptiveTimeout() throws {
-        for (roundTrip, indirect) in [(1, 30), (20, 80), (400, 300)] as [(Int64, Int64)] {
+        for (roundTrip, indirect) in [(1, 30), (20, 80), (400, 200)] as [(Int64, Int64)] {
             var parameters = MembershipParameters()
             parameters.probeInterval = .seconds(2)
             var peer = OnePeer(knowing: 6, parameters: parameters)

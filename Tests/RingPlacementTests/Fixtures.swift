@@ -1,6 +1,7 @@
 import Addressing
 import Determinism
 import RingPlacement
+import RingRegisters
 
 extension NodeID {
     static func fixture(_ number: Int, seed: UInt64 = 1) -> NodeID {

@@ -7,7 +7,7 @@ struct AcceptorTests {
     private let node = NodeID(high: 1, low: 1)
 
     private func ballot(_ counter: UInt64) -> Ballot {
-        Ballot(counter: counter, proposer: node, boot: 1)
+        Ballot(epoch: 1, counter: counter, proposer: node, boot: 1)
     }
 
     private func value(_ version: UInt64) -> RegisterValue {
@@ -18,89 +18,231 @@ struct AcceptorTests {
         )
     }
 
+    private func group(_ epoch: UInt64, _ numbers: UInt64...) -> StewardSet {
+        StewardSet(
+            epoch: epoch,
+            members: numbers.map {
+                Steward(node: NodeID(high: 1, low: $0), storage: NodeID(high: 3, low: $0))
+            }
+        )
+    }
+
+    private func acceptor(_ group: StewardSet?, number: UInt64 = 1) throws -> Acceptor {
+        try Acceptor(storage: NodeID(high: 3, low: number), founding: group, rows: [])
+    }
+
+    private func accept(
+        _ round: UInt64,
+        _ accepted: AcceptedValue,
+        key: String = "k"
+    ) -> RegisterMessage {
+        .accept(round: round, epoch: 1, key: key, accepted, next: .zero)
+    }
+
+    private func take(
+        _ message: RegisterMessage,
+        by acceptor: inout Acceptor
+    ) throws -> Acceptor.Step {
+        let step = acceptor.receive(message, from: node)
+        return try #require(step)
+    }
+
     @Test("ballot zero never wins")
-    func zero() {
-        var acceptor = Acceptor(storage: node, epoch: 1, rows: [])
-        let step = acceptor.receive(.prepare(round: 1, epoch: 1, key: "k", ballot: .zero))
+    func zero() throws {
+        var acceptor = try acceptor(group(1, 1))
+        let step = acceptor.receive(
+            .prepare(round: 1, epoch: 1, key: "k", ballot: .zero),
+            from: node
+        )
         #expect(step?.answer == .rejected(round: 1, promised: .zero))
-        #expect(step?.row == nil)
+        #expect(step?.rows.isEmpty == true)
     }
 
     @Test("a promise blocks lower ballots in both phases, and no higher one")
-    func promise() {
-        var acceptor = Acceptor(storage: node, epoch: 1, rows: [])
-        let first = acceptor.receive(.prepare(round: 1, epoch: 1, key: "k", ballot: ballot(5)))
-        #expect(first?.answer == .promise(round: 1, nil))
-        #expect(first?.row?.promised == ballot(5))
-        let low = acceptor.receive(.prepare(round: 2, epoch: 1, key: "k", ballot: ballot(4)))
-        #expect(low?.answer == .rejected(round: 2, promised: ballot(5)))
+    func promise() throws {
+        var acceptor = try acceptor(group(1, 1))
+        func prepare(_ round: UInt64, _ key: String, _ counter: UInt64) -> RegisterMessage? {
+            let ballot = ballot(counter)
+            return acceptor.receive(
+                .prepare(round: round, epoch: 1, key: key, ballot: ballot),
+                from: node
+            )?.answer
+        }
+        #expect(prepare(1, "k", 5) == .promise(round: 1, nil))
+        #expect(prepare(2, "k", 4) == .rejected(round: 2, promised: ballot(5)))
         let accepted = AcceptedValue(ballot: ballot(4), value: value(1))
-        let late = acceptor.receive(.accept(round: 3, epoch: 1, key: "k", accepted))
+        let late = acceptor.receive(accept(3, accepted), from: node)
         #expect(late?.answer == .rejected(round: 3, promised: ballot(5)))
-        let high = acceptor.receive(.prepare(round: 4, epoch: 1, key: "k", ballot: ballot(6)))
-        #expect(high?.answer == .promise(round: 4, nil))
+        #expect(prepare(4, "k", 6) == .promise(round: 4, nil))
         // Other registers are not concerned.
-        let other = acceptor.receive(.prepare(round: 5, epoch: 1, key: "j", ballot: ballot(1)))
-        #expect(other?.answer == .promise(round: 5, nil))
+        #expect(prepare(5, "j", 1) == .promise(round: 5, nil))
+    }
+
+    @Test("phase two promises the next ballot as well, and blocks what is between")
+    func nextBallot() throws {
+        var acceptor = try acceptor(group(1, 1))
+        let accepted = AcceptedValue(ballot: ballot(2), value: value(1))
+        _ = acceptor.receive(
+            .accept(round: 1, epoch: 1, key: "k", accepted, next: ballot(9)),
+            from: node
+        )
+        let between = acceptor.receive(
+            .prepare(round: 2, epoch: 1, key: "k", ballot: ballot(8)),
+            from: node
+        )
+        #expect(between?.answer == .rejected(round: 2, promised: ballot(9)))
+        let second = AcceptedValue(ballot: ballot(9), value: value(2))
+        #expect(acceptor.receive(accept(3, second), from: node)?.answer == .accepted(round: 3))
     }
 
     @Test("a value that was taken is told to later ballots, also after a restart from the rows")
     func restart() throws {
-        var acceptor = Acceptor(storage: node, epoch: 1, rows: [])
+        var acceptor = try acceptor(group(1, 1))
         let accepted = AcceptedValue(ballot: ballot(3), value: value(1))
-        let step = acceptor.receive(.accept(round: 1, epoch: 1, key: "k", accepted))
-        let row = try #require(step?.row)
-        let read = try AcceptorRow(key: Array("k".utf8), encoded: row.encoded)
-        #expect(read == row)
-        var again = Acceptor(storage: node, epoch: 1, rows: [read])
-        let low = again.receive(.prepare(round: 2, epoch: 1, key: "k", ballot: ballot(2)))
+        let rows = try take(accept(1, accepted), by: &acceptor).rows
+        var again = try Acceptor(
+            storage: acceptor.storage,
+            founding: group(1, 1),
+            rows: rows
+        )
+        let low = again.receive(
+            .prepare(round: 2, epoch: 1, key: "k", ballot: ballot(2)),
+            from: node
+        )
         #expect(low?.answer == .rejected(round: 2, promised: ballot(3)))
-        let high = again.receive(.prepare(round: 3, epoch: 1, key: "k", ballot: ballot(4)))
+        let high = again.receive(
+            .prepare(round: 3, epoch: 1, key: "k", ballot: ballot(4)),
+            from: node
+        )
         #expect(high?.answer == .promise(round: 3, accepted))
     }
 
-    @Test("another steward epoch is refused, whatever is asked")
-    func epoch() {
-        var acceptor = Acceptor(storage: node, epoch: 2, rows: [])
-        let accepted = AcceptedValue(ballot: ballot(1), value: value(1))
+    @Test("sealed is sealed, after a restart too: the group that follows is all it tells")
+    func seal() throws {
+        var acceptor = try acceptor(group(1, 1, 2, 3))
+        let accepted = AcceptedValue(ballot: ballot(3), value: value(1))
+        var rows = try take(accept(1, accepted), by: &acceptor).rows
+        let next = group(2, 2, 3, 4)
+        let step = try take(.seal(round: 2, epoch: 1, next: next), by: &acceptor)
+        #expect(step.answer == .sealed(round: 2))
+        rows += step.rows
+        var again = try Acceptor(storage: acceptor.storage, founding: nil, rows: rows)
         for message in [
-            RegisterMessage.prepare(round: 1, epoch: 1, key: "k", ballot: ballot(9)),
-            .accept(round: 1, epoch: 3, key: "k", accepted), .list(round: 1, epoch: 1, prefix: ""),
+            RegisterMessage.prepare(round: 9, epoch: 1, key: "k", ballot: ballot(9)),
+            accept(9, accepted), .list(round: 9, epoch: 1, prefix: ""),
+            .look(round: 9, epoch: 1, key: "k"),
+            .seal(round: 9, epoch: 1, next: group(2, 7)),
         ] {
-            #expect(acceptor.receive(message)?.answer == .wrongEpoch(round: 1, current: 2))
+            #expect(again.receive(message, from: node)?.answer == .wrongEpoch(round: 9, next))
         }
+        #expect(
+            again.receive(.fetch(round: 3, epoch: 1, after: nil), from: node)?.answer
+                == .entries(
+                    round: 3,
+                    [RegisterEntry(key: "k", accepted: accepted)],
+                    isLast: true
+                )
+        )
+    }
+
+    @Test("a group is begun once all parts are there, and never begun again")
+    func install() throws {
+        var acceptor = try acceptor(nil, number: 4)
+        let next = group(2, 2, 3, 4)
+        func hand(
+            _ part: UInt32,
+            _ version: UInt64,
+            isLast: Bool,
+            from peer: UInt64 = 1
+        ) -> RegisterMessage? {
+            let accepted = AcceptedValue(ballot: ballot(version), value: value(version))
+            return acceptor.receive(
+                .install(
+                    round: 1,
+                    next,
+                    part: part,
+                    [RegisterEntry(key: "k\(part)", accepted: accepted)],
+                    isLast: isLast
+                ),
+                from: NodeID(high: 1, low: peer)
+            )?.answer
+        }
+        #expect(hand(1, 1, isLast: true) == .notReady(round: 1))
+        #expect(hand(0, 1, isLast: false) == .installed(round: 1, part: 0))
+        #expect(acceptor.group == nil)
+        // Somebody else begins anew: the first one's parts are void.
+        #expect(hand(0, 5, isLast: false, from: 2) == .installed(round: 1, part: 0))
+        #expect(hand(1, 1, isLast: true) == .notReady(round: 1))
+        #expect(hand(1, 6, isLast: true, from: 2) == .installed(round: 1, part: 1))
+        #expect(acceptor.group == next)
+        // Late copies change nothing.
+        #expect(hand(0, 9, isLast: true) == .installed(round: 1, part: 0))
+        let seen = acceptor.receive(.look(round: 7, epoch: 2, key: "k0"), from: node)?.answer
+        #expect(seen == .seen(round: 7, AcceptedValue(ballot: ballot(5), value: value(5))))
+    }
+
+    @Test("who was never a steward of an epoch says so, and never that there is nothing")
+    func neverSteward() throws {
+        var acceptor = try acceptor(nil, number: 4)
+        for message in [
+            RegisterMessage.fetch(round: 1, epoch: 1, after: nil),
+            .look(round: 1, epoch: 1, key: "k"), .list(round: 1, epoch: 1, prefix: ""),
+            .seal(round: 1, epoch: 1, next: group(2, 4)),
+        ] {
+            #expect(acceptor.receive(message, from: node)?.answer == .notReady(round: 1))
+        }
+        // Another database is another acceptor, whatever its node.
+        let foreign = acceptor.receive(
+            .install(round: 1, group(2, 1, 2, 3), part: 0, [], isLast: true),
+            from: node
+        )
+        #expect(foreign == nil)
     }
 
     @Test("listing names what holds content and begins so, in order")
-    func list() {
-        var acceptor = Acceptor(storage: node, epoch: 1, rows: [])
+    func list() throws {
+        var acceptor = try acceptor(group(1, 1))
         for key in ["b/2", "a/1", "b/1", "c"] {
             let accepted = AcceptedValue(ballot: ballot(1), value: value(1))
-            _ = acceptor.receive(.accept(round: 1, epoch: 1, key: key, accepted))
+            _ = acceptor.receive(accept(1, accepted, key: key), from: node)
         }
         let deleted = RegisterValue(version: 2, operation: .none, payload: nil)
         let accepted = AcceptedValue(ballot: ballot(2), value: deleted)
-        _ = acceptor.receive(.accept(round: 1, epoch: 1, key: "b/2", accepted))
-        let step = acceptor.receive(.list(round: 9, epoch: 1, prefix: "b/"))
+        _ = acceptor.receive(accept(1, accepted, key: "b/2"), from: node)
+        let step = acceptor.receive(.list(round: 9, epoch: 1, prefix: "b/"), from: node)
         #expect(step?.answer == .keys(round: 9, ["b/1"]))
     }
 
     static let messages: [RegisterMessage] = {
-        let ballot = Ballot(counter: 1, proposer: NodeID(high: 2, low: 3), boot: 4)
+        let ballot = Ballot(epoch: 2, counter: 1, proposer: NodeID(high: 2, low: 3), boot: 4)
         let value = RegisterValue(
             version: 1,
             operation: OperationID(node: NodeID(high: 5, low: 6), boot: 7, number: 8),
             payload: [9]
         )
         let accepted = AcceptedValue(ballot: ballot, value: value)
+        let group = StewardSet(
+            epoch: 3,
+            members: [Steward(node: NodeID(high: 1, low: 1), storage: NodeID(high: 2, low: 2))]
+        )
         return [
             .prepare(round: 1, epoch: 2, key: "k", ballot: ballot),
-            .accept(round: 1, epoch: 2, key: "k", accepted),
-            .accept(round: 1, epoch: 2, key: "k", AcceptedValue(ballot: ballot, value: .never)),
+            .accept(round: 1, epoch: 2, key: "k", accepted, next: ballot),
             .list(round: 1, epoch: 2, prefix: "p"), .promise(round: 1, nil),
-            .promise(round: 1, accepted), .accepted(round: 1),
-            .rejected(round: 1, promised: ballot), .wrongEpoch(round: 1, current: 2),
-            .keys(round: 1, ["a", "b"]),
+            .promise(round: 1, accepted), .accepted(round: 1), .notReady(round: 1),
+            .rejected(round: 1, promised: ballot), .wrongEpoch(round: 1, group),
+            .keys(round: 1, ["a", "b"]), .look(round: 1, epoch: 2, key: "k"),
+            .seen(round: 1, accepted), .seen(round: 1, nil), .sealed(round: 1),
+            .seal(round: 1, epoch: 2, next: group), .fetch(round: 1, epoch: 2, after: nil),
+            .fetch(round: 1, epoch: 2, after: "k"), .identify(round: 1),
+            .entries(round: 1, [RegisterEntry(key: "k", accepted: accepted)], isLast: false),
+            .install(
+                round: 1,
+                group,
+                part: 7,
+                [RegisterEntry(key: "k", accepted: accepted)],
+                isLast: true
+            ), .installed(round: 1, part: 3), .identity(round: 1, storage: NodeID(high: 4, low: 5)),
         ]
     }()
 

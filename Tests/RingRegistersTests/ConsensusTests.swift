@@ -2,140 +2,39 @@ import Determinism
 import RingRegisters
 import Testing
 
-/// Acceptors and proposers on a network that loses, doubles, delays and reorders, with acceptors that
-/// crash and come back from their rows alone.
-private struct RegisterNet {
-    struct Faults {
-        var lossPercent: UInt64 = 0
-        var crashPercent: UInt64 = 0
-        /// The planted bug: an acceptor that comes back without its promises.
-        var forgetsPromises = false
-    }
-
-    let faults: Faults
-    var now = Instant.zero
-    var acceptors: [Acceptor]
-    var disks: [SortedMap<String, AcceptorRow>]
-    var isUp: [Bool]
-    var proposers: [Proposer] = []
-    var outcomes: [Int: [UInt64: RegisterOutcome]] = [:]
-    private var generator: SeededGenerator
-    private var packets: [(at: Instant, from: NodeID, to: NodeID, RegisterMessage)] = []
-
-    static func steward(_ index: Int) -> NodeID { NodeID(high: 1, low: UInt64(index)) }
-    static func client(_ index: Int) -> NodeID { NodeID(high: 2, low: UInt64(index)) }
-
-    init(acceptors count: Int, proposers: Int, seed: UInt64, faults: Faults = Faults()) {
-        self.faults = faults
-        generator = SeededGenerator(seed: seed)
-        acceptors = (0..<count).map { Acceptor(storage: Self.steward($0), epoch: 1, rows: []) }
-        disks = Array(repeating: SortedMap(), count: count)
-        isUp = Array(repeating: true, count: count)
-        for index in 0..<proposers {
-            self.proposers.append(
-                Proposer(
-                    own: Self.client(index),
-                    boot: 1,
-                    stewards: (0..<count).map(Self.steward),
-                    epoch: 1,
-                    seed: generator.next()
-                )
-            )
-        }
-    }
-
-    mutating func start(_ index: Int, _ command: RegisterCommand, token: UInt64) {
-        proposers[index].start(command, token: token, now: now)
-        collect(index)
-    }
-
-    mutating func step() {
-        now = now.advanced(by: .milliseconds(1))
-        let due = packets.filter { $0.at <= now }
-        packets.removeAll { $0.at <= now }
-        for (_, from, to, message) in due { deliver(message, from: from, to: to) }
-        for index in proposers.indices {
-            proposers[index].tick(now: now)
-            collect(index)
-        }
-        for index in acceptors.indices where roll(faults.crashPercent, of: 10_000) {
-            isUp[index].toggle()
-            if isUp[index] { restart(index) }
-        }
-    }
-
-    private mutating func restart(_ index: Int) {
-        let rows = disks[index].values.map { row in
-            faults.forgetsPromises
-                ? AcceptorRow(key: row.key, promised: .zero, accepted: nil) : row
-        }
-        acceptors[index] = Acceptor(storage: Self.steward(index), epoch: 1, rows: rows)
-    }
-
-    private mutating func deliver(_ message: RegisterMessage, from: NodeID, to: NodeID) {
-        if to.high == 1 {
-            let index = Int(to.low)
-            guard isUp[index], let step = acceptors[index].receive(message) else { return }
-            if let row = step.row { disks[index][row.key] = row }
-            send(step.answer, from: to, to: from)
-        } else {
-            let index = Int(to.low)
-            proposers[index].receive(message, from: from, now: now)
-            collect(index)
-        }
-    }
-
-    private mutating func collect(_ index: Int) {
-        let effects = proposers[index].effects
-        proposers[index].effects = []
-        for effect in effects {
-            switch effect {
-            case .send(let message, let target):
-                send(message, from: Self.client(index), to: target)
-            case .finished(let token, let outcome):
-                #expect(outcomes[index]?[token] == nil)
-                outcomes[index, default: [:]][token] = outcome
-            }
-        }
-    }
-
-    private mutating func send(_ message: RegisterMessage, from: NodeID, to: NodeID) {
-        if roll(faults.lossPercent, of: 100) { return }
-        for _ in 0..<(roll(faults.lossPercent, of: 100) ? 2 : 1) {
-            let delay = Span.milliseconds(Int64.random(in: 1...15, using: &generator))
-            packets.append((now.advanced(by: delay), from, to, message))
-        }
-    }
-
-    private mutating func roll(_ chance: UInt64, of whole: UInt64) -> Bool {
-        UInt64.random(in: 0..<whole, using: &generator) < chance
-    }
-}
-
 /// Runs increments from several clients and holds what they were told against what is there.
 private func violations(
     acceptors: Int,
+    pool: Int? = nil,
     proposers: Int,
     seed: UInt64,
     faults: RegisterNet.Faults,
     rounds: Int = 12
-) -> [String] {
-    var net = RegisterNet(acceptors: acceptors, proposers: proposers, seed: seed, faults: faults)
+) -> (found: [String], changes: Int) {
+    var net = RegisterNet(
+        acceptors: acceptors,
+        pool: pool,
+        proposers: proposers,
+        seed: seed,
+        faults: faults
+    )
     var found: [String] = []
     var owners: [UInt64: Int] = [:]
     var known = Array(repeating: UInt64(0), count: proposers)
     var highestTold: UInt64 = 0
-    var token: UInt64 = 0
-    for _ in 0..<rounds {
-        token += 1
+    for round in 1...rounds {
+        let token = UInt64(round)
         for index in 0..<proposers {
             let operation = net.proposers[index].makeOperationID()
-            let command = RegisterCommand.compareAndSet(
-                key: "k",
-                expectedVersion: known[index],
-                payload: [UInt8(index)],
-                operation
-            )
+            let command: RegisterCommand =
+                (index + round) % 4 == 0
+                ? .read(key: "k")
+                : .compareAndSet(
+                    key: "k",
+                    expectedVersion: known[index],
+                    payload: [UInt8(index)],
+                    operation
+                )
             net.start(index, command, token: token)
         }
         for _ in 0..<4_000 where net.outcomes.values.count(where: { $0[token] != nil }) < proposers
@@ -153,7 +52,7 @@ private func violations(
                 if value.version <= toldBefore { found.append("version went back") }
                 known[index] = value.version
                 highestTold = max(highestTold, value.version)
-            case .conflict(let value):
+            case .conflict(let value), .value(let value):
                 if value.version < toldBefore {
                     found.append("a later answer shows an older value")
                 }
@@ -165,7 +64,7 @@ private func violations(
             }
         }
     }
-    return found
+    return (found, net.changeCount)
 }
 
 @Suite("Registers among competing proposers: nothing lost, nothing doubled, nothing taken back")
@@ -179,15 +78,56 @@ struct ConsensusTests {
             proposers: 2 + Int(seed % 4),
             seed: seed,
             faults: faults
-        )
+        ).found
         #expect(found.isEmpty, "seed \(seed)")
+    }
+
+    private static func changing(_ seed: UInt64, flaws: [RegisterFlaw] = []) -> [String] {
+        let faults = RegisterNet.Faults(
+            lossPercent: seed % 15,
+            crashPercent: seed % 3 * 8,
+            changeMilliseconds: 40 + seed % 5 * 60,
+            flaws: flaws
+        )
+        return violations(
+            acceptors: [1, 3][Int(seed % 2)],
+            pool: 7,
+            proposers: 2 + Int(seed % 4),
+            seed: seed,
+            faults: faults,
+            rounds: 20
+        ).found
+    }
+
+    @Test("the same while stewards change all the time, led by two at once", arguments: 0..<100)
+    func changingStewards(seed: UInt64) {
+        #expect(Self.changing(seed).isEmpty, "seed \(seed)")
+    }
+
+    @Test("stewards do change in these runs")
+    func changesHappen() {
+        let faults = RegisterNet.Faults(changeMilliseconds: 100)
+        let run = violations(acceptors: 3, pool: 7, proposers: 3, seed: 1, faults: faults)
+        #expect(run.changes >= 3)
+    }
+
+    /// Those that show in one crafted run only are planted elsewhere.
+    static let flaws = RegisterFlaw.allCases.filter {
+        $0 != .inheritedCountsAsChosen && $0 != .readFromDisagreement
+    }
+
+    @Test("each planted mistake is caught", arguments: flaws)
+    func planted(flaw: RegisterFlaw) {
+        let caught = (0..<400).first { !Self.changing(UInt64($0), flaws: [flaw]).isEmpty }
+        #expect(caught != nil, "\(flaw) goes unnoticed")
     }
 
     @Test("the check catches acceptors that forget their promises")
     func plantedBug() {
         let faults = RegisterNet.Faults(lossPercent: 10, crashPercent: 60, forgetsPromises: true)
         let caught = (0..<20).first { seed in
-            !violations(acceptors: 3, proposers: 4, seed: UInt64(seed), faults: faults).isEmpty
+            !violations(acceptors: 3, proposers: 4, seed: UInt64(seed), faults: faults).found
+                .isEmpty
         }
         #expect(caught != nil)
     }

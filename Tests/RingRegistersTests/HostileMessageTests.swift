@@ -10,11 +10,16 @@ struct HostileMessageTests {
     private let operation = OperationID(node: NodeID(high: 0, low: 2), boot: 1, number: 1)
 
     private func proposer() -> Proposer {
-        Proposer(own: own, boot: 1, stewards: [steward], epoch: 1, seed: 1)
+        Proposer(
+            own: own,
+            boot: 1,
+            group: StewardSet(epoch: 1, members: [Steward(node: steward, storage: steward)]),
+            seed: 1
+        )
     }
 
     private func promise(version: UInt64) -> RegisterMessage {
-        let ballot = Ballot(counter: 1, proposer: steward, boot: 1)
+        let ballot = Ballot(epoch: 1, counter: 1, proposer: steward, boot: 1)
         let value = RegisterValue(version: version, operation: operation, payload: nil)
         return .promise(round: 1, AcceptedValue(ballot: ballot, value: value))
     }
@@ -49,23 +54,19 @@ struct HostileMessageTests {
         #expect(bytes[0] == kind)
         #expect(try RegisterMessage(bytes[...]) == message)
         bytes[16] = 1
-        #expect(throws: WireError.malformed(field: "epoch")) { try RegisterMessage(bytes[...]) }
+        #expect(throws: WireError.malformed(field: "number")) { try RegisterMessage(bytes[...]) }
     }
 
     @Test("content that is said to be absent and comes all the same is malformed")
     func absentContent_isMalformed() throws {
         let value = RegisterValue(version: 1, operation: operation, payload: [9])
-        let ballot = Ballot(counter: 1, proposer: steward, boot: 1)
-        let row = AcceptorRow(
-            key: "k",
-            promised: ballot,
-            accepted: AcceptedValue(ballot: ballot, value: value)
-        )
-        var bytes = row.encoded
+        let ballot = Ballot(epoch: 1, counter: 1, proposer: steward, boot: 1)
+        let message = RegisterMessage.seen(round: 1, AcceptedValue(ballot: ballot, value: value))
+        var bytes = message.encoded
         // Before the content: its length of four bytes, and whether there is any.
         bytes[bytes.count - 6] = 0
         #expect(throws: WireError.malformed(field: "has payload")) {
-            try AcceptorRow(key: Array("k".utf8), encoded: bytes)
+            try RegisterMessage(bytes[...])
         }
     }
 }

@@ -156,6 +156,36 @@ package struct RingStatus: Codable, Hashable, Sendable {
     }
 }
 
+/// What came in and went out at the ring's ports.
+package struct TransportStatus: Codable, Hashable, Sendable {
+    /// The schema.
+    package var schema = LocalAPI.schema
+    /// The counters, since the daemon started.
+    package var counters: [Counter]
+
+    /// Makes a status.
+    package init(counters: [Counter]) {
+        self.counters = counters
+    }
+
+    /// One counter.
+    package struct Counter: Codable, Hashable, Sendable {
+        /// What was counted, such as `datagrams_rejected`.
+        package var name: String
+        /// Why, for what was refused.
+        package var reason: String?
+        /// How many.
+        package var count: UInt64
+
+        /// Makes a counter.
+        package init(name: String, reason: String? = nil, count: UInt64) {
+            self.name = name
+            self.reason = reason
+            self.count = count
+        }
+    }
+}
+
 /// Which release answers.
 package struct VersionStatus: Codable, Hashable, Sendable {
     /// The schema.

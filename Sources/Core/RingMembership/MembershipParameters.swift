@@ -13,8 +13,8 @@ package struct MembershipParameters: Hashable, Sendable {
     package var ackTimeout = Span.milliseconds(100)
     /// The shortest wait for a direct ack that short round trips lead to: 30 ms.
     package var ackTimeoutShortest = Span.milliseconds(30)
-    /// The longest wait for a direct ack that long round trips lead to: 300 ms.
-    package var ackTimeoutLongest = Span.milliseconds(300)
+    /// The longest wait for a direct ack that long round trips lead to: 200 ms.
+    package var ackTimeoutLongest = Span.milliseconds(200)
     /// A probe that nobody vouched for fails after this, times local health: 250 ms.
     ///
     /// It is longer where twice the wait for an ack, and 50 ms, are.

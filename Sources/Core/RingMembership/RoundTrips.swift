@@ -21,22 +21,13 @@ struct RoundTrips: Sendable {
         }
     }
 
-    /// Four times the longest of the last ones but one, within bounds.
+    /// Four times what nine of ten of the last ones did not exceed, within bounds.
     ///
-    /// The very longest is left out: one datagram that waited in a queue should not slow everything
-    /// down for a whole round.
+    /// The slowest tenth is left out: a few answers that waited in a queue should not slow
+    /// everything down for a whole round.
     func ackTimeout(_ parameters: MembershipParameters) -> Span {
         guard latest.count >= Self.countMin else { return parameters.ackTimeout }
-        var longest = Span.zero
-        var second = Span.zero
-        for roundTrip in latest {
-            if roundTrip > longest {
-                second = longest
-                longest = roundTrip
-            } else {
-                second = max(second, roundTrip)
-            }
-        }
-        return min(max(second * 4, parameters.ackTimeoutShortest), parameters.ackTimeoutLongest)
+        let slow = latest.sorted()[latest.count * 9 / 10]
+        return min(max(slow * 4, parameters.ackTimeoutShortest), parameters.ackTimeoutLongest)
     }
 }

@@ -107,13 +107,23 @@ extension Peer {
             return
         }
         adopt(agreed, now: now)
-        let own = identity.ringMember
-        let change = agreed.member(own.id) == nil ? agreed.adding(own) : agreed.updating(own)
-        guard case .changed(let wanted) = change else {
+        guard let wanted = wanted(agreed) else {
             configurationJob.nextAt = now.advanced(by: ConfigurationJob.checkInterval)
             return
         }
         write(wanted, over: value.version, now: now)
+    }
+
+    /// What this peer would have in the configuration: its own entry as it is, and the stewards
+    /// that are in force.
+    private func wanted(_ agreed: RingConfiguration) -> RingConfiguration? {
+        let own = identity.ringMember
+        let change = agreed.member(own.id) == nil ? agreed.adding(own) : agreed.updating(own)
+        if case .changed(let changed) = change { return changed }
+        guard proposer.group.epoch > agreed.stewards.epoch,
+            case .changed(let changed) = agreed.replacing(stewards: proposer.group)
+        else { return nil }
+        return changed
     }
 
     /// The register was never written: the founder writes what it started with.
@@ -146,10 +156,8 @@ extension Peer {
         placement = Placement(newer)
         membership.epoch = newer.epoch
         records.adopt(Self.view(placement), now: now)
-        proposer.adopt(
-            stewards: newer.stewards.members.map(\.node),
-            epoch: newer.stewards.epoch
-        )
+        proposer.adopt(newer.stewards, now: now)
+        carryProposer(now: now)
         let row = PeerRow(space: .configuration, key: [], value: newer.encoded)
         effects.append(.persist([row], then: [.event(.configuration(newer))]))
     }

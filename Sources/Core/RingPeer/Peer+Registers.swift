@@ -26,29 +26,36 @@ extension Peer {
     static func makeAcceptor(
         _ identity: PeerIdentity,
         _ configuration: RingConfiguration,
-        _ rows: [PeerRow]
+        _ rows: [PeerRow],
+        _ parameters: PeerParameters
     ) throws(WireError) -> Acceptor {
-        var acceptorRows: [AcceptorRow] = []
-        for row in rows where row.space == .acceptor {
-            acceptorRows.append(try AcceptorRow(key: row.key, encoded: row.value ?? []))
-        }
-        return Acceptor(
+        let stewards = configuration.stewards
+        let own = Steward(node: identity.node, storage: identity.storage)
+        let isFounder = stewards.epoch == 1 && stewards.members == [own]
+        return try Acceptor(
             storage: identity.storage,
-            epoch: configuration.stewards.epoch,
-            rows: acceptorRows
+            founding: isFounder ? stewards : nil,
+            rows: rows.filter { $0.space == .acceptor }.map {
+                AcceptorRow(key: $0.key, value: $0.value)
+            },
+            flaws: parameters.registers.flaws
         )
     }
 
     static func makeProposer(
         _ identity: PeerIdentity,
         _ configuration: RingConfiguration,
+        _ acceptor: Acceptor,
+        _ parameters: PeerParameters,
         seed: UInt64
     ) -> Proposer {
-        Proposer(
+        // The acceptor may have become a steward of a group that no configuration tells of yet.
+        let known = [configuration.stewards] + [acceptor.group].compactMap(\.self)
+        return Proposer(
             own: identity.node,
             boot: identity.boot,
-            stewards: configuration.stewards.members.map(\.node),
-            epoch: configuration.stewards.epoch,
+            group: known.max { $0.epoch < $1.epoch } ?? configuration.stewards,
+            parameters: parameters.registers,
             seed: seed
         )
     }
@@ -86,23 +93,22 @@ extension Peer {
         let message = try RegisterMessage(bytes[...])
         if message.isAnswer {
             proposer.receive(message, from: peer, now: now)
+            takeForChange(message, from: peer, now: now)
             carryProposer(now: now)
             return
         }
-        // Rule P1: who is no steward in its own configuration holds no registers.
-        guard let steward = configuration.stewards.steward(on: identity.node),
-            steward.storage == identity.storage,
-            let step = acceptor.receive(message),
+        guard let step = acceptor.receive(message, from: peer),
             let answer = frameEffect(.register(step.answer.encoded), to: peer)
         else { return }
-        let rows = step.row.map { row in
-            [PeerRow(space: .acceptor, key: Array(row.key.utf8), value: row.encoded)]
-        }
+        // A steward of a younger group knows of it first.
+        if let group = acceptor.group { proposer.adopt(group, now: now) }
+        carryProposer(now: now)
+        let rows = step.rows.map { PeerRow(space: .acceptor, key: $0.key, value: $0.value) }
         // Also an answer without a row waits for the writes before it: it may speak of their rows.
-        effects.append(.persist(rows ?? [], then: [answer]))
+        effects.append(.persist(rows, then: [answer]))
     }
 
-    private mutating func carryProposer(now: Instant) {
+    mutating func carryProposer(now: Instant) {
         while !proposer.effects.isEmpty {
             let pending = proposer.effects
             proposer.effects = []
@@ -112,6 +118,7 @@ extension Peer {
                     send(.register(message.encoded), to: steward)
                 case .finished(let number, let outcome):
                     finish(number, outcome, now: now)
+                case .adopted: configurationJob.nextAt = now
                 }
             }
         }
@@ -119,6 +126,7 @@ extension Peer {
 
     private mutating func finish(_ number: UInt64, _ outcome: RegisterOutcome, now: Instant) {
         if takeForConfigurationJob(number, outcome, now: now) { return }
+        if takeForStewardJob(number, outcome, now: now) { return }
         if takeForClaim(number, outcome, now: now) { return }
         guard let token = callers.remove(number) else { return }
         effects.append(.answer(token, .register(outcome)))

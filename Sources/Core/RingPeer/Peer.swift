@@ -36,6 +36,8 @@ package struct Peer: Sendable {
     var recordCallers = SortedMap<UInt64, RequestToken>()
     var nextNumber: UInt64 = 1
     var configurationJob: ConfigurationJob
+    var stewardJob: StewardJob
+    let parameters: PeerParameters
     var claims = SortedMap<UInt64, BlockClaim>()
     var claimsByRequest = SortedMap<UInt64, UInt64>()
     var nextContactAt: Instant
@@ -51,8 +53,7 @@ package struct Peer: Sendable {
         identity: PeerIdentity,
         configuration: RingConfiguration,
         rows: [PeerRow],
-        membershipParameters: MembershipParameters = MembershipParameters(),
-        recordParameters: Records.Parameters = Records.Parameters(),
+        parameters: PeerParameters = PeerParameters(),
         seed: UInt64,
         now: Instant
     ) throws(WireError) {
@@ -70,7 +71,7 @@ package struct Peer: Sendable {
                 address: identity.address
             ),
             ring: configuration.ringID.bits,
-            parameters: membershipParameters,
+            parameters: parameters.membership,
             seed: generator.next(),
             now: now
         )
@@ -83,7 +84,7 @@ package struct Peer: Sendable {
                 return try OriginSet(from: &reader)
             },
             view: Self.view(placement),
-            parameters: recordParameters,
+            parameters: parameters.records,
             seed: generator.next(),
             now: now
         )
@@ -95,9 +96,17 @@ package struct Peer: Sendable {
             resting: try Self.decode(Self.resting(rows), .assignments, Self.assignment),
             now: now
         )
-        acceptor = try Self.makeAcceptor(identity, configuration, rows)
-        proposer = Self.makeProposer(identity, configuration, seed: generator.next())
+        acceptor = try Self.makeAcceptor(identity, configuration, rows, parameters)
+        proposer = Self.makeProposer(
+            identity,
+            configuration,
+            acceptor,
+            parameters,
+            seed: generator.next()
+        )
         configurationJob = ConfigurationJob(nextAt: now)
+        stewardJob = StewardJob(nextAt: now.advanced(by: StewardJob.interval))
+        self.parameters = parameters
         nextContactAt = now
         nextKeyContactAt = now
     }
@@ -149,7 +158,7 @@ package struct Peer: Sendable {
     /// When ``tick(now:)`` wants to be called next.
     package var deadline: Instant {
         var earliest = min(membership.deadline, records.deadline)
-        earliest = min(earliest, nextContactAt)
+        earliest = min(earliest, nextContactAt, stewardJob.deadline)
         if let deadline = proposer.nextDeadline { earliest = min(earliest, deadline) }
         if !configurationJob.isUnderWay { earliest = min(earliest, configurationJob.nextAt) }
         return earliest
@@ -161,6 +170,7 @@ package struct Peer: Sendable {
         if now >= records.deadline { records.tick(now: now) }
         tickProposer(now: now)
         tickConfigurationJob(now: now)
+        tickStewardJob(now: now)
         if now >= nextContactAt {
             nextContactAt = now.advanced(by: .seconds(2))
             contactMissingMembers()

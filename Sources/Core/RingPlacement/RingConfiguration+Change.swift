@@ -1,4 +1,5 @@
 package import Determinism
+package import RingRegisters
 
 extension RingConfiguration {
     /// What a wanted change makes of a configuration.
@@ -89,13 +90,13 @@ extension RingConfiguration {
         return next(members: changed)
     }
 
-    /// The configuration with the group of stewards that follows the present one.
+    /// The configuration with a younger group of stewards; groups between may be passed over.
     package func replacing(stewards wanted: StewardSet) -> Change {
         guard wanted != stewards else { return .unchanged }
         for steward in wanted.members where member(steward.node) == nil {
             return .refused(.notMember(steward.node))
         }
-        guard wanted.epoch == stewards.epoch + 1 else {
+        guard wanted.epoch > stewards.epoch else {
             return .refused(.stewardEpoch(wanted: stewards.epoch + 1, given: wanted.epoch))
         }
         return next(stewards: wanted)

@@ -1,3 +1,4 @@
+import RingRegisters
 package import Wire
 
 extension RingConfiguration {

@@ -1,4 +1,5 @@
 package import Determinism
+package import RingRegisters
 package import Wire
 
 /// What every peer must agree on to find a key's owners: members, weights, zones, stewards.

@@ -1,120 +1,217 @@
 package import Determinism
 package import Wire
 
-/// What an acceptor keeps of one register, and must have kept before it answers.
-package struct AcceptorRow: Hashable, Sendable {
-    /// The register's name.
-    package let key: String
-    /// The highest ballot that was promised.
-    package let promised: Ballot
-    /// What was taken last.
-    package let accepted: AcceptedValue?
-
-    /// Makes a row.
-    package init(key: String, promised: Ballot, accepted: AcceptedValue?) {
-        self.key = key
-        self.promised = promised
-        self.accepted = accepted
-    }
-
-    /// Reads a row as ``encoded`` left it.
-    package init(key: [UInt8], encoded: [UInt8]) throws(WireError) {
-        guard let name = String(validating: key, as: UTF8.self) else {
-            throw .malformed(field: "register name")
-        }
-        self.key = name
-        var reader = ByteReader(encoded)
-        promised = try Ballot(from: &reader)
-        accepted = try reader.readFlag("has value") ? try AcceptedValue(from: &reader) : nil
-        try reader.finish()
-    }
-
-    /// The row's bytes without its key.
-    package var encoded: [UInt8] {
-        var writer = ByteWriter()
-        promised.write(to: &writer)
-        writer.write(accepted != nil)
-        accepted?.ballot.write(to: &writer)
-        accepted?.value.write(to: &writer)
-        return writer.bytes
-    }
-}
-
 /// The memory of a steward: for each register a promise and the value taken last.
 ///
 /// Rules:
-/// - P1 a request of another steward epoch is refused;
+/// - P1 a request of another steward epoch is refused, and the answer names the group that follows;
 /// - P2 a ballot below the promise is refused, and the answer tells the promise;
-/// - P3 an answer may leave only after the row that comes with it is durable.
-/// - Source: Rystsov, "CASPaxos", section 2.2.
+/// - P3 an answer may leave only after the rows that come with it are durable;
+/// - P4 once sealed, nothing of that epoch is promised or taken any more, for ever;
+/// - P5 a group is served from the moment all it was handed is there, and never twice begun.
+/// - Source: Rystsov, "CASPaxos", section 2.2; Lamport, Malkhi, Zhou, "Vertical Paxos".
 package struct Acceptor: Sendable {
     /// The database that the rows are in: another database is another acceptor.
     package let storage: NodeID
-    /// The epoch of the steward group that the acceptor serves.
-    package let epoch: UInt64
-    private var rows = SortedMap<String, AcceptorRow>()
+    private var memory: AcceptorMemory
+    private var staged: Staged?
+    private let flaws: [RegisterFlaw]
 
-    /// Makes the acceptor out of what was durable.
-    package init(storage: NodeID, epoch: UInt64, rows: [AcceptorRow]) {
-        self.storage = storage
-        self.epoch = epoch
-        for row in rows { self.rows[row.key] = row }
+    /// A group that is being handed over, part by part.
+    private struct Staged: Sendable {
+        let group: StewardSet
+        let coordinator: NodeID
+        let round: UInt64
+        var nextPart: UInt32 = 0
+        var entries: [RegisterEntry] = []
     }
 
-    /// An answer, and the row that must be durable before it leaves.
+    /// Makes the acceptor out of what was durable; one without rows serves the founding group.
+    package init(
+        storage: NodeID,
+        founding group: StewardSet?,
+        rows: [AcceptorRow],
+        flaws: [RegisterFlaw] = []
+    ) throws(WireError) {
+        self.storage = storage
+        self.flaws = flaws
+        memory = try AcceptorMemory(rows: rows, founding: group)
+    }
+
+    /// Everything that it remembers, as rows.
+    package var rows: [AcceptorRow] { memory.rows }
+
+    /// The group that the acceptor serves; nil while it belongs to none.
+    package var group: StewardSet? { memory.current }
+
+    /// The group that follows, once the present one is sealed.
+    package var successor: StewardSet? { memory.next }
+
+    /// An answer, and the rows that must be durable before it leaves.
     package struct Step: Hashable, Sendable {
         /// What to answer.
         package let answer: RegisterMessage
-        /// What to write first; nil when nothing changed.
-        package let row: AcceptorRow?
+        /// What to write first; empty when nothing changed.
+        package var rows: [AcceptorRow] = []
     }
 
-    /// Takes in a request; nil for what is none.
-    package mutating func receive(_ message: RegisterMessage) -> Step? {
+    /// Takes in a request of `peer`; nil for what is none.
+    package mutating func receive(_ message: RegisterMessage, from peer: NodeID) -> Step? {
         switch message {
         case .prepare(let round, let epoch, let key, let ballot):
-            guard epoch == self.epoch else { return wrongEpoch(round) }
-            return prepare(round, key, ballot)
-        case .accept(let round, let epoch, let key, let accepted):
-            guard epoch == self.epoch else { return wrongEpoch(round) }
-            return accept(round, key, accepted)
+            refusal(round, epoch) ?? prepare(round, epoch, key, ballot)
+        case .accept(let round, let epoch, let key, let accepted, let next):
+            refusal(round, epoch) ?? accept(round, epoch, key, accepted, next)
+        case .look(let round, let epoch, let key):
+            refusal(round, epoch)
+                ?? Step(answer: .seen(round: round, memory[epoch, key].accepted))
         case .list(let round, let epoch, let prefix):
-            guard epoch == self.epoch else { return wrongEpoch(round) }
-            let keys = rows.suffix(from: prefix).prefix { $0.key.hasPrefix(prefix) }
-                .filter { $0.value.accepted?.value.payload != nil }
-                .prefix(RegisterMessage.keysMax).map(\.key)
-            return Step(answer: .keys(round: round, keys), row: nil)
-        case .promise, .accepted, .rejected, .wrongEpoch, .keys:
-            return nil
+            refusal(round, epoch) ?? list(round, epoch, prefix)
+        case .seal(let round, let epoch, let next): seal(round, epoch, next)
+        case .fetch(let round, let epoch, let after): fetch(round, epoch, after)
+        case .install(let round, let group, let part, let entries, let isLast):
+            install(round, group, part, entries, isLast: isLast, from: peer)
+        case .identify(let round): Step(answer: .identity(round: round, storage: storage))
+        case .promise, .accepted, .seen, .rejected, .wrongEpoch, .notReady, .keys, .sealed,
+            .entries, .installed, .identity:
+            nil
         }
     }
 
-    private func wrongEpoch(_ round: UInt64) -> Step {
-        Step(answer: .wrongEpoch(round: round, current: epoch), row: nil)
+    /// Why a request of an epoch is not served; nil when it is (P1, P4).
+    private func refusal(_ round: UInt64, _ epoch: UInt64) -> Step? {
+        guard let group = memory.current else { return Step(answer: .notReady(round: round)) }
+        if let next = memory.next, epoch <= group.epoch, !flaws.contains(.sealSkipped) {
+            return Step(answer: .wrongEpoch(round: round, next))
+        }
+        if epoch < group.epoch, !flaws.contains(.wrongEpochTaken) {
+            return Step(answer: .wrongEpoch(round: round, group))
+        }
+        return epoch > group.epoch ? Step(answer: .notReady(round: round)) : nil
     }
 
-    private mutating func prepare(_ round: UInt64, _ key: String, _ ballot: Ballot) -> Step {
-        let held = rows[key]
-        let promised = held?.promised ?? .zero
-        guard ballot >= promised, ballot > .zero else {
-            return Step(answer: .rejected(round: round, promised: promised), row: nil)
+    private mutating func prepare(
+        _ round: UInt64,
+        _ epoch: UInt64,
+        _ key: String,
+        _ ballot: Ballot
+    ) -> Step {
+        var register = memory[epoch, key]
+        guard ballot >= register.promised, ballot > .zero else {
+            return Step(answer: .rejected(round: round, promised: register.promised))
         }
-        let row = AcceptorRow(key: key, promised: ballot, accepted: held?.accepted)
-        rows[key] = row
-        return Step(answer: .promise(round: round, row.accepted), row: row)
+        register.promised = ballot
+        let row = memory.set(register, epoch, key)
+        return Step(answer: .promise(round: round, register.accepted), rows: [row])
     }
 
     private mutating func accept(
         _ round: UInt64,
+        _ epoch: UInt64,
         _ key: String,
-        _ accepted: AcceptedValue
+        _ accepted: AcceptedValue,
+        _ next: Ballot
     ) -> Step {
-        let promised = rows[key]?.promised ?? .zero
-        guard accepted.ballot >= promised, accepted.ballot > .zero else {
-            return Step(answer: .rejected(round: round, promised: promised), row: nil)
+        var register = memory[epoch, key]
+        guard accepted.ballot >= register.promised, accepted.ballot > .zero else {
+            return Step(answer: .rejected(round: round, promised: register.promised))
         }
-        let row = AcceptorRow(key: key, promised: accepted.ballot, accepted: accepted)
-        rows[key] = row
-        return Step(answer: .accepted(round: round), row: row)
+        register.promised = max(accepted.ballot, next)
+        register.accepted = accepted
+        let row = memory.set(register, epoch, key)
+        return Step(answer: .accepted(round: round), rows: [row])
     }
+
+    private func list(_ round: UInt64, _ epoch: UInt64, _ prefix: String) -> Step {
+        let keys = memory.registers(epoch).suffix(from: prefix)
+            .prefix { $0.key.hasPrefix(prefix) }
+            .filter { $0.value.accepted?.value.payload != nil }
+            .prefix(RegisterMessage.keysMax).map(\.key)
+        return Step(answer: .keys(round: round, keys))
+    }
+
+    private mutating func seal(_ round: UInt64, _ epoch: UInt64, _ next: StewardSet) -> Step? {
+        guard next.epoch == epoch + 1 else { return nil }
+        guard let group = memory.current, epoch <= group.epoch else {
+            return Step(answer: .notReady(round: round))
+        }
+        if epoch < group.epoch {
+            // Whoever serves the group that follows has sealed this one by that.
+            return memory.previous?.epoch == epoch
+                ? Step(answer: .sealed(round: round))
+                : Step(answer: .wrongEpoch(round: round, group))
+        }
+        if let successor = memory.next {
+            return successor == next
+                ? Step(answer: .sealed(round: round))
+                : Step(answer: .wrongEpoch(round: round, successor))
+        }
+        return Step(answer: .sealed(round: round), rows: [memory.seal(next: next)])
+    }
+
+    private func fetch(_ round: UInt64, _ epoch: UInt64, _ after: String?) -> Step {
+        let isSealed = memory.current?.epoch == epoch && memory.next != nil
+        guard isSealed || memory.previous?.epoch == epoch else {
+            return Step(answer: .notReady(round: round))
+        }
+        var entries: [RegisterEntry] = []
+        var weight = 0
+        for (key, register) in memory.registers(epoch).suffix(from: after ?? "") {
+            guard key != after, let accepted = register.accepted else { continue }
+            let entry = RegisterEntry(key: key, accepted: accepted)
+            let isFull =
+                !entries.isEmpty && weight + entry.weight > RegisterMessage.entryBytesMax
+            guard !isFull, entries.count < RegisterMessage.entriesMax else {
+                return Step(answer: .entries(round: round, entries, isLast: false))
+            }
+            entries.append(entry)
+            weight += entry.weight
+        }
+        return Step(answer: .entries(round: round, entries, isLast: true))
+    }
+
+    private mutating func install(
+        _ round: UInt64,
+        _ group: StewardSet,
+        _ part: UInt32,
+        _ entries: [RegisterEntry],
+        isLast: Bool,
+        from peer: NodeID
+    ) -> Step? {
+        guard group.members.contains(where: { $0.storage == storage }) else { return nil }
+        let isServing = memory.current.map { $0.epoch >= group.epoch } ?? false
+        guard !isServing else { return Step(answer: .installed(round: round, part: part)) }
+        if part == 0 {
+            staged = Staged(group: group, coordinator: peer, round: round)
+        }
+        guard var staged, staged.coordinator == peer, staged.round == round,
+            staged.group == group, part <= staged.nextPart
+        else { return Step(answer: .notReady(round: round)) }
+        guard part == staged.nextPart else {
+            return Step(answer: .installed(round: round, part: part))
+        }
+        staged.nextPart += 1
+        staged.entries += entries
+        self.staged = staged
+        guard isLast else { return Step(answer: .installed(round: round, part: part)) }
+        self.staged = nil
+        let rows = memory.install(group, staged.entries)
+        return Step(answer: .installed(round: round, part: part), rows: rows)
+    }
+}
+
+/// A known mistake in replicated registers that can be planted, so that tests show it is found.
+package enum RegisterFlaw: String, CaseIterable, Hashable, Sendable {
+    /// A sealed acceptor goes on serving the old group.
+    case sealSkipped
+    /// An acceptor serves requests of an epoch before its own.
+    case wrongEpochTaken
+    /// What a group was handed counts as chosen by it.
+    case inheritedCountsAsChosen
+    /// A new group begins without what the one before it held.
+    case copySkipped
+    /// A copy is taken from one steward instead of a majority.
+    case copyFromOne
+    /// A read is told although the stewards disagree.
+    case readFromDisagreement
 }

@@ -1,48 +1,5 @@
 package import Determinism
 
-/// What can be asked of registers.
-package enum RegisterCommand: Hashable, Sendable {
-    /// The value now, linearizable.
-    case read(key: String)
-    /// Sets the register if its version is still the expected one; nil deletes.
-    case compareAndSet(key: String, expectedVersion: UInt64, payload: [UInt8]?, OperationID)
-    /// The names of the registers that begin so and hold content.
-    case list(prefix: String)
-}
-
-/// How a command ended.
-package enum RegisterOutcome: Hashable, Sendable {
-    /// What the register holds.
-    case value(RegisterValue)
-    /// The change took effect; the register held this then.
-    case committed(RegisterValue)
-    /// The change had no effect: the register holds this, of another version.
-    case conflict(RegisterValue)
-    /// The change may or may not have taken effect.
-    case indeterminate
-    /// No majority answered; nothing changed.
-    case unavailable
-    /// The command can never succeed.
-    case refused(RegisterRefusal)
-    /// The names that were asked for, ascending.
-    case keys([String])
-}
-
-/// Why a command can never succeed.
-package enum RegisterRefusal: Hashable, Sendable, CustomStringConvertible {
-    /// The name is longer than a register's may be.
-    case keyTooLong
-    /// The content is longer than a register's may be.
-    case payloadTooLong
-
-    package var description: String {
-        switch self {
-        case .keyTooLong: "its name is longer than \(RegisterValue.keyLengthMax) bytes"
-        case .payloadTooLong: "its content is longer than \(RegisterValue.payloadLengthMax) bytes"
-        }
-    }
-}
-
 /// Drives commands through the stewards: prepare, decide, accept; many at once.
 ///
 /// A value: it sends nothing itself and is told the time. Every command ends in exactly one
@@ -50,11 +7,18 @@ package enum RegisterRefusal: Hashable, Sendable, CustomStringConvertible {
 ///
 /// Rules:
 /// - D1 a change is decided on the value of the highest ballot that a majority of promises shows;
-/// - D2 a value that not all of that majority show at one ballot is carried through phase two
-///   before it is told to anybody, so nothing told is ever taken back;
+/// - D2 a value that not all of that majority show at one ballot of this epoch is carried through
+///   phase two before it is told to anybody, so nothing told is ever taken back. A value that the
+///   group was handed by the one before it always is: two stewards may have been handed different
+///   ones, as long as neither was ever told;
 /// - D3 once phase two of a change was begun, its own operation in the register proves success, and
 ///   another operation at the very version that it would have made proves failure; any later
-///   version proves nothing, and the outcome is indeterminate.
+///   version proves nothing, and the outcome is indeterminate;
+/// - D4 with phase two a majority also promises the next ballot, so the next change of the same
+///   register by this proposer begins with phase two, unless somebody came between;
+/// - D5 a read is told without a write where a majority shows one ballot of this epoch, or nothing
+///   at all: whatever was chosen before it began would show on one of them.
+/// - Source: Rystsov, "CASPaxos", sections 2.2 and 2.2.1 (one round trip).
 package struct Proposer: Sendable {
     /// What the caller must carry out.
     package enum Effect: Hashable, Sendable {
@@ -62,32 +26,33 @@ package struct Proposer: Sendable {
         case send(RegisterMessage, to: NodeID)
         /// A command ended.
         case finished(token: UInt64, RegisterOutcome)
+        /// A steward told of a younger group, which is asked from now on.
+        case adopted(StewardSet)
     }
 
-    /// Timing.
+    /// Timing and bounds.
     package struct Parameters: Hashable, Sendable {
-        /// A command gives up after this long.
-        ///
-        /// The default is 3 s.
+        /// A command gives up after this long: 3 s.
         package var timeout = Span.seconds(3)
-        /// Stewards that have not answered are asked again after this long.
-        ///
-        /// The default is 300 ms.
+        /// Stewards that have not answered are asked again after this long: 300 ms.
         package var resendInterval = Span.milliseconds(300)
-        /// The longest pause after the first lost race; it doubles with each further one.
-        ///
-        /// The default is 10 ms.
+        /// The longest pause after the first lost race; it doubles with each further one: 10 ms.
         package var backoff = Span.milliseconds(10)
-        /// The most commands under way.
-        ///
-        /// The default is 1,024.
+        /// The most commands under way: 1,024.
         package var commandsMax = 1_024
+        /// The most registers of which a promise is kept: 4,096.
+        package var promisesMax = 4_096
+        /// Planted mistakes, for tests only.
+        package var flaws: [RegisterFlaw] = []
 
         /// Makes the defaults.
         package init() {}
     }
 
     enum Phase: Sendable {
+        /// Another command of this proposer is at the same register.
+        case waiting
+        case looking(answers: SortedMap<NodeID, AcceptedValue?>)
         case preparing(promises: SortedMap<NodeID, AcceptedValue?>)
         case accepting(AcceptedValue, RegisterOutcome, acknowledgements: SortedSet<NodeID>)
         case listing(answers: SortedMap<NodeID, [String]>)
@@ -98,12 +63,23 @@ package struct Proposer: Sendable {
         let token: UInt64
         let command: RegisterCommand
         let expiresAt: Instant
-        var phase: Phase
+        var phase = Phase.waiting
         var round: UInt64 = 0
         var ballot = Ballot.zero
+        /// The ballot that stewards promise together with phase two (D4).
+        var nextBallot = Ballot.zero
         var sentAt = Instant.zero
+        var rejections = SortedSet<NodeID>()
         var lostRaces = 0
+        var hasLooked = false
+        var holdsKey = false
         var mayHaveTakenEffect = false
+    }
+
+    /// What a majority has promised after the last change (D4).
+    struct Promise: Sendable {
+        let ballot: Ballot
+        let value: RegisterValue
     }
 
     let own: NodeID
@@ -115,9 +91,11 @@ package struct Proposer: Sendable {
     var nextOperation: UInt64 = 1
     /// By round, so that an answer finds its operation.
     var operations = SortedMap<UInt64, Operation>()
-    /// The group of stewards, and the epoch that its members serve.
-    var stewards: [NodeID]
-    var epoch: UInt64
+    /// The registers that a command is at.
+    var busyKeys = SortedSet<String>()
+    var promises = SortedMap<String, Promise>()
+    /// The stewards that are asked.
+    package internal(set) var group: StewardSet
     /// What the caller has to carry out, oldest first.
     package var effects: [Effect] = []
 
@@ -125,15 +103,13 @@ package struct Proposer: Sendable {
     package init(
         own: NodeID,
         boot: UInt64,
-        stewards: [NodeID],
-        epoch: UInt64,
+        group: StewardSet,
         parameters: Parameters = Parameters(),
         seed: UInt64
     ) {
         self.own = own
         self.boot = boot
-        self.stewards = stewards
-        self.epoch = epoch
+        self.group = group
         self.parameters = parameters
         generator = SeededGenerator(seed: seed)
     }
@@ -144,12 +120,8 @@ package struct Proposer: Sendable {
         return OperationID(node: own, boot: boot, number: nextOperation)
     }
 
-    /// The stewards are others from now on; what is under way goes on with them.
-    package mutating func adopt(stewards: [NodeID], epoch: UInt64) {
-        guard epoch > self.epoch else { return }
-        self.stewards = stewards
-        self.epoch = epoch
-    }
+    /// The commands under way.
+    package var commandCount: Int { operations.count }
 
     /// Starts a command.
     package mutating func start(_ command: RegisterCommand, token: UInt64, now: Instant) {
@@ -157,15 +129,14 @@ package struct Proposer: Sendable {
             effects.append(.finished(token: token, .refused(refusal)))
             return
         }
-        guard operations.count < parameters.commandsMax, !stewards.isEmpty else {
+        guard operations.count < parameters.commandsMax, !group.members.isEmpty else {
             effects.append(.finished(token: token, .unavailable))
             return
         }
         let operation = Operation(
             token: token,
             command: command,
-            expiresAt: now.advanced(by: parameters.timeout),
-            phase: .pausing(until: now)
+            expiresAt: now.advanced(by: parameters.timeout)
         )
         attempt(operation, now: now)
     }
@@ -182,86 +153,154 @@ package struct Proposer: Sendable {
 
     /// When ``tick(now:)`` wants to be called next; nil while nothing is under way.
     package var nextDeadline: Instant? {
-        operations.values.map { operation in
+        var earliest: Instant?
+        for (_, operation) in operations {
             let due: Instant =
-                if case .pausing(let until) = operation.phase {
-                    until
-                } else {
-                    operation.sentAt.advanced(by: parameters.resendInterval)
+                switch operation.phase {
+                case .waiting: operation.expiresAt
+                case .pausing(let until): min(until, operation.expiresAt)
+                case .looking, .preparing, .accepting, .listing:
+                    min(
+                        operation.sentAt.advanced(by: parameters.resendInterval),
+                        operation.expiresAt
+                    )
                 }
-            return min(due, operation.expiresAt)
-        }.min()
+            earliest = earliest.map { min($0, due) } ?? due
+        }
+        return earliest
     }
 
     /// Does what is due: gives up, goes on after a pause, asks the silent again.
     package mutating func tick(now: Instant) {
         for (round, operation) in operations {
+            guard operations[round] != nil else { continue }
             if now >= operation.expiresAt {
                 operations[round] = nil
-                finish(operation, operation.mayHaveTakenEffect ? .indeterminate : .unavailable)
+                let isUncertain = operation.mayHaveTakenEffect
+                finish(operation, isUncertain ? .indeterminate : .unavailable, now: now)
             } else if case .pausing(let until) = operation.phase {
                 guard now >= until else { continue }
                 operations[round] = nil
                 attempt(operation, now: now)
             } else if now.since(operation.sentAt) >= parameters.resendInterval {
+                guard operation.rejections.isEmpty else {
+                    // The others may never answer: a higher ballot moves those that refused.
+                    operations[round] = nil
+                    attempt(operation, now: now)
+                    continue
+                }
                 operations[round]?.sentAt = now
                 if let current = operations[round] { sendRequests(current) }
             }
         }
     }
 
-    /// Begins phase one under a new ballot, or asks for names.
-    private mutating func attempt(_ operation: Operation, now: Instant) {
+    /// The stewards are others from now on; what is under way begins anew with them.
+    ///
+    /// Nothing is done twice by that: a change is told by its operation.
+    package mutating func adopt(_ group: StewardSet, now: Instant) {
+        guard group.epoch > self.group.epoch else { return }
+        self.group = group
+        promises = SortedMap()
+        effects.append(.adopted(group))
+        let pending = operations
+        for (round, operation) in pending {
+            if case .waiting = operation.phase { continue }
+            operations[round] = nil
+            attempt(operation, now: now)
+        }
+    }
+
+    /// Begins with what the command needs: names, a look, phase two after an earlier promise, or
+    /// phase one under a new ballot.
+    mutating func attempt(_ operation: Operation, now: Instant) {
         var operation = operation
         operation.round = nextRound
         operation.sentAt = now
+        operation.rejections = SortedSet()
         nextRound += 1
-        if case .list = operation.command {
-            operation.phase = .listing(answers: SortedMap())
-        } else {
-            counter += 1
-            operation.ballot = Ballot(counter: counter, proposer: own, boot: boot)
+        switch operation.command {
+        case .list: operation.phase = .listing(answers: SortedMap())
+        case .read where !operation.hasLooked: operation.phase = .looking(answers: SortedMap())
+        case .read(let key), .compareAndSet(let key, _, _, _):
+            guard operation.holdsKey || !busyKeys.contains(key) else {
+                operation.phase = .waiting
+                break
+            }
+            busyKeys.insert(key)
+            operation.holdsKey = true
+            if acceptAtOnce(operation, now: now) { return }
+            operation.ballot = makeBallot()
             operation.phase = .preparing(promises: SortedMap())
         }
         operations[operation.round] = operation
         sendRequests(operation)
     }
 
-    func key(_ command: RegisterCommand) -> String {
-        switch command {
-        case .read(let key), .compareAndSet(let key, _, _, _), .list(let key): key
-        }
+    func makeBallot(_ counter: UInt64) -> Ballot {
+        Ballot(epoch: group.epoch, counter: counter, proposer: own, boot: boot)
+    }
+
+    mutating func makeBallot() -> Ballot {
+        counter += 1
+        return makeBallot(counter)
     }
 
     /// Asks those stewards that have not answered in this phase.
     mutating func sendRequests(_ operation: Operation) {
-        let key = key(operation.command)
-        for steward in stewards {
-            let message: RegisterMessage
-            switch operation.phase {
-            case .preparing(let promises):
-                guard promises[steward] == nil else { continue }
-                message = .prepare(
-                    round: operation.round,
-                    epoch: epoch,
-                    key: key,
-                    ballot: operation.ballot
-                )
-            case .accepting(let accepted, _, let acknowledgements):
-                guard !acknowledgements.contains(steward) else { continue }
-                message = .accept(round: operation.round, epoch: epoch, key: key, accepted)
-            case .listing(let answers):
-                guard answers[steward] == nil else { continue }
-                message = .list(round: operation.round, epoch: epoch, prefix: key)
-            case .pausing: continue
-            }
+        for steward in group.members.map(\.node) {
+            guard let message = request(operation, to: steward) else { continue }
             effects.append(.send(message, to: steward))
         }
     }
 
-    mutating func finish(_ operation: Operation, _ outcome: RegisterOutcome) {
-        effects.append(.finished(token: operation.token, outcome))
+    private func request(_ operation: Operation, to steward: NodeID) -> RegisterMessage? {
+        let key = operation.command.key
+        let (round, epoch) = (operation.round, group.epoch)
+        switch operation.phase {
+        case .looking(let answers) where answers[steward] == nil:
+            return .look(round: round, epoch: epoch, key: key)
+        case .preparing(let promises) where promises[steward] == nil:
+            return .prepare(round: round, epoch: epoch, key: key, ballot: operation.ballot)
+        case .accepting(let accepted, _, let acknowledgements)
+        where !acknowledgements.contains(steward):
+            return .accept(
+                round: round,
+                epoch: epoch,
+                key: key,
+                accepted,
+                next: operation.nextBallot
+            )
+        case .listing(let answers) where answers[steward] == nil:
+            return .list(round: round, epoch: epoch, prefix: key)
+        case .waiting, .pausing, .looking, .preparing, .accepting, .listing:
+            return nil
+        }
     }
 
-    var majority: Int { stewards.count / 2 + 1 }
+    /// Tells how a command ended, and lets the next one at its register.
+    mutating func finish(_ operation: Operation, _ outcome: RegisterOutcome, now: Instant) {
+        effects.append(.finished(token: operation.token, outcome))
+        guard operation.holdsKey else { return }
+        let key = operation.command.key
+        busyKeys.remove(key)
+        let next = operations.first { _, other in
+            guard case .waiting = other.phase else { return false }
+            return other.command.key == key
+        }
+        guard let next else { return }
+        operations[next.key] = nil
+        attempt(next.value, now: now)
+    }
+
+    var majority: Int { group.quorum }
+}
+
+extension RegisterCommand {
+    /// The register's name, or what the names that are asked for begin with.
+    var key: String {
+        switch self {
+        case .read(let key), .compareAndSet(let key, _, _, _), .list(let key): key
+        }
+    }
 }

@@ -13,7 +13,8 @@ package struct GenieRingCommand: ParsableCommand {
             """,
         subcommands: [
             MembersCommand.self, RingCommand.self, VPCsCommand.self, GroupsCommand.self,
-            EndpointsCommand.self, DataplaneCommand.self, WatchCommand.self, KeysCommand.self,
+            EndpointsCommand.self, DataplaneCommand.self, TransportCommand.self, WatchCommand.self,
+            KeysCommand.self,
             SecretCommand.self, VersionCommand.self,
         ]
     )

@@ -70,6 +70,7 @@ package struct NodeAPI: Sendable {
         case ("DELETE", "keys", let name?):
             let isForced = request.queryValue("force") == "true"
             return Self.json(try await agent.removeKey(name, isForced: isForced))
+        case ("GET", "transport", nil): return Self.json(await agent.transportStatus())
         case ("GET", "ring", nil): return Self.json(try await agent.ringStatus())
         case ("GET", "dataplane", nil): return Self.json(try await agent.dataplaneStatus())
         case ("GET", "endpoints", nil):

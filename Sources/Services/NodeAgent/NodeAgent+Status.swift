@@ -5,9 +5,11 @@ import LocalAPI
 import NetModel
 import Netlink
 import PeerService
+import PeerTransport
 import RingMembership
 import RingPlacement
 import RingRecords
+import RingRegisters
 
 extension NodeAgent {
     func memberList() async throws(AgentError) -> MemberList {
@@ -63,6 +65,40 @@ extension NodeAgent {
             heldMilliseconds: held.map { max(0, $0.milliseconds) },
             isSelf: isSelf
         )
+    }
+
+    func transportStatus() async -> TransportStatus {
+        let (datagrams, refusals) = await peer.transportCounters()
+        var counters: [TransportStatus.Counter] = [
+            .init(name: "datagrams_received", count: datagrams.received),
+            .init(name: "datagrams_sent", count: datagrams.sent),
+            .init(name: "datagrams_unsent", count: datagrams.unsent),
+            .init(name: "datagrams_oversized", count: datagrams.oversized),
+            .init(name: "ports_closed", count: datagrams.portClosed),
+        ]
+        counters += DatagramRejection.allCases.map { reason in
+            .init(
+                name: "datagrams_rejected",
+                reason: reason.rawValue,
+                count: datagrams.rejected(reason)
+            )
+        }
+        counters += [
+            .init(
+                name: "datagrams_rejected",
+                reason: "unreadable",
+                count: refusals.datagramsUnreadable
+            ),
+            .init(name: "datagrams_rejected", reason: "foreign", count: refusals.datagramsForeign),
+            .init(
+                name: "ports_closed_rejected",
+                reason: "forged",
+                count: datagrams.portClosedForged
+            ),
+            .init(name: "frames_rejected", reason: "unreadable", count: refusals.frames),
+            .init(name: "streams_rejected", reason: "unfinished", count: refusals.streams),
+        ]
+        return TransportStatus(counters: counters)
     }
 
     func ringStatus() async throws(AgentError) -> RingStatus {

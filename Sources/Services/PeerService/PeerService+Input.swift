@@ -10,11 +10,19 @@ import Wire
 extension PeerService {
     func receive(_ batch: DatagramSocket.Received) {
         let now = now
+        var unreadable: UInt64 = 0
+        var foreign: UInt64 = 0
         change { peer in
             for (bytes, source) in batch {
-                _ = peer.receive(datagram: bytes, from: source, now: now)
+                switch peer.receive(datagram: bytes, from: source, now: now) {
+                case .accepted: break
+                case .unreadable: unreadable += 1
+                case .foreign: foreign += 1
+                }
             }
         }
+        refusals.datagramsUnreadable += unreadable
+        refusals.datagramsForeign += foreign
     }
 
     func take(_ event: StreamEvent) {
@@ -30,12 +38,14 @@ extension PeerService {
         case .frame(let node, let connection, let bytes):
             take(bytes, from: node, connection)
         case .closed(let connection, let node, let reason):
+            if node == nil { refusals.streams += 1 }
             connectedSeeds = connectedSeeds.filter { $0.value != connection }
             logger.debug(
                 "stream closed",
                 metadata: ["peer": "\(node.map(\.short) ?? "-")", "reason": "\(reason)"]
             )
         case .dialFailed(let address, let reason):
+            refusals.streams += 1
             outbox.drop(at: address)
             logger.debug("dial failed", metadata: ["address": "\(address)", "reason": "\(reason)"])
             if joined != nil {

@@ -109,6 +109,7 @@ extension PeerService {
             try? DurableState.markTaken(store)
             fail(PeerServiceError.identityTaken(path: store.path))
         case .refusedFrame(let node, let reason):
+            refusals.frames += 1
             logger.warning(
                 "frame refused",
                 metadata: ["peer": "\(node.short)", "reason": "\(reason)"]

@@ -37,6 +37,9 @@ package actor PeerService {
     var datagrams: DatagramSocket?
     var streams: StreamTransport?
     var timer: (any DispatchSourceTimer)?
+    /// The deadline that the timer is set for; nil once it has gone off.
+    var timerSetFor: Instant?
+    var refusals = Refusals()
     var outbox = FrameOutbox()
     var unwritten: [(rows: [PeerRow], then: [PeerEffect])] = []
     var isWriting = false
@@ -214,7 +217,9 @@ package actor PeerService {
     }
 
     private func setTimer() {
-        guard let deadline = peer?.deadline, !isStopped else { return }
+        guard let deadline = peer?.deadline, !isStopped, deadline != timerSetFor else { return }
+        // Setting it costs two wake-ups, and most datagrams change nothing about it.
+        timerSetFor = deadline
         let wait = max(1_000, deadline.since(now).microseconds)
         timer?.schedule(
             deadline: .now() + .microseconds(Int(min(wait, 1_000_000))),
@@ -262,6 +267,7 @@ package actor PeerService {
         let timer = DispatchSource.makeTimerSource(queue: queue)
         timer.setEventHandler { @Sendable [weak self] in
             self?.assumeIsolated { service in
+                service.timerSetFor = nil
                 let now = service.now
                 service.change { $0.tick(now: now) }
             }

@@ -71,12 +71,19 @@ enum FrameSeeds {
     }
 
     private static var registers: [FuzzSeed] {
-        let ballot = Ballot(counter: 9, proposer: FuzzWorld.node(2), boot: 3)
+        let ballot = Ballot(epoch: 1, counter: 9, proposer: FuzzWorld.node(2), boot: 3)
         let operation = OperationID(node: FuzzWorld.node(2), boot: 3, number: 1)
         func accepted(_ version: UInt64, _ payload: [UInt8]?) -> AcceptedValue {
             let value = RegisterValue(version: version, operation: operation, payload: payload)
             return AcceptedValue(ballot: ballot, value: value)
         }
+        let group = StewardSet(
+            epoch: 2,
+            members: (1...3).map {
+                Steward(node: FuzzWorld.node($0), storage: FuzzWorld.node($0))
+            }
+        )
+        let entry = RegisterEntry(key: "k", accepted: accepted(1, [7]))
         let newer = FuzzWorld.configuration(epoch: 3).encoded
         let older = FuzzWorld.configuration(epoch: 3, weight: 1).encoded
         // The rounds that the peer has under way: its configuration, its change, its list.
@@ -86,7 +93,8 @@ enum FrameSeeds {
                 from: 4,
                 [
                     .prepare(round: 1, epoch: 1, key: "k", ballot: ballot),
-                    .accept(round: 2, epoch: 1, key: "k", accepted(1, [7])),
+                    .accept(round: 2, epoch: 1, key: "k", accepted(1, [7]), next: ballot),
+                    .look(round: 5, epoch: 1, key: "k"), .identify(round: 6),
                     .list(round: 3, epoch: 1, prefix: "k"),
                     .prepare(round: 4, epoch: 2, key: "k", ballot: ballot),
                 ]
@@ -94,13 +102,26 @@ enum FrameSeeds {
             register(
                 "promises-of-a-configuration",
                 from: 2,
-                [.promise(round: 1, accepted(1, newer)), .accepted(round: 4)]
+                [.seen(round: 1, accepted(1, newer)), .accepted(round: 4)]
             ),
             register(
                 "a-configuration-at-the-last-version",
                 from: 2,
-                [.promise(round: 1, accepted(.max, older)), .accepted(round: 4)]
+                [.seen(round: 1, accepted(.max, older)), .accepted(round: 4)]
                     + (4...8).map { .promise(round: $0, nil) }
+            ),
+            register(
+                "a-change-of-stewards",
+                from: 4,
+                [
+                    .seal(round: 1, epoch: 1, next: group), .seal(round: 1, epoch: 2, next: group),
+                    .fetch(round: 2, epoch: 1, after: nil),
+                    .install(round: 3, group, part: 0, [entry], isLast: false),
+                    .install(round: 3, group, part: 1, [], isLast: true),
+                    .wrongEpoch(round: 1, group), .notReady(round: 1), .sealed(round: 1),
+                    .entries(round: 1, [entry], isLast: true), .installed(round: 1, part: 0),
+                    .identity(round: 1, storage: FuzzWorld.node(3)),
+                ]
             ),
             register("promises-of-nothing", from: 2, (1...6).map { .promise(round: $0, nil) }),
             register(
@@ -117,7 +138,7 @@ enum FrameSeeds {
                 "refused",
                 from: 2,
                 [
-                    .rejected(round: 1, promised: ballot), .wrongEpoch(round: 2, current: 2),
+                    .rejected(round: 1, promised: ballot), .wrongEpoch(round: 2, group),
                     .accepted(round: 2),
                 ]
             ),

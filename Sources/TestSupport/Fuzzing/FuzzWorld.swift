@@ -4,6 +4,7 @@ import RingMembership
 import RingPeer
 import RingPlacement
 import RingRecords
+import RingRegisters
 
 /// The small ring that inputs are given to: this peer, two other stewards, a fourth member.
 enum FuzzWorld {

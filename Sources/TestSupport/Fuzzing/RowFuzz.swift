@@ -19,7 +19,7 @@ enum RowFuzz {
         let encoded: [UInt8]?
         switch kind % 6 {
         case 0: encoded = try? RingConfiguration(encoded: row[...]).encoded
-        case 1: encoded = try? AcceptorRow(key: Array("k".utf8), encoded: row).encoded
+        case 1: encoded = acceptor(row)?.rows.first?.value
         case 2: encoded = try? set(row).encoded
         case 3: encoded = try? AddressPool.Block(encoded: row).encoded
         case 4: encoded = try? AddressPool.Assignment(encoded: row).encoded
@@ -29,6 +29,17 @@ enum RowFuzz {
         }
         try law(encoded ?? row == row, "a row of kind \(kind % 6) has one encoding")
     }
+
+    /// An acceptor whose only row is that of register "k" in epoch 1.
+    private static func acceptor(_ row: [UInt8]) -> Acceptor? {
+        try? Acceptor(
+            storage: FuzzWorld.node(2),
+            founding: nil,
+            rows: [AcceptorRow(key: acceptorKey, value: row)]
+        )
+    }
+
+    private static let acceptorKey: [UInt8] = [1, 0, 0, 0, 0, 0, 0, 0, 1] + Array("k".utf8)
 
     private static func set(_ row: [UInt8]) throws(WireError) -> OriginSet {
         var reader = ByteReader(row)
@@ -74,19 +85,39 @@ enum RowFuzz {
     }
 
     private static func row(_ space: PeerRow.Space, _ key: UInt8, _ value: [UInt8]) -> [UInt8] {
-        [UInt8(space.rawValue), 1, key, UInt8(value.count >> 8), UInt8(value.count & 0xff)] + value
+        row(space, [key], value)
+    }
+
+    private static func row(_ space: PeerRow.Space, _ key: [UInt8], _ value: [UInt8]) -> [UInt8] {
+        [UInt8(space.rawValue), UInt8(key.count)] + key
+            + [UInt8(value.count >> 8), UInt8(value.count & 0xff)] + value
+    }
+
+    /// The rows of an acceptor that was asked to promise, and to take a value.
+    private static func acceptorRows() -> [[UInt8]] {
+        let node = FuzzWorld.node(2)
+        let group = StewardSet(epoch: 1, members: [Steward(node: node, storage: node)])
+        let operation = OperationID(node: node, boot: 3, number: 1)
+        let value = RegisterValue(version: 4, operation: operation, payload: [1, 2])
+        let ballot = Ballot(epoch: 1, counter: 9, proposer: node, boot: 3)
+        guard var acceptor = try? Acceptor(storage: node, founding: group, rows: []) else {
+            preconditionFailure("an acceptor without rows reads nothing")
+        }
+        let requests: [RegisterMessage] = [
+            .prepare(round: 1, epoch: 1, key: "k", ballot: ballot),
+            .accept(
+                round: 2,
+                epoch: 1,
+                key: "k",
+                AcceptedValue(ballot: ballot, value: value),
+                next: ballot
+            ),
+        ]
+        return requests.map { acceptor.receive($0, from: node)?.rows.first?.value ?? [] }
     }
 
     static var seeds: [FuzzSeed] {
-        let ballot = Ballot(counter: 9, proposer: FuzzWorld.node(2), boot: 3)
-        let operation = OperationID(node: FuzzWorld.node(2), boot: 3, number: 1)
-        let value = RegisterValue(version: 4, operation: operation, payload: [1, 2])
-        let accepted = AcceptorRow(
-            key: "k",
-            promised: ballot,
-            accepted: AcceptedValue(ballot: ballot, value: value)
-        )
-        let promised = AcceptorRow(key: "k", promised: ballot, accepted: nil)
+        let acceptorRows = acceptorRows()
         let plan = FrameFuzz.World.plan
         let block = AddressPool.Block(pool: 1, prefix: plan.block(1), fence: 1)
         func assignment(_ number: UInt32) -> AddressPool.Assignment {
@@ -98,7 +129,7 @@ enum RowFuzz {
             )
         }
         let database =
-            row(.acceptor, 0x6b, accepted.encoded)
+            row(.acceptor, acceptorKey, acceptorRows[1])
             + row(.records, 1, FuzzWorld.sets[0].encoded)
             + row(.records, 2, FuzzWorld.sets[1].encoded)
             + row(.blocks, 1, block.encoded)
@@ -107,8 +138,8 @@ enum RowFuzz {
             + row(.assignments, 3, [0] + assignment(3).encoded)
         return [
             FuzzSeed("configuration", [0] + FuzzWorld.configuration(epoch: 2).encoded),
-            FuzzSeed("acceptor-accepted", [1] + accepted.encoded),
-            FuzzSeed("acceptor-promised", [1] + promised.encoded),
+            FuzzSeed("acceptor-accepted", [1] + acceptorRows[1]),
+            FuzzSeed("acceptor-promised", [1] + acceptorRows[0]),
             FuzzSeed("origin-set", [2] + FuzzWorld.sets[1].encoded),
             FuzzSeed("block", [3] + block.encoded),
             FuzzSeed("assignment", [4] + assignment(1).encoded),

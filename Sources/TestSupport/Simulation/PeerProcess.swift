@@ -1,6 +1,6 @@
 package import Addressing
 package import Determinism
-package import RingMembership
+import RingMembership
 package import RingPeer
 package import RingPlacement
 import Wire
@@ -9,8 +9,8 @@ import Wire
 package struct PeerProcess: SimulatedProcess {
     /// What all peers of a world are made with.
     package struct Settings: Sendable {
-        /// The parameters of the failure detector.
-        package var membership = MembershipParameters()
+        /// The parameters of the peer's parts.
+        package var parameters = PeerParameters()
 
         /// Makes the defaults.
         package init() {}
@@ -95,7 +95,7 @@ package struct PeerProcess: SimulatedProcess {
                 identity: identity,
                 configuration: configuration,
                 rows: rows,
-                membershipParameters: world.settings.membership,
+                parameters: world.settings.parameters,
                 seed: world.drawSeed(),
                 now: world.localTime(node)
             )

@@ -149,7 +149,7 @@ package struct PlanRun: Sendable {
         }
     }
 
-    /// The nodes that were down at some time from shortly before the crash to when it must be found.
+    /// The nodes that were down shortly before the crash, or until it must be found.
     private func countDown(around crash: TimedFault) -> Int {
         let end = crash.at + PlanLaws.detectionMax
         let down = plan.faults.filter {

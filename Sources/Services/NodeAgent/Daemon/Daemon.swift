@@ -3,6 +3,7 @@ import Glibc
 import Logging
 import PeerService
 import PeerTransport
+import Platform
 import SQLiteRows
 
 /// Runs the parts of `genied` in order: database, sockets, dataplane, node API, ring.
@@ -11,6 +12,9 @@ import SQLiteRows
 /// comes before the ring: pods that are here keep their connections whatever becomes of it.
 struct Daemon: Sendable {
     let options: DaemonOptions
+
+    /// Everything that only a start needs was used by then.
+    private static let settledAfter = Duration.seconds(5)
 
     init(_ options: DaemonOptions) {
         self.options = options
@@ -48,6 +52,12 @@ struct Daemon: Sendable {
                 await agent.run()
             }
             group.addTask { throw await peer.waitForFailure() }
+            group.addTask {
+                try await Task.sleep(for: Self.settledAfter)
+                ProcessMemory.releaseCleanPages()
+                // The group ends with its first task, and this one is no reason to.
+                try await Task.sleep(for: .seconds(Int64.max / 2))
+            }
             group.addTask { await Signals.wait() }
             // The first to end decides: a signal ends the rest, and so does an error, thrown on.
             let first = await group.nextResult()

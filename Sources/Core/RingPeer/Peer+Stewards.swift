@@ -1,0 +1,253 @@
+import Determinism
+import RingMembership
+import RingPlacement
+import RingRegisters
+import Wire
+
+/// Keeps the group of stewards as it should be: one of them looks, has a successor chosen in a
+/// register, and leads the registers over.
+///
+/// Who leads does not matter for safety: the successor of each group is chosen once, and everybody
+/// who finds a change unfinished may finish it.
+struct StewardJob: Sendable {
+    enum Step: Sendable {
+        case idle
+        /// The register of the successor is being read.
+        case reading(number: UInt64)
+        /// Nodes are asked for the identity of their databases.
+        case identifying(
+            nodes: [NodeID],
+            storages: SortedMap<NodeID, NodeID>,
+            round: UInt64,
+            version: UInt64,
+            until: Instant
+        )
+        /// The successor is being chosen.
+        case choosing(number: UInt64)
+        /// The registers are being led over.
+        case changing(StewardChange, until: Instant)
+    }
+
+    var step = Step.idle
+    var nextAt: Instant
+    /// Since when this peer's acceptor has been sealed.
+    var sealedAt: Instant?
+    /// The youngest group that was seen in force.
+    var activeEpoch: UInt64 = 0
+
+    init(nextAt: Instant) {
+        self.nextAt = nextAt
+    }
+
+    /// The register that holds the successor of the group it is kept by.
+    static let key = "ring/stewards"
+    static let interval = Span.seconds(1)
+    static let identifyPatience = Span.seconds(1)
+    static let changePatience = Span.seconds(20)
+    /// A sealed acceptor lets whoever leads finish for this long.
+    static let finishPatience = Span.seconds(2)
+
+    var deadline: Instant {
+        switch step {
+        case .idle: nextAt
+        case .reading, .choosing: nextAt.advanced(by: .seconds(60))
+        case .identifying(_, _, _, _, let until): until
+        case .changing(let change, let until): min(change.deadline ?? until, until)
+        }
+    }
+}
+
+extension Peer {
+    mutating func tickStewardJob(now: Instant) {
+        guard now >= stewardJob.deadline else { return }
+        switch stewardJob.step {
+        case .idle:
+            let pause = Int64.random(in: 500...1_000, using: &generator)
+            stewardJob.nextAt = now.advanced(by: .milliseconds(pause))
+            if finishSealed(now: now) { return }
+            guard leadsStewards else { return }
+            let number = makeNumber()
+            stewardJob.step = .reading(number: number)
+            start(.read(key: StewardJob.key), number: number, now: now)
+        case .reading, .choosing: stewardJob.step = .idle
+        case .identifying(let nodes, let storages, _, let version, _):
+            // Whoever stayed silent is not taken this time.
+            choose(nodes.filter { storages[$0] != nil }, storages, version: version, now: now)
+        case .changing(var change, let until):
+            guard now < until else {
+                stewardJob.step = .idle
+                return
+            }
+            change.tick(now: now)
+            follow(change, now: now)
+        }
+    }
+
+    /// Of the stewards that can be reached the first leads; a peer that is none never does.
+    private var leadsStewards: Bool {
+        let first = proposer.group.members.first { membership.isReachable($0.node) }
+        return first?.node == identity.node && acceptor.successor == nil
+    }
+
+    /// A sealed acceptor sees to it that the next group begins, should its leader have gone.
+    private mutating func finishSealed(now: Instant) -> Bool {
+        guard let group = acceptor.group, let next = acceptor.successor,
+            stewardJob.activeEpoch < next.epoch
+        else {
+            stewardJob.sealedAt = nil
+            return false
+        }
+        let sealedAt = stewardJob.sealedAt ?? now
+        stewardJob.sealedAt = sealedAt
+        guard now.since(sealedAt) >= StewardJob.finishPatience else { return true }
+        lead(from: group, to: next, now: now)
+        return true
+    }
+
+    /// Whether an outcome was the job's own; if so it was acted upon.
+    mutating func takeForStewardJob(
+        _ number: UInt64,
+        _ outcome: RegisterOutcome,
+        now: Instant
+    ) -> Bool {
+        switch stewardJob.step {
+        case .reading(number):
+            stewardJob.step = .idle
+            if case .value(let value) = outcome { considerStewards(value, now: now) }
+        case .choosing(number):
+            stewardJob.step = .idle
+            // Committed, lost or uncertain: the register tells, at once.
+            stewardJob.nextAt = now
+        default: return false
+        }
+        return true
+    }
+
+    private mutating func considerStewards(_ value: RegisterValue, now: Instant) {
+        let group = proposer.group
+        var reader = ByteReader(value.payload ?? [])
+        if let chosen = try? StewardSet(from: &reader), chosen.epoch == group.epoch + 1 {
+            return lead(from: group, to: chosen, now: now)
+        }
+        stewardJob.activeEpoch = max(stewardJob.activeEpoch, group.epoch)
+        guard
+            let nodes = StewardPolicy.successor(
+                of: group,
+                configuration: configuration,
+                standing: { standing($0, now: now) }
+            )
+        else { return }
+        let round = makeNumber()
+        stewardJob.step = .identifying(
+            nodes: nodes,
+            storages: SortedMap(),
+            round: round,
+            version: value.version,
+            until: now.advanced(by: StewardJob.identifyPatience)
+        )
+        for node in nodes {
+            send(.register(RegisterMessage.identify(round: round).encoded), to: node)
+        }
+    }
+
+    private func standing(_ node: NodeID, now: Instant) -> StewardPolicy.Standing {
+        if node == identity.node { return .present }
+        guard let member = membership.member(node) else { return .away }
+        let span = now.since(member.since)
+        if member.fact.status.isGone { return span >= parameters.stewardLostAfter ? .lost : .away }
+        return member.isReachable && span >= parameters.stewardSettledAfter ? .present : .away
+    }
+
+    private mutating func choose(
+        _ nodes: [NodeID],
+        _ storages: SortedMap<NodeID, NodeID>,
+        version: UInt64,
+        now: Instant
+    ) {
+        stewardJob.step = .idle
+        let group = proposer.group
+        guard nodes.count % 2 == 1, nodes.count >= group.members.count else { return }
+        let successor = StewardSet(
+            epoch: group.epoch + 1,
+            members: nodes.compactMap { node in
+                storages[node].map { Steward(node: node, storage: $0) }
+            }
+        )
+        var writer = ByteWriter()
+        successor.write(to: &writer)
+        let number = makeNumber()
+        stewardJob.step = .choosing(number: number)
+        let request = RegisterRequest.compareAndSet(
+            key: StewardJob.key,
+            expectedVersion: version,
+            content: writer.bytes
+        )
+        start(request, number: number, now: now)
+    }
+
+    private mutating func lead(from group: StewardSet, to next: StewardSet, now: Instant) {
+        let change = StewardChange(from: group, to: next, round: makeNumber(), now: now)
+        stewardJob.step = .idle
+        follow(change, until: now.advanced(by: StewardJob.changePatience), now: now)
+    }
+
+    private mutating func follow(
+        _ change: StewardChange,
+        until end: Instant? = nil,
+        now: Instant
+    ) {
+        var change = change
+        let until: Instant
+        if let end {
+            until = end
+        } else if case .changing(_, let running) = stewardJob.step {
+            until = running
+        } else {
+            return
+        }
+        for case .send(let message, let node) in change.effects {
+            send(.register(message.encoded), to: node)
+        }
+        change.effects = []
+        stewardJob.step = .changing(change, until: until)
+        switch change.progress {
+        case .copying, .installing: break
+        case .active: activate(change.next, now: now)
+        case .complete:
+            activate(change.next, now: now)
+            stewardJob.step = .idle
+        case .superseded(let group):
+            stewardJob.step = .idle
+            activate(group, now: now)
+        }
+    }
+
+    private mutating func activate(_ group: StewardSet, now: Instant) {
+        guard group.epoch > stewardJob.activeEpoch else { return }
+        stewardJob.activeEpoch = group.epoch
+        proposer.adopt(group, now: now)
+        carryProposer(now: now)
+        // The configuration is to tell everybody.
+        configurationJob.nextAt = now
+    }
+
+    /// Takes in an answer that belongs to a change of stewards.
+    mutating func takeForChange(_ message: RegisterMessage, from peer: NodeID, now: Instant) {
+        switch stewardJob.step {
+        case .changing(var change, _):
+            change.receive(message, from: peer)
+            follow(change, now: now)
+        case .identifying(let nodes, var storages, let round, let version, let until):
+            guard case .identity(round, let storage) = message, nodes.contains(peer) else { return }
+            storages[peer] = storage
+            stewardJob.step = .identifying(
+                nodes: nodes,
+                storages: storages,
+                round: round,
+                version: version,
+                until: storages.count == nodes.count ? now : until
+            )
+        case .idle, .reading, .choosing: break
+        }
+    }
+}

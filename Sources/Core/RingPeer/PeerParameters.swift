@@ -1,0 +1,21 @@
+package import Determinism
+package import RingMembership
+package import RingRecords
+package import RingRegisters
+
+/// The knobs of a peer; the defaults are those of `genied`.
+package struct PeerParameters: Sendable {
+    /// The failure detector's.
+    package var membership = MembershipParameters()
+    /// The records'.
+    package var records = Records.Parameters()
+    /// The registers'.
+    package var registers = Proposer.Parameters()
+    /// A steward that is away for so long is replaced: 5 min.
+    package var stewardLostAfter = Span.seconds(300)
+    /// A member becomes a steward once it has been present for so long: 2 s.
+    package var stewardSettledAfter = Span.seconds(2)
+
+    /// Makes the defaults.
+    package init() {}
+}
