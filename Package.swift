@@ -127,6 +127,7 @@ let package = Package(
         .executable(name: "genied", targets: ["genied"]),
         .executable(name: "genie", targets: ["genie"]),
         .executable(name: "genie-ring", targets: ["genie-ring"]),
+        .executable(name: "genie-sim", targets: ["genie-sim"]),
         .executable(name: "genie-bench", targets: ["genie-bench"]),
     ],
     dependencies: [
@@ -203,6 +204,8 @@ let package = Package(
             "Simulation",
             ["RingPeer", "RingMembership", "RingPlacement", "RingRecords"]
         ),
+        support("SimulationTool", ["Simulation", "RingMembership"], [argumentParser]),
+        tool("genie-sim", "SimulationTool"),
         support("LabNet", []),
         support(
             "Fuzzing",
@@ -223,6 +226,10 @@ let package = Package(
         tests(
             "RingPeerTests",
             coreModules["RingPeer", default: []] + ["RingPeer", "Simulation"]
+        ),
+        tests(
+            "SimulationTests",
+            ["Simulation", "RingMembership", "RingPeer", "genie-sim"]
         ),
         tests("NetModelTests", ["NetModel"]),
         tests("NetForwardingTests", ["NetForwarding"]),
