@@ -39,9 +39,17 @@ package struct SortedMap<Key: Comparable, Value> {
     }
 
     /// The value under `key`, or `fallback` while there is none; writing stores it.
+    ///
+    /// A change of a part of the value is made in place, so what it holds is not copied.
     package subscript(key: Key, default fallback: @autoclosure () -> Value) -> Value {
         get { self[key] ?? fallback() }
-        set { self[key] = newValue }
+        _modify {
+            let index = position(of: key)
+            if index == entries.count || entries[index].key != key {
+                entries.insert((key, fallback()), at: index)
+            }
+            yield &entries[index].value
+        }
     }
 
     /// The entries whose keys are not below `key`, ascending.

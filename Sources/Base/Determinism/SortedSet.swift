@@ -19,6 +19,9 @@ package struct SortedSet<Element: Comparable> {
     /// The elements, ascending.
     package var elements: [Element] { map.keys }
 
+    /// The smallest element; nil when there is none.
+    package var first: Element? { map.first { _ in true }?.key }
+
     /// Whether `element` is in the set.
     package func contains(_ element: Element) -> Bool { map[element] != nil }
 

@@ -155,7 +155,7 @@ extension Peer {
         configuration = newer
         placement = Placement(newer)
         membership.epoch = newer.epoch
-        records.adopt(Self.view(placement), now: now)
+        records.adopt(Self.view(placement, newer), now: now)
         proposer.adopt(newer.stewards, now: now)
         carryProposer(now: now)
         let row = PeerRow(space: .configuration, key: [], value: newer.encoded)

@@ -165,10 +165,24 @@ extension Peer {
         case .send(let message, let node):
             return [frameEffect(.record(message.encoded), to: node)].compactMap(\.self)
         case .persist(let set, let then):
-            var key = Array(set.topic.name.utf8) + [0]
-            key += withBytes(set.origin)
+            let key = recordKey(set.topic, set.origin)
             let row = PeerRow(space: .records, key: key, value: set.encoded)
             return [.persist([row], then: then.flatMap { translate($0) })]
+        case .erase(let topic, let origin):
+            let row = PeerRow(space: .records, key: recordKey(topic, origin), value: nil)
+            return [.persist([row], then: [])]
+        case .fence(let node, let boot):
+            var value = ByteWriter()
+            value.write(boot)
+            let row = PeerRow(
+                space: .retirements,
+                key: withBytes(node),
+                value: boot == 0 ? nil : withBytes(node) + value.bytes
+            )
+            return [.persist([row], then: [])]
+        case .afterWrites(let then):
+            return [.persist([], then: then.flatMap { translate($0) })]
+        case .retired(let topic, let node): return [.event(.recordsRetired(topic, node))]
         case .changed(let set): return [.event(.records(set))]
         case .synced(let topic): return [.event(.synced(topic))]
         case .finished(let request, let outcome):
@@ -179,6 +193,10 @@ extension Peer {
             let request = PeerFrame.configurationRequest(epoch: configuration.epoch)
             return [frameEffect(request, to: peer)].compactMap(\.self)
         }
+    }
+
+    private func recordKey(_ topic: Topic, _ origin: NodeID) -> [UInt8] {
+        Array(topic.name.utf8) + [0] + withBytes(origin)
     }
 
     private func withBytes(_ id: NodeID) -> [UInt8] {
@@ -193,20 +211,26 @@ extension Peer {
     package mutating func publish(
         _ topic: Topic,
         _ content: [OriginSet.Record],
+        level: Records.Level = .quorum,
         token: RequestToken,
         now: Instant
     ) {
         let request = makeNumber()
         recordCallers[request] = token
-        records.publish(topic, content, request: request, now: now)
+        records.publish(topic, content, level: level, request: request, now: now)
         collect(now: now)
     }
 
     /// Asks an owner what is held under a topic; answered by `.records`.
-    package mutating func read(_ topic: Topic, token: RequestToken, now: Instant) {
+    package mutating func read(
+        _ topic: Topic,
+        level: Records.Level = .quorum,
+        token: RequestToken,
+        now: Instant
+    ) {
         let request = makeNumber()
         recordCallers[request] = token
-        records.read(topic, request: request, now: now)
+        records.read(topic, level: level, request: request, now: now)
         collect(now: now)
     }
 

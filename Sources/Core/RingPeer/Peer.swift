@@ -83,7 +83,8 @@ package struct Peer: Sendable {
                 var reader = ByteReader(bytes)
                 return try OriginSet(from: &reader)
             },
-            view: Self.view(placement),
+            fences: try Self.decode(rows, .retirements, Self.retirement),
+            view: Self.view(placement, configuration),
             parameters: parameters.records,
             seed: generator.next(),
             now: now
@@ -135,10 +136,22 @@ package struct Peer: Sendable {
         try AddressPool.Assignment(encoded: Array(bytes.dropFirst()))
     }
 
-    static func view(_ placement: Placement) -> OwnershipView {
+    private static func retirement(
+        _ bytes: [UInt8]
+    ) throws(WireError) -> (node: NodeID, boot: UInt64) {
+        var reader = ByteReader(bytes)
+        let node = try reader.readNodeID("retired node")
+        return (node, try reader.readInteger("retired boot"))
+    }
+
+    static func view(
+        _ placement: Placement,
+        _ configuration: RingConfiguration
+    ) -> OwnershipView {
         OwnershipView(
             epoch: placement.epoch,
-            ownersBySlot: (0..<placement.slotCount).map { placement.owners(of: Slot(index: $0)) }
+            ownersBySlot: (0..<placement.slotCount).map { placement.owners(of: Slot(index: $0)) },
+            members: SortedSet(configuration.members.map(\.id))
         )
     }
 

@@ -55,6 +55,8 @@ package enum PeerEvent: Hashable, Sendable {
     case configuration(RingConfiguration)
     /// A set under a watched topic changed.
     case records(OriginSet)
+    /// What a node had told under a watched topic is gone with the node.
+    case recordsRetired(Topic, NodeID)
     /// A watched topic is complete.
     case synced(Topic)
     /// Another process uses this node's identity, or this one runs on an old copy of the database;
@@ -79,6 +81,8 @@ package struct PeerRow: Hashable, Sendable {
         /// Addresses that are or were assigned, by pool and address: 1 and the assignment while it
         /// is held, 0 and the assignment while it rests.
         case assignments = 6
+        /// Nodes whose records were retired, by node: the node and the last boot of which they were.
+        case retirements = 9
     }
 
     /// The kind of row.

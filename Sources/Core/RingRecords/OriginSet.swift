@@ -92,25 +92,16 @@ package struct OriginSet: Hashable, Sendable {
         writer.write(origin)
         writer.write(version.boot)
         writer.write(version.sequence)
-        writer.write(list: records) { writer, record in
-            writer.write(record.key)
-            writer.write(counted: record.content)
-        }
+        writer.write(list: records) { $1.write(to: &$0) }
     }
 
     /// Reads a set that another peer wrote.
     package init(from reader: inout ByteReader) throws(WireError) {
         let topic = try reader.readTopic()
         let origin = try reader.readNodeID("origin")
-        let version = RecordVersion(
-            boot: try reader.readInteger("boot"),
-            sequence: try reader.readInteger("sequence")
-        )
+        let version = try reader.readVersion()
         let records = try reader.readList("records", max: Self.recordsMax) {
-            reader throws(WireError) in
-            let key = try reader.readText("key", max: 255)
-            let content = try reader.readCounted("content", max: Self.contentLengthMax)
-            return Record(key: key, content: Array(content))
+            reader throws(WireError) in try Record(from: &reader)
         }
         guard zip(records, records.dropFirst()).allSatisfy({ $0.key <= $1.key }) else {
             throw .malformed(field: "key")
@@ -142,7 +133,8 @@ package struct SetSummary: Hashable, Sendable {
         writer.write(version.sequence)
     }
 
-    init(topic: Topic, origin: NodeID, version: RecordVersion) {
+    /// Makes a summary.
+    package init(topic: Topic, origin: NodeID, version: RecordVersion) {
         self.topic = topic
         self.origin = origin
         self.version = version
@@ -151,10 +143,7 @@ package struct SetSummary: Hashable, Sendable {
     init(from reader: inout ByteReader) throws(WireError) {
         topic = try reader.readTopic()
         origin = try reader.readNodeID("origin")
-        version = RecordVersion(
-            boot: try reader.readInteger("boot"),
-            sequence: try reader.readInteger("sequence")
-        )
+        version = try reader.readVersion()
     }
 }
 

@@ -1,32 +1,74 @@
-package import Wire
+package import Determinism
 
 /// What peers say to one another about records; carried in stream frames, fenced by epoch.
+///
+/// No message is longer than about a mebibyte: what is more goes in several.
 package enum RecordMessage: Hashable, Sendable {
     /// The origin, or another owner, hands over sets to keep. Answered by `stored`.
     case put(epoch: UInt64, sets: [OriginSet])
-    /// These versions, or younger ones, are durable here.
-    case stored(epoch: UInt64, summaries: [SetSummary])
+    /// The same for a set of which the listener holds the version before.
+    case putDelta(epoch: UInt64, SetDelta)
+    /// These versions, or younger ones, are durable here; a former owner says that it is none.
+    case stored(epoch: UInt64, isOwner: Bool, summaries: [SetSummary])
     /// The speaker does not own the topic in its epoch; the asker should catch up or look
     /// elsewhere.
     case notOwner(epoch: UInt64, topic: Topic)
-    /// Send what is younger than `known` under the topic now, and every change from now on.
-    case watch(epoch: UInt64, topic: Topic, known: [SetSummary])
-    /// The answer to `watch`: after these the watcher has all that the owner has.
-    case snapshot(epoch: UInt64, topic: Topic, sets: [OriginSet])
-    /// A change under a watched topic.
-    case change(OriginSet)
+    /// Send what the asker lacks under the topic now, and every change from now on.
+    ///
+    /// `after` is the revision up to which the asker followed this very owner; where it is 0,
+    /// `known` says what the asker has.
+    case watch(epoch: UInt64, topic: Topic, after: UInt64, known: [OriginVersion])
+    /// The answer to `watch`: after these sets the watcher has all that the owner has.
+    case snapshot(epoch: UInt64, topic: Topic, Standing, revision: UInt64, sets: [OriginSet])
+    /// A change under a watched topic, and the revision of the one before it.
+    case change(revision: UInt64, previous: UInt64, OriginSet)
+    /// The same for a set of which the watcher holds the version before.
+    case changeDelta(revision: UInt64, previous: UInt64, SetDelta)
+    /// The owner cannot go on from the asker's revision: ask with what is known.
+    case resync(topic: Topic)
     /// No more changes under the topic, please.
     case unwatch(topic: Topic)
     /// One-time question for all sets of a topic; answered by `contents`.
     case read(epoch: UInt64, request: UInt64, topic: Topic)
-    /// The answer to `read`.
-    case contents(request: UInt64, sets: [OriginSet])
-    /// Digests of the slots that speaker and listener both own.
+    /// A part of the answer to `read`.
+    case contents(epoch: UInt64, request: UInt64, Standing, isLast: Bool, sets: [OriginSet])
+    /// Digests of slots that the speaker holds; of those that both own, what is left out is empty.
     case digests(epoch: UInt64, slots: [SlotDigest])
-    /// What the speaker holds in slots whose digests differ.
-    case summaries(epoch: UInt64, slots: [UInt32], summaries: [SetSummary])
+    /// What comes of comparing, where nothing more is to be said about a slot.
+    case verdicts(epoch: UInt64, slots: [SlotVerdict])
+    /// Digests of the topics of a slot that differs: those above `after`, and no others up to the
+    /// last one named, or to the end.
+    case topics(
+        epoch: UInt64,
+        slot: UInt32,
+        isWhole: Bool,
+        after: Topic,
+        isLast: Bool,
+        topics: [TopicDigest]
+    )
+    /// Please name the versions that you hold under these topics.
+    case compare(epoch: UInt64, topics: [Topic])
+    /// All that the speaker holds under a topic that differs.
+    case versions(epoch: UInt64, topic: Topic, versions: [OriginVersion])
     /// Please `put` these sets to me.
     case fetch(epoch: UInt64, summaries: [SetSummary])
+    /// Sets that were kept for the listener while it was away; the epoch is that of the keeping.
+    case hint(epoch: UInt64, sets: [OriginSet])
+
+    /// Whether an owner has all that its slot held before it became an owner; where it has not, the
+    /// former owners that do.
+    package struct Standing: Hashable, Sendable {
+        /// Whether it has.
+        package let isWhole: Bool
+        /// Whom to ask besides; empty for a whole owner.
+        package let sources: [NodeID]
+
+        /// Makes a standing.
+        package init(isWhole: Bool, sources: [NodeID]) {
+            self.isWhole = isWhole
+            self.sources = sources
+        }
+    }
 
     /// The digest of one slot.
     package struct SlotDigest: Hashable, Sendable {
@@ -36,141 +78,56 @@ package enum RecordMessage: Hashable, Sendable {
         package let digest: UInt64
     }
 
+    /// What comes of comparing one slot.
+    package struct SlotVerdict: Hashable, Sendable {
+        /// What was found.
+        package enum Finding: UInt8, Hashable, Sendable {
+            /// Both hold the same, and the speaker is whole.
+            case same = 0
+            /// Both hold the same, and the speaker is not whole itself.
+            case samePart = 1
+            /// The speaker does not hold the slot.
+            case notHeld = 2
+        }
+
+        /// The slot's number.
+        package let slot: UInt32
+        /// What was found.
+        package let finding: Finding
+    }
+
+    /// The digest of one topic.
+    package struct TopicDigest: Hashable, Sendable {
+        /// The topic.
+        package let topic: Topic
+        /// The digest of what is held under it.
+        package let digest: UInt64
+    }
+
     /// The most sets in one message.
     static let setsMax = 8_192
     /// The most summaries in one message.
-    static let summariesMax = 65_536
+    static let summariesMax = 2_048
+    /// The most origins in one message: half again the members of the largest ring.
+    static let originsMax = 16_384
     /// The most slots in one message.
     static let slotsMax = 65_536
-
-    /// The message's bytes: a kind, then its fields in the order of the case.
-    package var encoded: [UInt8] {
-        var writer = ByteWriter()
-        switch self {
-        case .put(let epoch, let sets):
-            writer.write(kind: 1, epoch: epoch)
-            writer.write(sets: sets)
-        case .stored(let epoch, let summaries):
-            writer.write(kind: 2, epoch: epoch)
-            writer.write(summaries: summaries)
-        case .notOwner(let epoch, let topic):
-            writer.write(kind: 3, epoch: epoch)
-            writer.write(topic.name)
-        case .watch(let epoch, let topic, let known):
-            writer.write(kind: 4, epoch: epoch)
-            writer.write(topic.name)
-            writer.write(summaries: known)
-        case .snapshot(let epoch, let topic, let sets):
-            writer.write(kind: 5, epoch: epoch)
-            writer.write(topic.name)
-            writer.write(sets: sets)
-        case .change(let set):
-            writer.write(UInt8(6))
-            set.write(to: &writer)
-        case .unwatch(let topic):
-            writer.write(UInt8(7))
-            writer.write(topic.name)
-        case .read(let epoch, let request, let topic):
-            writer.write(kind: 8, epoch: epoch)
-            writer.write(request)
-            writer.write(topic.name)
-        case .contents(let request, let sets):
-            writer.write(kind: 9, epoch: request)
-            writer.write(sets: sets)
-        case .digests(let epoch, let slots):
-            writer.write(kind: 10, epoch: epoch)
-            writer.write(list: slots) { writer, slot in
-                writer.write(slot.slot)
-                writer.write(slot.digest)
-            }
-        case .summaries(let epoch, let slots, let summaries):
-            writer.write(kind: 11, epoch: epoch)
-            writer.write(list: slots) { $0.write($1) }
-            writer.write(summaries: summaries)
-        case .fetch(let epoch, let summaries):
-            writer.write(kind: 12, epoch: epoch)
-            writer.write(summaries: summaries)
-        }
-        return writer.bytes
-    }
-
-    /// Reads a message that another peer wrote.
-    package init(_ bytes: ArraySlice<UInt8>) throws(WireError) {
-        var reader = ByteReader(bytes)
-        let kind = try reader.readInteger("kind", as: UInt8.self)
-        switch kind {
-        case 6: self = .change(try OriginSet(from: &reader))
-        case 7: self = .unwatch(topic: try reader.readTopic())
-        default:
-            let number = try reader.readInteger("epoch", as: UInt64.self)
-            self = try Self.read(kind: kind, number: number, &reader)
-        }
-        try reader.finish()
-    }
-
-    private static func read(
-        kind: UInt8,
-        number: UInt64,
-        _ reader: inout ByteReader
-    ) throws(WireError) -> RecordMessage {
-        switch kind {
-        case 1: return .put(epoch: number, sets: try reader.readSets())
-        case 2: return .stored(epoch: number, summaries: try reader.readSummaries())
-        case 3: return .notOwner(epoch: number, topic: try reader.readTopic())
-        case 4:
-            let topic = try reader.readTopic()
-            return .watch(epoch: number, topic: topic, known: try reader.readSummaries())
-        case 5:
-            let topic = try reader.readTopic()
-            return .snapshot(epoch: number, topic: topic, sets: try reader.readSets())
-        case 8:
-            let request = try reader.readInteger("request", as: UInt64.self)
-            return .read(epoch: number, request: request, topic: try reader.readTopic())
-        case 9: return .contents(request: number, sets: try reader.readSets())
-        case 10:
-            let slots = try reader.readList("slots", max: slotsMax) { reader throws(WireError) in
-                SlotDigest(
-                    slot: try reader.readInteger("slot"),
-                    digest: try reader.readInteger("digest")
-                )
-            }
-            return .digests(epoch: number, slots: slots)
-        case 11:
-            let slots = try reader.readList("slots", max: slotsMax) { reader throws(WireError) in
-                try reader.readInteger("slot", as: UInt32.self)
-            }
-            return .summaries(epoch: number, slots: slots, summaries: try reader.readSummaries())
-        case 12: return .fetch(epoch: number, summaries: try reader.readSummaries())
-        default: throw .malformed(field: "kind")
-        }
-    }
+    /// The most topics in one message.
+    static let topicsMax = 2_048
+    /// The most former owners in one message.
+    static let sourcesMax = 64
 }
 
-extension ByteWriter {
-    fileprivate mutating func write(kind: UInt8, epoch: UInt64) {
-        write(kind)
-        write(epoch)
-    }
+/// Which version of whose set; the topic is said elsewhere.
+package struct OriginVersion: Hashable, Sendable {
+    /// The origin.
+    package let origin: NodeID
+    /// The version that the speaker holds.
+    package let version: RecordVersion
 
-    fileprivate mutating func write(sets: [OriginSet]) {
-        write(list: sets) { $1.write(to: &$0) }
-    }
-
-    fileprivate mutating func write(summaries: [SetSummary]) {
-        write(list: summaries) { $1.write(to: &$0) }
-    }
-}
-
-extension ByteReader {
-    fileprivate mutating func readSets() throws(WireError) -> [OriginSet] {
-        try readList("sets", max: RecordMessage.setsMax) { reader throws(WireError) in
-            try OriginSet(from: &reader)
-        }
-    }
-
-    fileprivate mutating func readSummaries() throws(WireError) -> [SetSummary] {
-        try readList("summaries", max: RecordMessage.summariesMax) { reader throws(WireError) in
-            try SetSummary(from: &reader)
-        }
+    /// Makes a pair.
+    package init(origin: NodeID, version: RecordVersion) {
+        self.origin = origin
+        self.version = version
     }
 }

@@ -4,27 +4,50 @@ extension Records {
     /// One topic of this peer as origin.
     struct Publication: Sendable {
         var set: OriginSet
-        var storedAt = SortedMap<NodeID, RecordVersion>()
+        /// The set before, for owners that hold it: they are sent what changed.
+        var previous: OriginSet?
+        var storedAt = SortedMap<NodeID, Storage>()
         var offeredAt = SortedMap<NodeID, Instant>()
+
+        init(set: OriginSet) { self.set = set }
+
+        /// Nothing at all, older than anything.
+        init(_ topic: Topic, _ origin: NodeID) {
+            set = OriginSet(topic: topic, origin: origin, version: .never, records: [])
+        }
+    }
+
+    /// What a replica has acknowledged.
+    struct Storage: Sendable {
+        var version = RecordVersion.never
+        var epoch: UInt64 = 0
+        var isOwner = false
     }
 
     /// A publication that somebody waits for.
     struct Waiting: Sendable {
         let topic: Topic
         let version: RecordVersion
+        let level: Level
         let expiresAt: Instant
     }
 
     /// Replaces this peer's records under a topic.
     ///
-    /// The request is answered by one `.finished` with `.stored` or `.tooFewOwners`.
+    /// The request is answered by one `.finished` with `.stored`, `.tooFewOwners` or `.refused`.
     package mutating func publish(
         _ topic: Topic,
         _ records: [OriginSet.Record],
+        level: Level = .quorum,
         request: UInt64,
         now: Instant
     ) {
-        let previous = store.set(topic, own)?.version ?? .never
+        if let refusal = OriginSet.refusal(of: records) {
+            effects.append(.finished(request: request, .refused(refusal)))
+            return
+        }
+        let held = store.set(topic, own)
+        let previous = held?.version ?? .never
         // At the last version it is the version that was held, which is refused below.
         let following = previous.sequence < .max ? previous.sequence + 1 : .max
         let sequence = previous.boot == boot ? following : 1
@@ -39,13 +62,18 @@ extension Records {
             effects.append(.finished(request: request, .tooFewOwners(stored: 0, wanted: 1)))
             return
         }
-        publications[topic] = Publication(set: set)
+        publications[topic, default: Publication(set: set)].set = set
+        publications[topic, default: Publication(set: set)].previous = held
+        publications[topic, default: Publication(set: set)].offeredAt = SortedMap()
+        unsettled.insert(topic)
         waiting[request] = Waiting(
             topic: topic,
             version: set.version,
+            level: level,
             expiresAt: now.advanced(by: parameters.requestTimeout)
         )
         keep(set, thenAcknowledge: nil)
+        keepHints(set, from: own, now: now)
         // The first offers leave with the write; an owner may hold a set before its origin does,
         // but the origin makes no younger version until it can read this one back.
         offer(topic, now: now, afterWrite: true)
@@ -55,32 +83,62 @@ extension Records {
     private func storedByOwn(_ set: OriginSet) -> RecordMessage {
         .stored(
             epoch: view.epoch,
+            isOwner: true,
             summaries: [SetSummary(topic: set.topic, origin: own, version: set.version)]
         )
     }
 
     mutating func offerPublications(now: Instant) {
-        for topic in publications.keys { offer(topic, now: now, afterWrite: false) }
+        for topic in unsettled.elements { offer(topic, now: now, afterWrite: false) }
     }
 
+    /// Offers the newest set to the owners that have not acknowledged it, and while the slot moves
+    /// to the former ones.
     private mutating func offer(_ topic: Topic, now: Instant, afterWrite: Bool) {
         guard var publication = publications[topic] else { return }
+        let isWaitedFor = waiting.contains { $0.value.topic == topic }
+        let owners = view.owners(of: topic)
+        let formers = formerOwners(ofSlot: view.slot(of: topic), now: now)
         var offers: [Effect] = []
-        for owner in view.owners(of: topic) where owner != own && isUp(owner) {
-            guard publication.storedAt[owner] != publication.set.version else { continue }
+        var isSettled = true
+        for owner in owners + formers.filter({ !owners.contains($0) }) where owner != own {
+            let storage = publication.storedAt[owner] ?? Storage()
+            let isCounted = !isWaitedFor || storage.epoch >= view.epoch
+            if storage.version >= publication.set.version, isCounted { continue }
+            isSettled = false
+            guard isUp(owner) else { continue }
             if let last = publication.offeredAt[owner],
                 now.since(last) < parameters.retryInterval
             {
                 continue
             }
+            // A second offer is whole: the first may have met another base.
+            let isFirst = publication.offeredAt[owner] == nil
             publication.offeredAt[owner] = now
-            offers.append(.send(.put(epoch: view.epoch, sets: [publication.set]), to: owner))
+            let message = putMessage(publication, to: storage, isFirst: isFirst)
+            offers.append(.send(message, to: owner))
         }
         publications[topic] = publication
+        if isSettled, !isWaitedFor { unsettled.remove(topic) }
         if afterWrite { appendAfterLastWrite(offers) } else { effects.append(contentsOf: offers) }
     }
 
+    private func putMessage(
+        _ publication: Publication,
+        to storage: Storage,
+        isFirst: Bool
+    ) -> RecordMessage {
+        if isFirst, let previous = publication.previous, storage.version == previous.version {
+            let delta = SetDelta(from: previous, to: publication.set)
+            if delta.lengthEstimate < publication.set.lengthEstimate / 2 {
+                return .putDelta(epoch: view.epoch, delta)
+            }
+        }
+        return .put(epoch: view.epoch, sets: [publication.set])
+    }
+
     private mutating func appendAfterLastWrite(_ more: [Effect]) {
+        // The write of the set that was just kept, which nothing but hints has followed.
         guard case .persist(let set, let then) = effects.last else {
             effects.append(contentsOf: more)
             return
@@ -88,65 +146,157 @@ extension Records {
         effects[effects.count - 1] = .persist(set, then: then + more)
     }
 
-    /// An owner holds a set durably.
-    mutating func noteStored(_ summary: SetSummary, at owner: NodeID) {
+    /// A replica holds a set durably.
+    mutating func noteStored(
+        _ summary: SetSummary,
+        epoch: UInt64,
+        isOwner: Bool,
+        at replica: NodeID,
+        now: Instant
+    ) {
+        hints.noteStored(summary, at: replica)
+        noteRepaired(summary, epoch: epoch, at: replica)
         guard summary.origin == own, var publication = publications[summary.topic] else { return }
         guard summary.version <= publication.set.version else {
             effects.append(.ownPastUnknown)
             return
         }
-        let known = publication.storedAt[owner] ?? .never
-        publication.storedAt[owner] = max(known, summary.version)
+        var storage = publication.storedAt[replica] ?? Storage()
+        guard summary.version >= storage.version else { return }
+        storage = Storage(
+            version: summary.version,
+            epoch: max(epoch, storage.epoch),
+            isOwner: isOwner
+        )
+        publication.storedAt[replica] = storage
         publications[summary.topic] = publication
-        let needed = min(parameters.writeQuorum, view.owners(of: summary.topic).count)
         for (request, entry) in waiting where entry.topic == summary.topic {
-            let count = storedCount(entry)
-            guard count >= needed else { continue }
+            guard let count = acknowledgedCount(entry, now: now) else { continue }
             waiting[request] = nil
             effects.append(.finished(request: request, .stored(owners: count)))
         }
     }
 
-    private func storedCount(_ entry: Waiting) -> Int {
-        let publication = publications[entry.topic]
-        return view.owners(of: entry.topic).count { owner in
-            (publication?.storedAt[owner] ?? .never) >= entry.version
+    /// The number of owners that hold what a request waits for; nil while they are too few.
+    ///
+    /// The word of owners of one epoch counts together: those of two epochs need not meet a read
+    /// quorum of either. While the slot moves, whoever is behind still reads from its former
+    /// owners, so that a write quorum of them is needed, too.
+    private func acknowledgedCount(_ entry: Waiting, now: Instant) -> Int? {
+        guard let publication = publications[entry.topic] else { return nil }
+        let owners = view.owners(of: entry.topic)
+        let needed = needed(entry.level, of: owners.count)
+        let holders = publication.storedAt.filter { $0.value.version >= entry.version }
+        if parameters.flaws.contains(.acknowledgementsOfAnyEpochCounted) {
+            return holders.count >= needed ? holders.count : nil
         }
+        let current = holders.filter {
+            $0.value.isOwner && $0.value.epoch == view.epoch && owners.contains($0.key)
+        }
+        guard current.count >= needed else { return nil }
+        let slot = view.slot(of: entry.topic)
+        let formers = formerOwners(ofSlot: slot, now: now)
+        let formerHolders = holders.filter { formers.contains($0.key) }
+        let formersNeeded = entry.level == .one ? 0 : min(parameters.writeQuorum, formers.count)
+        return formerHolders.count >= formersNeeded ? current.count : nil
+    }
+
+    func needed(_ level: Level, of ownerCount: Int) -> Int {
+        switch level {
+        case .one: min(1, ownerCount)
+        case .quorum: min(parameters.writeQuorum, ownerCount)
+        case .all: ownerCount
+        }
+    }
+
+    /// Owners changed: what was settled with the earlier ones is offered to the new ones.
+    mutating func reconsiderPublications(since before: OwnershipView) {
+        for topic in publications.keys {
+            let slot = view.slot(of: topic)
+            let isMoved = view.owners(ofSlot: slot) != before.owners(ofSlot: slot)
+            guard isMoved || unsettled.contains(topic) else { continue }
+            publications[topic, default: Publication(topic, own)].offeredAt = SortedMap()
+            unsettled.insert(topic)
+        }
+    }
+
+    /// A peer says that it owns a topic no longer: as a former owner it is not written to any more.
+    mutating func noteNotOwner(_ topic: Topic, epoch: UInt64, peer: NodeID, now: Instant) {
+        if watches[topic]?.provider == peer { chooseProvider(topic, now) }
+        guard epoch == view.epoch else { return }
+        former[view.slot(of: topic)]?.owners.removeAll { $0 == peer }
     }
 
     mutating func expireRequests(now: Instant) {
         for (request, entry) in waiting where now >= entry.expiresAt {
             waiting[request] = nil
+            let owners = view.owners(of: entry.topic)
+            let publication = publications[entry.topic]
+            let stored = owners.count { owner in
+                (publication?.storedAt[owner]?.version ?? .never) >= entry.version
+            }
             let outcome = Outcome.tooFewOwners(
-                stored: storedCount(entry),
-                wanted: min(parameters.writeQuorum, view.owners(of: entry.topic).count)
+                stored: stored,
+                wanted: needed(entry.level, of: owners.count)
             )
             effects.append(.finished(request: request, outcome))
         }
         for (request, read) in reads where now >= read.nextAt { retryRead(request, read, now: now) }
     }
 
-    /// An owner's part of a publication or of an exchange.
-    mutating func take(_ sets: [OriginSet], epoch: UInt64, from peer: NodeID) {
+    /// A replica's part of a publication or of an exchange.
+    mutating func take(_ sets: [OriginSet], epoch: UInt64, from peer: NodeID, now: Instant) {
         noteEpoch(epoch, from: peer)
-        for set in sets {
-            guard owns(set.topic) else {
-                effects.append(
-                    .send(.notOwner(epoch: view.epoch, topic: set.topic), to: peer)
-                )
-                continue
-            }
-            let held = store.set(set.topic, set.origin)?.version ?? .never
-            // What is held may be younger: the origin must learn that, too.
-            let summary = SetSummary(
-                topic: set.topic,
-                origin: set.origin,
-                version: max(held, set.version)
+        for set in sets { take(set, epoch: epoch, from: peer, now: now) }
+    }
+
+    private mutating func take(
+        _ set: OriginSet,
+        epoch: UInt64,
+        from peer: NodeID,
+        now: Instant
+    ) {
+        let slot = view.slot(of: set.topic)
+        let isOwner = owns(set.topic) || parameters.flaws.contains(.wrongEpochAccepted)
+        guard isOwner || leaving[slot] != nil, mayTake(set, from: peer) else {
+            // Who is ahead is believed once this peer has caught up.
+            guard epoch <= view.epoch else { return }
+            effects.append(.send(.notOwner(epoch: view.epoch, topic: set.topic), to: peer))
+            return
+        }
+        liftFence(set, from: peer)
+        let held = store.set(set.topic, set.origin)?.version ?? .never
+        // What is held may be younger: the origin must learn that, too.
+        let summary = SetSummary(
+            topic: set.topic,
+            origin: set.origin,
+            version: max(held, set.version)
+        )
+        let stored = RecordMessage.stored(
+            epoch: view.epoch,
+            isOwner: isOwner,
+            summaries: [summary]
+        )
+        keepFromOther(set, thenAcknowledge: .send(stored, to: peer))
+        keepHints(set, from: peer, now: now)
+    }
+
+    /// A change to a set: without its base the whole set is asked for.
+    mutating func take(_ delta: SetDelta, epoch: UInt64, from peer: NodeID, now: Instant) {
+        noteEpoch(epoch, from: peer)
+        let isForced = parameters.flaws.contains(.deltaOnWrongBase)
+        let held = store.set(delta.topic, delta.origin)
+        if let held, let set = delta.applied(to: held, isForced: isForced) {
+            take(set, epoch: epoch, from: peer, now: now)
+        } else if let held, held.version >= delta.version {
+            take(held, epoch: epoch, from: peer, now: now)
+        } else {
+            let missing = SetSummary(
+                topic: delta.topic,
+                origin: delta.origin,
+                version: delta.version
             )
-            keepFromOther(
-                set,
-                thenAcknowledge: .send(.stored(epoch: view.epoch, summaries: [summary]), to: peer)
-            )
+            effects.append(.send(.fetch(epoch: view.epoch, summaries: [missing]), to: peer))
         }
     }
 }

@@ -8,30 +8,32 @@ extension Records {
         var answeredAt: Instant?
         var isSynced = false
         var attempt = 0
-    }
-
-    /// A one-time question under way.
-    struct Read: Sendable {
-        let topic: Topic
-        var nextAt: Instant
-        let expiresAt: Instant
-        var answers = SortedMap<NodeID, [OriginSet]>()
+        /// The revision up to which the provider was followed; 0 before its first answer.
+        var revision: UInt64 = 0
+        /// Former owners that hold what the owners may not have taken over yet.
+        var sources: [NodeID] = []
     }
 
     /// Follows a topic: `.changed` for each set, `.synced` once all that an owner has is here.
     package mutating func watch(_ topic: Topic, now: Instant) {
         guard watches[topic] == nil else { return }
-        watches[topic] = Watch()
+        var watch = Watch()
+        // Each peer begins elsewhere in the list, so that no owner serves them all.
+        watch.attempt = Int(StableHash.of(topic.name.utf8, seed: own.low) % 64)
+        watches[topic] = watch
         for set in store.sets(topic) { effects.append(.changed(set)) }
         chooseProvider(topic, now)
     }
 
-    /// Follows a topic no longer.
+    /// Follows a topic no longer; what is here for the watch's sake alone is dropped.
     package mutating func unwatch(_ topic: Topic) {
         guard let watch = watches.remove(topic) else { return }
+        watchesDue.set(topic, at: nil)
         if let provider = watch.provider, provider != own {
             effects.append(.send(.unwatch(topic: topic), to: provider))
         }
+        guard !holds(view.slot(of: topic)) else { return }
+        for set in store.sets(topic) where set.origin != own { erase(topic, set.origin) }
     }
 
     /// Whether everything that an owner had of a watched topic has arrived.
@@ -42,9 +44,11 @@ extension Records {
     mutating func chooseProvider(_ topic: Topic, _ now: Instant) {
         guard var watch = watches[topic] else { return }
         let owners = view.owners(of: topic)
-        let candidates = owners.filter { $0 != own && isUp($0) }
+        let formers = watch.sources.filter { !owners.contains($0) }
+        let candidates = (owners + formers).filter { $0 != own && isUp($0) }
         watch.attempt += 1
         watch.askedAt = now
+        watch.revision = 0
         if candidates.isEmpty {
             watch.provider = owners.contains(own) ? own : nil
             // Right after a start nobody was met yet, and another owner may know more.
@@ -54,49 +58,70 @@ extension Records {
                 watch.answeredAt = now
                 effects.append(.synced(topic))
             }
+            watches[topic] = watch
+            watchesDue.set(topic, at: now.advanced(by: parameters.watchTimeout))
         } else {
-            let provider = candidates[watch.attempt % candidates.count]
-            watch.provider = provider
-            effects.append(.send(question(topic), to: provider))
+            watch.provider = candidates[watch.attempt % candidates.count]
+            watches[topic] = watch
+            ask(topic, now: now)
         }
-        watches[topic] = watch
     }
 
-    private func question(_ topic: Topic) -> RecordMessage {
-        .watch(epoch: view.epoch, topic: topic, known: store.summaries(topic))
+    /// Asks the provider for what is younger than what is here.
+    mutating func ask(_ topic: Topic, now: Instant) {
+        guard let watch = watches[topic], let provider = watch.provider, provider != own else {
+            return
+        }
+        watches[topic, default: watch].askedAt = now
+        watchesDue.set(topic, at: now.advanced(by: parameters.watchTimeout))
+        let known =
+            watch.revision == 0
+            ? store.sets(topic).map { OriginVersion(origin: $0.origin, version: $0.version) } : []
+        let question = RecordMessage.watch(
+            epoch: view.epoch,
+            topic: topic,
+            after: watch.revision,
+            known: known.count <= RecordMessage.originsMax ? known : []
+        )
+        effects.append(.send(question, to: provider))
     }
 
     mutating func renewWatches(now: Instant) {
-        for (topic, watch) in watches {
+        for topic in watchesDue.take(now: now) {
+            guard let watch = watches[topic] else { continue }
             let asked = watch.askedAt ?? .zero
             let isAnswered = watch.answeredAt.map { $0 >= asked } ?? false
-            if !isAnswered, now.since(asked) >= parameters.watchTimeout {
+            if isAnswered, watch.isSynced, let provider = watch.provider, provider != own,
+                isUp(provider), view.owners(of: topic).contains(provider)
+            {
+                ask(topic, now: now)
+            } else {
                 chooseProvider(topic, now)
-            } else if isAnswered, now.since(asked) >= parameters.watchRenewal {
-                renew(topic, watch, now: now)
             }
         }
     }
 
-    private mutating func renew(_ topic: Topic, _ watch: Watch, now: Instant) {
-        guard let provider = watch.provider, provider != own, isUp(provider),
-            view.owners(of: topic).contains(provider)
-        else { return chooseProvider(topic, now) }
-        watches[topic]?.askedAt = now
-        effects.append(.send(question(topic), to: provider))
-    }
-
     mutating func takeSnapshot(
         _ topic: Topic,
+        _ standing: RecordMessage.Standing,
+        _ revision: UInt64,
         _ sets: [OriginSet],
         from peer: NodeID,
         now: Instant
     ) {
         guard let watch = watches[topic], watch.provider == peer else { return }
-        for set in sets where set.topic == topic { keepFromOther(set, thenAcknowledge: nil) }
-        watches[topic]?.answeredAt = now
-        guard !watch.isSynced else { return }
-        watches[topic]?.isSynced = true
+        for set in sets where set.topic == topic && mayTake(set, from: peer) {
+            keepFromOther(set, thenAcknowledge: nil)
+        }
+        // More parts of the answer follow.
+        guard revision > 0 else { return }
+        watches[topic, default: watch].answeredAt = now
+        watches[topic, default: watch].revision = revision
+        watches[topic, default: watch].sources = standing.sources
+        let wait = standing.isWhole ? parameters.watchRenewal : parameters.watchTimeout
+        watchesDue.set(topic, at: now.advanced(by: wait))
+        guard standing.isWhole, !watch.isSynced else { return }
+        watches[topic, default: watch].isSynced = true
         // Behind the writes of the snapshot's sets, hence behind their `.changed`.
         if case .persist(let set, let then) = effects.last {
             effects[effects.count - 1] = .persist(set, then: then + [.synced(topic)])
@@ -105,101 +130,123 @@ extension Records {
         }
     }
 
-    /// The owner's part of a watch.
+    /// A change from the provider; where one before it did not arrive, what is missing is asked for.
+    mutating func takeChange(
+        _ topic: Topic,
+        _ revision: UInt64,
+        _ previous: UInt64,
+        from peer: NodeID,
+        now: Instant,
+        _ set: (RecordStore) -> OriginSet?
+    ) {
+        guard let watch = watches[topic], watch.provider == peer else { return }
+        let isNext = previous == watch.revision || parameters.flaws.contains(.gapUnnoticed)
+        let changed = set(store)
+        if let changed, mayTake(changed, from: peer) {
+            keepFromOther(changed, thenAcknowledge: nil)
+        }
+        if isNext, changed != nil {
+            watches[topic, default: watch].revision = revision
+        } else if watch.answeredAt != nil, watch.revision > 0 {
+            // Before the first answer a change is but early: the answer is on its way.
+            if changed == nil { watches[topic, default: watch].revision = 0 }
+            ask(topic, now: now)
+        }
+    }
+}
+
+/// The owner's part of a watch.
+extension Records {
+    /// The revision of the newest change under a topic; never 0.
+    func revision(of topic: Topic) -> UInt64 { max(store.revision(of: topic), boot << 32, 1) }
+
     mutating func serveWatch(
         _ topic: Topic,
-        known: [SetSummary],
+        after revision: UInt64,
+        known: [OriginVersion],
         to peer: NodeID,
         now: Instant
     ) {
-        guard owns(topic) else {
+        let slot = view.slot(of: topic)
+        guard holds(slot) else {
             effects.append(.send(.notOwner(epoch: view.epoch, topic: topic), to: peer))
             return
         }
+        let isNew = watchers[topic]?[peer] == nil
+        guard !isNew || watchCounts[peer] ?? 0 < parameters.watchesPerPeerMax else { return }
+        if isNew { watchCounts[peer, default: 0] += 1 }
         watchers[topic, default: SortedMap()][peer] = now.advanced(by: parameters.watchExpiry)
-        let versions = known.reduce(into: SortedMap<NodeID, RecordVersion>()) {
-            $0[$1.origin] = $1.version
+        let younger: [OriginSet]
+        if revision == 0 {
+            let versions = known.reduce(into: SortedMap<NodeID, RecordVersion>()) {
+                $0[$1.origin] = $1.version
+            }
+            younger = store.sets(topic).filter { $0.version > versions[$0.origin] ?? .never }
+        } else if revision >> 32 == boot, revision <= store.revision, !isNew {
+            younger = store.sets(topic, after: revision)
+        } else {
+            // From another life of this process, or dropped meanwhile.
+            dropWatcher(peer, of: topic)
+            effects.append(.send(.resync(topic: topic), to: peer))
+            return
         }
-        let younger = store.sets(topic).filter { $0.version > versions[$0.origin] ?? .never }
-        // What a stream would not take in one message goes ahead as changes, over the same one.
+        // What a stream would not take in one message goes ahead in parts, over the same one.
         var batches = OriginSet.batches(younger)
         let last = batches.popLast() ?? []
-        for set in batches.joined() { effects.append(.send(.change(set), to: peer)) }
-        effects.append(.send(.snapshot(epoch: view.epoch, topic: topic, sets: last), to: peer))
+        let standing = standing(ofSlot: slot)
+        for sets in batches {
+            send(snapshot: topic, standing, revision: 0, sets, to: peer)
+        }
+        send(snapshot: topic, standing, revision: self.revision(of: topic), last, to: peer)
+    }
+
+    private mutating func send(
+        snapshot topic: Topic,
+        _ standing: RecordMessage.Standing,
+        revision: UInt64,
+        _ sets: [OriginSet],
+        to peer: NodeID
+    ) {
+        let snapshot = RecordMessage.snapshot(
+            epoch: view.epoch,
+            topic: topic,
+            standing,
+            revision: revision,
+            sets: sets
+        )
+        effects.append(.send(snapshot, to: peer))
+    }
+
+    /// What watchers are told of a change that was just applied; nil where nobody watches.
+    func changeMessage(
+        _ set: OriginSet,
+        from held: OriginSet?,
+        previous: UInt64
+    ) -> RecordMessage? {
+        guard watchers[set.topic] != nil else { return nil }
+        let revision = revision(of: set.topic)
+        if let held, held.version < set.version {
+            let delta = SetDelta(from: held, to: set)
+            if delta.lengthEstimate < set.lengthEstimate / 2 {
+                return .changeDelta(revision: revision, previous: previous, delta)
+            }
+        }
+        return .change(revision: revision, previous: previous, set)
+    }
+
+    mutating func dropWatcher(_ peer: NodeID, of topic: Topic) {
+        guard watchers[topic]?[peer] != nil else { return }
+        watchers[topic, default: SortedMap()][peer] = nil
+        if watchers[topic]?.isEmpty ?? false { watchers[topic] = nil }
+        let count = watchCounts[peer] ?? 0
+        watchCounts[peer] = count > 1 ? count - 1 : nil
     }
 
     mutating func expireWatchers(now: Instant) {
-        for topic in watchers.keys {
-            watchers[topic]?.removeAll { _, expiresAt in now >= expiresAt }
-            if watchers[topic]?.isEmpty ?? false { watchers[topic] = nil }
+        for (topic, entries) in watchers {
+            for (peer, expiresAt) in entries where now >= expiresAt {
+                dropWatcher(peer, of: topic)
+            }
         }
-    }
-
-    /// Asks so many owners what is held under a topic that one of them holds what was acknowledged.
-    package mutating func read(_ topic: Topic, request: UInt64, now: Instant) {
-        var read = Read(
-            topic: topic,
-            nextAt: now,
-            expiresAt: now.advanced(by: parameters.requestTimeout)
-        )
-        if owns(topic) { read.answers[own] = store.sets(topic) }
-        retryRead(request, read, now: now)
-    }
-
-    /// Owners that must answer: together with a write quorum they are more than there are (R + W >
-    /// N).
-    private func readQuorum(_ topic: Topic) -> Int {
-        let count = view.owners(of: topic).count
-        return count - min(parameters.writeQuorum, count) + 1
-    }
-
-    mutating func retryRead(_ request: UInt64, _ read: Read, now: Instant) {
-        var next = read
-        guard !finishRead(request, read, isOver: now >= read.expiresAt) else { return }
-        next.nextAt = now.advanced(by: parameters.retryInterval)
-        reads[request] = next
-        for owner in view.owners(of: read.topic)
-        where owner != own && isUp(owner) && read.answers[owner] == nil {
-            effects.append(
-                .send(.read(epoch: view.epoch, request: request, topic: read.topic), to: owner)
-            )
-        }
-    }
-
-    mutating func serveRead(_ topic: Topic, request: UInt64, to peer: NodeID) {
-        guard owns(topic) else {
-            effects.append(.send(.notOwner(epoch: view.epoch, topic: topic), to: peer))
-            return
-        }
-        effects.append(.send(.contents(request: request, sets: store.sets(topic)), to: peer))
-    }
-
-    mutating func takeContents(_ request: UInt64, _ sets: [OriginSet], from owner: NodeID) {
-        guard var read = reads[request] else { return }
-        read.answers[owner] = sets
-        reads[request] = read
-        _ = finishRead(request, read, isOver: false)
-    }
-
-    /// Ends a read that enough owners have answered, or whose time is over.
-    private mutating func finishRead(_ request: UInt64, _ read: Read, isOver: Bool) -> Bool {
-        let wanted = readQuorum(read.topic)
-        guard read.answers.count >= wanted || isOver else { return false }
-        reads[request] = nil
-        guard !read.answers.isEmpty else {
-            effects.append(.finished(request: request, .unanswered))
-            return true
-        }
-        var newest = SortedMap<NodeID, OriginSet>()
-        for set in read.answers.values.joined()
-        where set.version > newest[set.origin]?.version ?? .never {
-            newest[set.origin] = set
-        }
-        let outcome = Outcome.contents(
-            newest.values,
-            isComplete: read.answers.count >= wanted
-        )
-        effects.append(.finished(request: request, outcome))
-        return true
     }
 }

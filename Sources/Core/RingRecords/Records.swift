@@ -1,29 +1,5 @@
 package import Determinism
 
-/// Who owns which slot, as far as records need to know it: plain data made by placement.
-package struct OwnershipView: Sendable {
-    /// The epoch of the ring configuration behind the view.
-    package let epoch: UInt64
-    /// The owners of each slot, the preferred one first.
-    package let ownersBySlot: [[NodeID]]
-
-    /// Makes a view; there is at least one slot.
-    package init(epoch: UInt64, ownersBySlot: [[NodeID]]) {
-        precondition(!ownersBySlot.isEmpty, "a ring has at least one slot")
-        self.epoch = epoch
-        self.ownersBySlot = ownersBySlot
-    }
-
-    /// The slot of a topic: the top of its hash, scaled to the number of slots.
-    package func slot(of topic: Topic) -> Int {
-        let hash = StableHash.of(topic.name.utf8)
-        return Int(hash.multipliedFullWidth(by: UInt64(ownersBySlot.count)).high)
-    }
-
-    /// The owners of a topic, the preferred one first.
-    package func owners(of topic: Topic) -> [NodeID] { ownersBySlot[slot(of: topic)] }
-}
-
 /// One peer's share of the replicated records: as origin, as owner, as watcher.
 ///
 /// A value that performs nothing. What depends on a write being durable sits inside that write's
@@ -31,11 +7,16 @@ package struct OwnershipView: Sendable {
 ///
 /// Rules:
 /// - R1 only the origin makes versions of its sets, and a younger version replaces an older one;
-/// - R2 a replica takes and serves only what it owns in its own epoch;
-/// - R3 a publication is acknowledged once `writeQuorum` owners hold it durably;
+/// - R2 a replica acknowledges and serves only what it owns in its own epoch, and names that epoch;
+/// - R3 a publication is acknowledged once `writeQuorum` owners of one epoch hold it durably, and,
+///   while its slot moves, so many of the former owners;
 /// - R4 the origin offers its sets to every owner until each has acknowledged the newest version;
 /// - R5 owners of a slot compare digests and even out what they hold, the origin being gone or not;
-/// - R6 a watcher applies sets by R1 and asks again, with what it knows, until it is answered.
+/// - R6 a watcher applies sets by R1 and asks again, with what it knows, until it is answered;
+/// - R7 a new owner is whole once it holds what a read quorum of the former owners held in its own
+///   epoch; until then whoever reads asks the former owners as well, and these drop the slot only
+///   when every owner holds what they hold;
+/// - R8 records whose origin is no member are kept nowhere but at their origin.
 package struct Records: Sendable {
     /// What the caller must carry out.
     package enum Effect: Hashable, Sendable {
@@ -43,8 +24,16 @@ package struct Records: Sendable {
         case send(RecordMessage, to: NodeID)
         /// Make the set durable, and only then carry out `then`.
         case persist(OriginSet, then: [Effect])
+        /// Remove a set durably.
+        case erase(Topic, NodeID)
+        /// Remember durably that a node's sets of this boot and earlier ones were retired.
+        case fence(NodeID, boot: UInt64)
+        /// Carry out `then` once all writes before are durable.
+        case afterWrites([Effect])
         /// A set under a watched topic is new here.
         case changed(OriginSet)
+        /// A set under a watched topic was retired with its origin.
+        case retired(Topic, NodeID)
         /// The watched topic now holds all that an owner had.
         case synced(Topic)
         /// A publication or a read came to its end.
@@ -62,50 +51,27 @@ package struct Records: Sendable {
         case stored(owners: Int)
         /// Too few owners answered in time; the publication goes on being offered to them.
         case tooFewOwners(stored: Int, wanted: Int)
+        /// The records break a bound; nothing was published.
+        case refused(SetRefusal)
         /// What owners hold under the topic; complete when so many answered that one of them holds
-        /// whatever was acknowledged.
+        /// whatever was acknowledged, and a later read cannot see less.
         case contents([OriginSet], isComplete: Bool)
         /// No owner answered in time.
         case unanswered
     }
 
-    /// Timing and quorums.
-    package struct Parameters: Hashable, Sendable {
-        /// What is due is looked for this often; everything urgent is done at once.
-        ///
-        /// The default is 250 ms.
-        package var tickInterval = Span.milliseconds(250)
-        /// Owners that must hold a publication before it counts.
-        ///
-        /// The default is 2 of 3.
-        package var writeQuorum = 2
-        /// An unacknowledged set is offered again after this long.
-        ///
-        /// The default is 500 ms.
-        package var retryInterval = Span.milliseconds(500)
-        /// A publication or read gives up after this long.
-        ///
-        /// The default is 2 s.
-        package var requestTimeout = Span.seconds(2)
-        /// A watch is renewed this often.
-        ///
-        /// The default is 3 s.
-        package var watchRenewal = Span.seconds(3)
-        /// A watcher that does not renew is dropped after this long.
-        ///
-        /// The default is 12 s.
-        package var watchExpiry = Span.seconds(12)
-        /// An owner that leaves a watch unanswered this long is passed over.
-        ///
-        /// The default is 1 s.
-        package var watchTimeout = Span.seconds(1)
-        /// Digests are compared with one other owner this often.
-        ///
-        /// The default is 1 s.
-        package var exchangeInterval = Span.seconds(1)
-
-        /// Makes the defaults.
-        package init() {}
+    /// What is under way between owners.
+    package struct Status: Hashable, Sendable {
+        /// Slots of which this peer became an owner, and whose contents it still takes over.
+        package let slotsArriving: Int
+        /// Slots that this peer owned, and keeps until their owners hold all of it.
+        package let slotsLeaving: Int
+        /// Sets that are kept for owners that are away.
+        package let hints: Int
+        /// The bytes of these sets.
+        package let hintBytes: Int
+        /// Own topics whose newest version some owner has not acknowledged.
+        package let publicationsUnsettled: Int
     }
 
     /// This peer.
@@ -113,7 +79,7 @@ package struct Records: Sendable {
     /// This start of this peer: the first half of the versions that it makes.
     package let boot: UInt64
     /// What is held.
-    package internal(set) var store = RecordStore()
+    package internal(set) var store: RecordStore
     /// Who owns what; set through ``adopt(_:now:)``.
     package internal(set) var view: OwnershipView
     /// What the caller has to carry out, oldest first.
@@ -121,21 +87,40 @@ package struct Records: Sendable {
 
     let parameters: Parameters
     var generator: SeededGenerator
+    var share: OwnShare
     var publications = SortedMap<Topic, Publication>()
+    /// Own topics that some owner lacks.
+    var unsettled = SortedSet<Topic>()
     var waiting = SortedMap<UInt64, Waiting>()
     var reads = SortedMap<UInt64, Read>()
     var watches = SortedMap<Topic, Watch>()
+    var watchesDue = DueQueue<Topic>()
     var watchers = SortedMap<Topic, SortedMap<NodeID, Instant>>()
+    var watchCounts = SortedMap<NodeID, Int>()
     var reachable = SortedSet<NodeID>()
+    var arriving = SortedMap<Int, Arrival>()
+    var leaving = SortedMap<Int, Departure>()
+    var former = SortedMap<Int, FormerOwners>()
+    var rounds = SortedMap<NodeID, Round>()
+    var nextNeighbour = 0
+    var hints = HintBook()
+    var fences = SortedMap<NodeID, UInt64>()
+    /// What may be handed over now, in bytes; filled with time, and overdrawn by one set at most.
+    var handoverBudget: Int
+    var budgetFilledAt: Instant
     var nextExchangeAt: Instant
+    var nextHandoverAt: Instant
+    var nextSweepAt: Instant
     var nextTickAt: Instant
     let startedAt: Instant
 
-    /// Makes the records of a peer out of the sets that were durable before.
+    /// Makes the records of a peer out of the sets that were durable before, and the fences of nodes
+    /// that were retired.
     package init(
         own: NodeID,
         boot: UInt64,
         stored: [OriginSet],
+        fences: [(node: NodeID, boot: UInt64)] = [],
         view: OwnershipView,
         parameters: Parameters = Parameters(),
         seed: UInt64,
@@ -146,14 +131,28 @@ package struct Records: Sendable {
         self.view = view
         self.parameters = parameters
         generator = SeededGenerator(seed: seed)
+        share = OwnShare(view, of: own)
+        store = RecordStore(slotCount: view.ownersBySlot.count, revision: boot << 32)
+        handoverBudget = parameters.handoverBytesPerSecond
+        budgetFilledAt = now
         nextExchangeAt = now.advanced(by: parameters.exchangeInterval)
+        nextHandoverAt = now
+        nextSweepAt = now.advanced(by: .seconds(3))
         nextTickAt = now
         startedAt = now
+        for fence in fences { self.fences[fence.node] = fence.boot }
         for set in stored {
+            guard mayHold(set.origin) else {
+                effects.append(.erase(set.topic, set.origin))
+                continue
+            }
             _ = store.apply(set)
             // What this node published in an earlier life is offered again (R4).
-            if set.origin == own { publications[set.topic] = Publication(set: set) }
+            guard set.origin == own else { continue }
+            publications[set.topic] = Publication(set: set)
+            unsettled.insert(set.topic)
         }
+        beginShare(now: now)
     }
 
     /// Whether this peer owns the topic in its epoch.
@@ -162,70 +161,96 @@ package struct Records: Sendable {
     /// When ``tick(now:)`` wants to be called next.
     package var deadline: Instant { nextTickAt }
 
-    /// Does what is due: offers, time-outs, renewals, exchange.
+    /// What is under way between owners.
+    package var status: Status {
+        Status(
+            slotsArriving: arriving.count,
+            slotsLeaving: leaving.count,
+            hints: hints.count,
+            hintBytes: hints.byteCount,
+            publicationsUnsettled: unsettled.count
+        )
+    }
+
+    /// Does what is due: offers, time-outs, renewals, exchange. Costs nothing for what is settled.
     package mutating func tick(now: Instant) {
         nextTickAt = now.advanced(by: parameters.tickInterval)
         offerPublications(now: now)
         expireRequests(now: now)
         renewWatches(now: now)
-        expireWatchers(now: now)
+        fillBudget(now: now)
+        deliverHints(now: now)
+        if now >= nextSweepAt {
+            nextSweepAt = now.advanced(by: .seconds(3))
+            expireWatchers(now: now)
+            hints.expire(now: now, age: parameters.hintAge)
+            expireFormerOwners(now: now)
+        }
+        if now >= nextHandoverAt {
+            nextHandoverAt = now.advanced(by: parameters.handoverInterval)
+            continueHandovers(now: now)
+        }
         if now >= nextExchangeAt {
             nextExchangeAt = now.advanced(by: parameters.exchangeInterval)
-            startExchange()
+            startExchange(now: now)
         }
     }
 
     /// Takes over a newer ring configuration.
     package mutating func adopt(_ view: OwnershipView, now: Instant) {
         guard view.epoch > self.view.epoch else { return }
+        let before = self.view
         self.view = view
-        for topic in publications.keys { publications[topic]?.offeredAt = SortedMap() }
+        if view.ownersBySlot.count != before.ownersBySlot.count { rebuildStore() }
+        share = OwnShare(view, of: own)
+        // Whatever was said in an epoch that is closed ends here.
+        rounds = SortedMap()
+        retireFormerMembers(since: before)
+        moveSlots(from: before, now: now)
+        if !parameters.flaws.contains(.hintOfClosedEpochApplied) {
+            hints.keepOnly { target, set in
+                view.owners(of: set.topic).contains(target) && view.isMember(set.origin)
+            }
+        }
+        reconsiderPublications(since: before)
+        restartReads(now: now)
+        for (topic, watch) in watches {
+            guard let provider = watch.provider, !view.owners(of: topic).contains(provider) else {
+                continue
+            }
+            chooseProvider(topic, now)
+        }
         nextTickAt = now
+        nextHandoverAt = now
+    }
+
+    /// A ring keeps its slot count for life; should another one come all the same, nothing is lost.
+    private mutating func rebuildStore() {
+        let sets = store.topicNames.flatMap { store.sets($0) }
+        store = RecordStore(slotCount: view.ownersBySlot.count, revision: store.revision)
+        for set in sets { _ = store.apply(set) }
+        arriving = SortedMap()
+        leaving = SortedMap()
+        former = SortedMap()
     }
 
     /// Notes who can be asked, by membership's word; used to choose, never to own.
     package mutating func noteReachable(_ id: NodeID, _ isReachable: Bool, now: Instant) {
         if isReachable {
+            guard !reachable.contains(id) else { return }
             reachable.insert(id)
-            for topic in publications.keys { publications[topic]?.offeredAt[id] = nil }
+            for topic in unsettled.elements {
+                publications[topic, default: Publication(topic, own)].offeredAt[id] = nil
+            }
+            nextHandoverAt = now
         } else {
+            guard reachable.contains(id) else { return }
             reachable.remove(id)
+            rounds[id] = nil
             for (topic, watch) in watches where watch.provider == id { chooseProvider(topic, now) }
+            if parameters.flaws.contains(.awayMemberRetired) { retire(id) }
         }
         nextTickAt = now
-    }
-
-    /// Takes in what another peer says.
-    package mutating func receive(_ message: RecordMessage, from peer: NodeID, now: Instant) {
-        switch message {
-        case .put(let epoch, let sets): take(sets, epoch: epoch, from: peer)
-        case .stored(let epoch, let summaries):
-            noteEpoch(epoch, from: peer)
-            for summary in summaries { noteStored(summary, at: peer) }
-        case .notOwner(let epoch, let topic):
-            noteEpoch(epoch, from: peer)
-            if watches[topic]?.provider == peer { chooseProvider(topic, now) }
-        case .watch(let epoch, let topic, let known):
-            noteEpoch(epoch, from: peer)
-            serveWatch(topic, known: known, to: peer, now: now)
-        case .snapshot(let epoch, let topic, let sets):
-            noteEpoch(epoch, from: peer)
-            takeSnapshot(topic, sets, from: peer, now: now)
-        case .change(let set):
-            if watches[set.topic] != nil { keepFromOther(set, thenAcknowledge: nil) }
-        case .unwatch(let topic): watchers[topic]?[peer] = nil
-        case .read(let epoch, let request, let topic):
-            noteEpoch(epoch, from: peer)
-            serveRead(topic, request: request, to: peer)
-        case .contents(let request, let sets): takeContents(request, sets, from: peer)
-        case .digests(let epoch, let slots):
-            compare(slots, epoch: epoch, from: peer)
-        case .summaries(let epoch, let slots, let summaries):
-            even(slots, summaries, epoch: epoch, with: peer)
-        case .fetch(let epoch, let summaries):
-            noteEpoch(epoch, from: peer)
-            serveFetch(summaries, to: peer)
-        }
     }
 
     func isUp(_ id: NodeID) -> Bool { id == own || reachable.contains(id) }
@@ -249,18 +274,62 @@ package struct Records: Sendable {
     /// Applies a set, makes it durable and tells watchers; `acknowledgement` leaves after the
     /// write.
     mutating func keep(_ set: OriginSet, thenAcknowledge acknowledgement: Effect?) {
-        let answer = acknowledgement.map { [$0] } ?? []
-        if let held = store.set(set.topic, set.origin), held.version >= set.version {
+        let isForced = parameters.flaws.contains(.versionByArrival)
+        var answer = acknowledgement.map { [$0] } ?? []
+        if parameters.flaws.contains(.acknowledgedBeforeDurable) {
+            effects.append(contentsOf: answer)
+            answer = []
+        }
+        let held = store.set(set.topic, set.origin)
+        if let held, held.version >= set.version, !isForced {
             // Its write may still be under way: the answer waits behind it.
             if !answer.isEmpty { effects.append(.persist(held, then: answer)) }
             return
         }
-        _ = store.apply(set)
+        let previous = revision(of: set.topic)
+        _ = store.apply(set, isForced: isForced)
         var then = answer
-        for (watcher, _) in watchers[set.topic] ?? SortedMap() where watcher != own {
-            then.append(.send(.change(set), to: watcher))
+        if let message = changeMessage(set, from: held, previous: previous) {
+            for (watcher, _) in watchers[set.topic] ?? SortedMap() where watcher != own {
+                then.append(.send(message, to: watcher))
+            }
         }
         if watches[set.topic] != nil { then.append(.changed(set)) }
+        // What came after an owner confirmed the slot is not covered by its word.
+        let slot = view.slot(of: set.topic)
+        if leaving[slot] != nil { leaving[slot, default: Departure()].confirmed = [] }
         effects.append(.persist(set, then: then))
+    }
+}
+
+/// Things that are due at some time, the earliest first; each thing once.
+struct DueQueue<Key: Comparable & Sendable>: Sendable {
+    private struct Entry: Comparable, Sendable {
+        let at: Instant
+        let key: Key
+
+        static func < (lhs: Entry, rhs: Entry) -> Bool {
+            lhs.at == rhs.at ? lhs.key < rhs.key : lhs.at < rhs.at
+        }
+    }
+
+    private var entries = SortedSet<Entry>()
+    private var times = SortedMap<Key, Instant>()
+
+    /// Sets when a thing is due; nil forgets it.
+    mutating func set(_ key: Key, at instant: Instant?) {
+        if let old = times[key] { entries.remove(Entry(at: old, key: key)) }
+        times[key] = instant
+        if let instant { entries.insert(Entry(at: instant, key: key)) }
+    }
+
+    /// Takes out all that is due.
+    mutating func take(now: Instant) -> [Key] {
+        var due: [Key] = []
+        while let first = entries.first, first.at <= now {
+            due.append(first.key)
+            set(first.key, at: nil)
+        }
+        return due
     }
 }

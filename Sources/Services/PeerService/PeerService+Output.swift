@@ -103,7 +103,7 @@ extension PeerService {
                     "epoch": "\(configuration.epoch)", "members": "\(configuration.members.count)",
                 ]
             )
-        case .records, .synced: break
+        case .records, .recordsRetired, .synced: break
         case .identityTaken:
             // Written down: the next start would raise the boot counter past the other's.
             try? DurableState.markTaken(store)
