@@ -28,8 +28,15 @@ struct HostileRecordTests {
         let made = set(own, RecordVersion(boot: 3, sequence: .max))
         let message: RecordMessage =
             switch kind {
-            case 0: .change(made)
-            case 1: .snapshot(epoch: 1, topic: topic, sets: [made])
+            case 0: .change(revision: 2, previous: 1, made)
+            case 1:
+                .snapshot(
+                    epoch: 1,
+                    topic: topic,
+                    RecordMessage.Standing(isWhole: true, sources: []),
+                    revision: 1,
+                    sets: [made]
+                )
             default: .put(epoch: 1, sets: [made])
             }
         records.receive(message, from: other, now: .zero)
@@ -56,7 +63,7 @@ struct HostileRecordTests {
         let summary = try #require(records.store.summaries(topic).first)
         let fetch = RecordMessage.fetch(
             epoch: 1,
-            summaries: Array(repeating: summary, count: 60_000)
+            summaries: Array(repeating: summary, count: 2_000)
         )
         records.receive(fetch, from: other, now: .zero)
         #expect(records.effects == [.send(.put(epoch: 1, sets: [held]), to: other)])
@@ -99,7 +106,7 @@ struct HostileRecordTests {
             )
         }
         var owner = records(sets)
-        owner.receive(.watch(epoch: 1, topic: topic, known: []), from: other, now: .zero)
+        owner.receive(.watch(epoch: 1, topic: topic, after: 0, known: []), from: other, now: .zero)
         let view = OwnershipView(epoch: 1, ownersBySlot: [[own]])
         var watcher = Records(own: other, boot: 1, stored: [], view: view, seed: 1, now: .zero)
         watcher.noteReachable(own, true, now: .zero)

@@ -95,7 +95,8 @@ private struct RecordsNet {
             case .changed(let set): changed.append((index, set))
             case .synced: synced.append(index)
             case .finished(let request, let outcome): finished[request] = outcome
-            case .newerEpoch: break
+            case .newerEpoch, .erase, .fence, .retired: break
+            case .afterWrites(let then): perform(then, index)
             case .ownPastUnknown: pastUnknown.append(index)
             }
         }
@@ -116,7 +117,8 @@ struct RecordsTests {
         net.peers[4].watch(topic, now: net.now)
         net.peers[0].publish(topic, [record("a")], request: 1, now: net.now)
         net.collect(0)
-        net.run(for: .seconds(1))
+        // Owners that have just started look at one another first.
+        net.run(for: .seconds(3))
         guard case .stored(let owners) = net.finished[1] else {
             Issue.record("not stored: \(String(describing: net.finished[1]))")
             return
@@ -316,15 +318,45 @@ struct RecordMessageTests {
         records: [record("k")]
     )
     private static let summaries = RecordStore.summaries(of: set)
+    private static let versions = [
+        OriginVersion(origin: set.origin, version: set.version)
+    ]
+    private static let standing = RecordMessage.Standing(
+        isWhole: false,
+        sources: [NodeID(high: 1, low: 4)]
+    )
+    private static let delta = SetDelta(
+        from: set,
+        to: OriginSet(
+            topic: set.topic,
+            origin: set.origin,
+            version: RecordVersion(boot: 1, sequence: 3),
+            records: [record("l")]
+        )
+    )
     private static let messages: [RecordMessage] = [
-        .put(epoch: 1, sets: [set]), .stored(epoch: 1, summaries: summaries),
+        .put(epoch: 1, sets: [set]), .putDelta(epoch: 1, delta),
+        .stored(epoch: 1, isOwner: true, summaries: summaries),
         .notOwner(epoch: 2, topic: Topic("t")),
-        .watch(epoch: 3, topic: Topic("t"), known: summaries),
-        .snapshot(epoch: 4, topic: Topic("t"), sets: [set]), .change(set),
-        .unwatch(topic: Topic("t")),
-        .read(epoch: 5, request: 6, topic: Topic("t")), .contents(request: 7, sets: [set, set]),
-        .digests(epoch: 8, slots: []), .summaries(epoch: 9, slots: [1], summaries: summaries),
-        .fetch(epoch: 10, summaries: summaries),
+        .watch(epoch: 3, topic: Topic("t"), after: 7, known: versions),
+        .snapshot(epoch: 4, topic: Topic("t"), standing, revision: 9, sets: [set]),
+        .change(revision: 3, previous: 2, set), .changeDelta(revision: 3, previous: 2, delta),
+        .resync(topic: Topic("t")), .unwatch(topic: Topic("t")),
+        .read(epoch: 5, request: 6, topic: Topic("t")),
+        .contents(epoch: 5, request: 7, standing, isLast: false, sets: [set, set]),
+        .digests(epoch: 8, slots: [.init(slot: 1, digest: 2)]),
+        .verdicts(epoch: 8, slots: [.init(slot: 1, finding: .samePart)]),
+        .topics(
+            epoch: 9,
+            slot: 1,
+            isWhole: true,
+            after: Topic("a"),
+            isLast: true,
+            topics: [.init(topic: Topic("t"), digest: 3)]
+        ),
+        .compare(epoch: 9, topics: [Topic("t")]),
+        .versions(epoch: 9, topic: Topic("t"), versions: versions),
+        .fetch(epoch: 10, summaries: summaries), .hint(epoch: 3, sets: [set]),
     ]
 
     @Test("every message is read back as written, and no shorter", arguments: messages)

@@ -104,6 +104,37 @@ package struct RingStatus: Codable, Hashable, Sendable {
     package var members: [Item]
     /// The names of the nodes that hold the registers.
     package var stewards: [String]
+    /// What is under way between this node and the other owners of records.
+    package var records: Records
+
+    /// What is under way between owners, as one node sees it.
+    package struct Records: Codable, Hashable, Sendable {
+        /// Slots whose records this node still takes over from their former owners.
+        package var slotsArriving: Int
+        /// Slots that this node keeps until their new owners hold all of it.
+        package var slotsLeaving: Int
+        /// Sets that are kept for owners that are away.
+        package var hints: Int
+        /// The bytes of these sets.
+        package var hintBytes: Int
+        /// Groups of which some owner has not acknowledged what this node tells last.
+        package var publicationsUnsettled: Int
+
+        /// Makes a value.
+        package init(
+            slotsArriving: Int,
+            slotsLeaving: Int,
+            hints: Int,
+            hintBytes: Int,
+            publicationsUnsettled: Int
+        ) {
+            self.slotsArriving = slotsArriving
+            self.slotsLeaving = slotsLeaving
+            self.hints = hints
+            self.hintBytes = hintBytes
+            self.publicationsUnsettled = publicationsUnsettled
+        }
+    }
 
     /// Makes a status.
     package init(
@@ -112,8 +143,10 @@ package struct RingStatus: Codable, Hashable, Sendable {
         slotCount: Int,
         replicationFactor: Int,
         members: [Item],
-        stewards: [String]
+        stewards: [String],
+        records: Records
     ) {
+        self.records = records
         self.id = id
         self.epoch = epoch
         self.slotCount = slotCount

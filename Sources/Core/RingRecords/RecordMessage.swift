@@ -76,6 +76,12 @@ package enum RecordMessage: Hashable, Sendable {
         package let slot: UInt32
         /// The digest of what is held in it.
         package let digest: UInt64
+
+        /// Makes a digest.
+        package init(slot: UInt32, digest: UInt64) {
+            self.slot = slot
+            self.digest = digest
+        }
     }
 
     /// What comes of comparing one slot.
@@ -94,6 +100,12 @@ package enum RecordMessage: Hashable, Sendable {
         package let slot: UInt32
         /// What was found.
         package let finding: Finding
+
+        /// Makes a verdict.
+        package init(slot: UInt32, finding: Finding) {
+            self.slot = slot
+            self.finding = finding
+        }
     }
 
     /// The digest of one topic.
@@ -102,6 +114,12 @@ package enum RecordMessage: Hashable, Sendable {
         package let topic: Topic
         /// The digest of what is held under it.
         package let digest: UInt64
+
+        /// Makes a digest.
+        package init(topic: Topic, digest: UInt64) {
+            self.topic = topic
+            self.digest = digest
+        }
     }
 
     /// The most sets in one message.

@@ -30,8 +30,11 @@ extension Records {
         guard !parameters.flaws.contains(.digestNeverCompared) else { return }
         let others = share.shared.keys.filter { isUp($0) }
         guard !others.isEmpty else { return }
-        let turns = max(1, parameters.exchangeRound.microseconds
-            / max(1, parameters.exchangeInterval.microseconds))
+        let turns = max(
+            1,
+            parameters.exchangeRound.microseconds
+                / max(1, parameters.exchangeInterval.microseconds)
+        )
         let atATime = (others.count + Int(turns) - 1) / Int(turns)
         for _ in 0..<atATime {
             nextNeighbour = (nextNeighbour + 1) % others.count

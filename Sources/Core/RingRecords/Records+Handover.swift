@@ -138,7 +138,8 @@ extension Records {
         // between is not known here, so everybody who may hold some of it is looked at.
         let all = SortedSet(earlier + later + (unfinished?.sources ?? [])).elements
         let sources = all.filter { $0 != own }
-        arriving[slot] = sources.isEmpty
+        arriving[slot] =
+            sources.isEmpty
             ? nil : Arrival(sources: sources, needed: sources.count, since: now)
     }
 

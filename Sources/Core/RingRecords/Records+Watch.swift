@@ -10,6 +10,8 @@ extension Records {
         var attempt = 0
         /// The revision up to which the provider was followed; 0 before its first answer.
         var revision: UInt64 = 0
+        /// Whether a set was refused because its origin is no member in the epoch in force here.
+        var hasRefused = false
         /// Former owners that hold what the owners may not have taken over yet.
         var sources: [NodeID] = []
     }
@@ -110,9 +112,7 @@ extension Records {
         now: Instant
     ) {
         guard let watch = watches[topic], watch.provider == peer else { return }
-        for set in sets where set.topic == topic && mayTake(set, from: peer) {
-            keepFromOther(set, thenAcknowledge: nil)
-        }
+        for set in sets where set.topic == topic { takeWatched(set, from: peer) }
         // More parts of the answer follow.
         guard revision > 0 else { return }
         watches[topic, default: watch].answeredAt = now
@@ -130,6 +130,27 @@ extension Records {
         }
     }
 
+    private mutating func takeWatched(_ set: OriginSet, from peer: NodeID) {
+        guard mayTake(set, from: peer) else {
+            watches[set.topic]?.hasRefused = true
+            return
+        }
+        keepFromOther(set, thenAcknowledge: nil)
+    }
+
+    /// A newer epoch: watches go on with owners of it, and what was refused is asked for again.
+    mutating func reconsiderWatches(now: Instant) {
+        for (topic, watch) in watches {
+            if let provider = watch.provider, !view.owners(of: topic).contains(provider) {
+                chooseProvider(topic, now)
+            } else if watch.hasRefused {
+                watches[topic, default: watch].hasRefused = false
+                watches[topic, default: watch].revision = 0
+                ask(topic, now: now)
+            }
+        }
+    }
+
     /// A change from the provider; where one before it did not arrive, what is missing is asked for.
     mutating func takeChange(
         _ topic: Topic,
@@ -142,9 +163,7 @@ extension Records {
         guard let watch = watches[topic], watch.provider == peer else { return }
         let isNext = previous == watch.revision || parameters.flaws.contains(.gapUnnoticed)
         let changed = set(store)
-        if let changed, mayTake(changed, from: peer) {
-            keepFromOther(changed, thenAcknowledge: nil)
-        }
+        if let changed { takeWatched(changed, from: peer) }
         if isNext, changed != nil {
             watches[topic, default: watch].revision = revision
         } else if watch.answeredAt != nil, watch.revision > 0 {

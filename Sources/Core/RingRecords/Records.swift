@@ -214,12 +214,7 @@ package struct Records: Sendable {
         }
         reconsiderPublications(since: before)
         restartReads(now: now)
-        for (topic, watch) in watches {
-            guard let provider = watch.provider, !view.owners(of: topic).contains(provider) else {
-                continue
-            }
-            chooseProvider(topic, now)
-        }
+        reconsiderWatches(now: now)
         nextTickAt = now
         nextHandoverAt = now
     }

@@ -122,7 +122,14 @@ extension NodeAgent {
             }.sorted { ($0.name, $0.id) < ($1.name, $1.id) },
             stewards: configuration.stewards.members.map { steward in
                 configuration.member(steward.node)?.name ?? steward.node.short
-            }
+            },
+            records: RingStatus.Records(
+                slotsArriving: snapshot.records.slotsArriving,
+                slotsLeaving: snapshot.records.slotsLeaving,
+                hints: snapshot.records.hints,
+                hintBytes: snapshot.records.hintBytes,
+                publicationsUnsettled: snapshot.records.publicationsUnsettled
+            )
         )
     }
 

@@ -18,6 +18,8 @@ package struct PeerSnapshot: Sendable {
     package let now: Instant
     /// The revision of the newest event of which ``members`` shows the effect.
     package let memberRevision: UInt64
+    /// What is under way between owners of records.
+    package let records: Records.Status
 }
 
 extension PeerService {
@@ -29,7 +31,8 @@ extension PeerService {
             own: peer.membership.own,
             members: peer.membership.members,
             now: now,
-            memberRevision: memberLog.revision
+            memberRevision: memberLog.revision,
+            records: peer.records.status
         )
     }
 

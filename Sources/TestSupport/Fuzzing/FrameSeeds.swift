@@ -172,61 +172,77 @@ enum FrameSeeds {
             version: RecordVersion(boot: 3, sequence: 9),
             records: []
         )
-        // The codec is the only maker of summaries outside its module.
-        let summaries = RecordSummaries.of([newer, own])
+        let summaries = [newer, own].map {
+            SetSummary(topic: $0.topic, origin: $0.origin, version: $0.version)
+        }
+        let versions = [newer, own].map {
+            OriginVersion(origin: $0.origin, version: $0.version)
+        }
+        let delta = SetDelta(from: FuzzWorld.sets[1], to: newer)
+        let standing = RecordMessage.Standing(isWhole: false, sources: [FuzzWorld.node(4)])
+        let snapshot = RecordMessage.snapshot(
+            epoch: 2,
+            topic: topic,
+            standing,
+            revision: 9,
+            sets: [newer]
+        )
+        let verdicts = (UInt32(0)..<5).map {
+            RecordMessage.SlotVerdict(slot: $0, finding: $0 < 3 ? .same : .notHeld)
+        }
+        func topics(slot: UInt32) -> RecordMessage {
+            .topics(
+                epoch: 2,
+                slot: slot,
+                isWhole: true,
+                after: Topic(""),
+                isLast: true,
+                topics: [.init(topic: topic, digest: 5)]
+            )
+        }
+        let compared = RecordMessage.versions(epoch: 2, topic: topic, versions: versions)
         return [
             record("put", from: 2, [.put(epoch: 2, sets: [newer])]),
             record("put-of-own", from: 2, [.put(epoch: 2, sets: [own])]),
-            record("stored", from: 3, [.stored(epoch: 2, summaries: summaries)]),
+            record("put-delta", from: 2, [.putDelta(epoch: 2, delta)]),
+            record("stored", from: 3, [.stored(epoch: 2, isOwner: true, summaries: summaries)]),
+            record(
+                "stored-former",
+                from: 4,
+                [.stored(epoch: 2, isOwner: false, summaries: summaries)]
+            ),
             record("not-owner", from: 3, [.notOwner(epoch: 3, topic: topic)]),
-            record("watch", from: 4, [.watch(epoch: 2, topic: topic, known: summaries)]),
-            record("snapshot-2", from: 2, [.snapshot(epoch: 2, topic: topic, sets: [newer])]),
-            record("snapshot-3", from: 3, [.snapshot(epoch: 2, topic: topic, sets: [newer])]),
-            record("change", from: 2, [.change(newer)]),
-            record("change-of-own", from: 2, [.change(own)]),
+            record("watch", from: 4, [.watch(epoch: 2, topic: topic, after: 0, known: versions)]),
+            record(
+                "watch-on",
+                from: 4,
+                [.watch(epoch: 2, topic: topic, after: 3 << 32, known: [])]
+            ),
+            record("snapshot-2", from: 2, [snapshot]),
+            record("snapshot-3", from: 3, [snapshot]),
+            record("change", from: 2, [.change(revision: 10, previous: 9, newer)]),
+            record("change-delta", from: 2, [.changeDelta(revision: 10, previous: 9, delta)]),
+            record("change-of-own", from: 2, [.change(revision: 10, previous: 9, own)]),
+            record("resync", from: 2, [.resync(topic: topic)]),
             record("unwatch", from: 4, [.unwatch(topic: topic)]),
             record("read", from: 4, [.read(epoch: 2, request: 5, topic: topic)]),
-            record("contents", from: 2, (1...4).map { .contents(request: $0, sets: [newer]) }),
-            record("digests", from: 2, [RecordSummaries.digests]),
             record(
-                "summaries",
+                "contents",
                 from: 2,
-                [.summaries(epoch: 2, slots: [0, 1, 2, 3, .max], summaries: summaries)]
+                (1...4).map {
+                    .contents(epoch: 2, request: $0, standing, isLast: $0 != 2, sets: [newer])
+                }
             ),
+            record(
+                "digests",
+                from: 2,
+                [.digests(epoch: 2, slots: (0..<5).map { .init(slot: $0, digest: UInt64($0)) })]
+            ),
+            record("verdicts", from: 2, [.verdicts(epoch: 2, slots: verdicts)]),
+            record("topics", from: 2, (0..<4).map { topics(slot: $0) } + [compared]),
+            record("compare", from: 2, [.compare(epoch: 2, topics: [topic, topic])]),
             record("fetch", from: 3, [.fetch(epoch: 2, summaries: summaries + summaries)]),
+            record("hint", from: 3, [.hint(epoch: 1, sets: [newer, own])]),
         ]
-    }
-}
-
-/// Messages whose parts have no maker outside their module, made by their layout.
-enum RecordSummaries {
-    static func of(_ sets: [OriginSet]) -> [SetSummary] {
-        var writer = ByteWriter()
-        writer.write(UInt8(12))
-        writer.write(UInt64(0))
-        writer.write(list: sets) { writer, set in
-            writer.write(set.topic.name)
-            writer.write(set.origin)
-            writer.write(set.version.boot)
-            writer.write(set.version.sequence)
-        }
-        guard case .fetch(_, let summaries) = try? RecordMessage(writer.bytes[...]) else {
-            preconditionFailure("the layout of a fetch has changed")
-        }
-        return summaries
-    }
-
-    static var digests: RecordMessage {
-        var writer = ByteWriter()
-        writer.write(UInt8(10))
-        writer.write(UInt64(2))
-        writer.write(list: Array(UInt32(0)..<5)) { writer, slot in
-            writer.write(slot)
-            writer.write(UInt64(slot))
-        }
-        guard let message = try? RecordMessage(writer.bytes[...]) else {
-            preconditionFailure("the layout of digests has changed")
-        }
-        return message
     }
 }

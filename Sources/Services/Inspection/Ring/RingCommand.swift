@@ -7,7 +7,9 @@ struct RingCommand: ParsableCommand {
         commandName: "ring",
         abstract: "Show the agreed ring configuration.",
         discussion: """
-            SLOTS counts the slots that a member is among the owners of.
+            SLOTS counts the slots that a member is among the owners of. "moving" tells of this node: \
+            slots whose records it takes over, slots that it keeps for their new owners, and sets \
+            that it keeps for owners that are away.
 
             Example: genie-ring ring
             """
@@ -22,6 +24,7 @@ struct RingCommand: ParsableCommand {
             print("epoch     \(status.epoch)")
             print("slots     \(status.slotCount), each with \(status.replicationFactor) owners")
             print("stewards  \(status.stewards.joined(separator: ", "))")
+            print("moving    \(Self.moving(status.records))")
             print("")
         }
         try render(status, as: node.output, empty: "no members") { status in
@@ -38,6 +41,13 @@ struct RingCommand: ParsableCommand {
                 }
             )
         }
+    }
+}
+
+extension RingCommand {
+    static func moving(_ records: RingStatus.Records) -> String {
+        let hints = "\(records.hints) hints (\(records.hintBytes) bytes)"
+        return "\(records.slotsArriving) slots in, \(records.slotsLeaving) slots out, \(hints)"
     }
 }
 
