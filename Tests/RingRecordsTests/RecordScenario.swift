@@ -146,7 +146,11 @@ struct RecordScenario {
 
     private mutating func heal() {
         if let mend {
-            if case .cut = mend.kind { world.cut(mend.index, false) } else { world.start(mend.index) }
+            if case .cut = mend.kind {
+                world.cut(mend.index, false)
+            } else {
+                world.start(mend.index)
+            }
         }
         for index in world.members where world.nodes[index].records == nil { world.start(index) }
     }

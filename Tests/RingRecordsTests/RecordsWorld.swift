@@ -345,7 +345,8 @@ struct RecordHistory {
             acknowledged[place] = max(acknowledged[place] ?? .never, version)
             floor[place] = max(floor[place] ?? .never, version)
         }
-        guard case .contents(let sets, isComplete: true) = outcome, let (topic, least) = reads[request]
+        guard case .contents(let sets, isComplete: true) = outcome,
+            let (topic, least) = reads[request]
         else { return }
         completeReads += 1
         let found = sets.reduce(into: [NodeID: RecordVersion]()) { $0[$1.origin] = $1.version }

@@ -81,7 +81,7 @@ package struct PeerRow: Hashable, Sendable {
         /// Addresses that are or were assigned, by pool and address: 1 and the assignment while it
         /// is held, 0 and the assignment while it rests.
         case assignments = 6
-        /// Nodes whose records were retired, by node: the node and the last boot of which they were.
+        /// Nodes whose records were retired, by node: the node and the last boot of these.
         case retirements = 9
     }
 

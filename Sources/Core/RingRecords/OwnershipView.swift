@@ -6,7 +6,9 @@ package struct OwnershipView: Sendable {
     package let epoch: UInt64
     /// The owners of each slot, the preferred one first.
     package let ownersBySlot: [[NodeID]]
-    /// The members of the configuration: nobody else's records are kept. Nil admits everybody.
+    /// The members of the configuration: nobody else's records are kept.
+    ///
+    /// Nil admits everybody.
     package let members: SortedSet<NodeID>?
 
     /// Makes a view; there is at least one slot.

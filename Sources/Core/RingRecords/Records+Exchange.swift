@@ -2,8 +2,8 @@ import Determinism
 
 /// Replicas of a slot even out what they hold (rules R5 and R7).
 ///
-/// One peer asks: it sends digests of slots; the other answers with a verdict for what is equal, and
-/// with the digests of the topics of what differs; the asker asks for the versions under topics
+/// One peer asks: it sends digests of slots; the other answers with a verdict for what is equal,
+/// and with the digests of the topics of what differs; the asker asks for the versions under topics
 /// that differ, puts what is younger here and fetches what is younger there. Each answer leaves
 /// behind all writes that are under way, so that what it names is durable. A round that stops in
 /// the middle costs nothing: the next one finds less that differs.

@@ -171,7 +171,7 @@ extension Records {
         if isDone { arriving[slot] = nil }
     }
 
-    /// Takes hand-overs in both directions a step further, a bounded number of slots with each peer.
+    /// Takes hand-overs in both directions a step further, a few slots with each peer.
     mutating func continueHandovers(now: Instant) {
         guard !arriving.isEmpty || !leaving.isEmpty else { return }
         for slot in arriving.keys { settleArrival(slot, now: now) }

@@ -151,7 +151,8 @@ extension Records {
         }
     }
 
-    /// A change from the provider; where one before it did not arrive, what is missing is asked for.
+    /// A change from the provider; where one before it did not arrive, what is missing is asked
+    /// for.
     mutating func takeChange(
         _ topic: Topic,
         _ revision: UInt64,

@@ -114,8 +114,8 @@ package struct Records: Sendable {
     var nextTickAt: Instant
     let startedAt: Instant
 
-    /// Makes the records of a peer out of the sets that were durable before, and the fences of nodes
-    /// that were retired.
+    /// Makes the records of a peer out of the sets that were durable before, and the fences of
+    /// nodes that were retired.
     package init(
         own: NodeID,
         boot: UInt64,
@@ -172,7 +172,9 @@ package struct Records: Sendable {
         )
     }
 
-    /// Does what is due: offers, time-outs, renewals, exchange. Costs nothing for what is settled.
+    /// Does what is due: offers, time-outs, renewals, exchange.
+    ///
+    /// What is settled costs nothing.
     package mutating func tick(now: Instant) {
         nextTickAt = now.advanced(by: parameters.tickInterval)
         offerPublications(now: now)

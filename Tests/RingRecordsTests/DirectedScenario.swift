@@ -1,0 +1,65 @@
+import Determinism
+import RingRecords
+
+/// Runs that go straight for what random ones meet seldom.
+enum DirectedScenario {
+    /// All owners of many slots change at once, while the origin of what they hold is away.
+    static func everyOwnerChanges(seed: UInt64, flaws: [RecordFlaw]) -> [String] {
+        var world = RecordsWorld(members: 4, count: 12, seed: seed, flaws: flaws)
+        world.run(for: .seconds(1))
+        for topic in RecordsWorld.topics { world.publish(0, topic, [record(1)]) }
+        world.run(for: .seconds(2))
+        world.crash(0)
+        world.change(members: Array(0..<12))
+        for index in 4..<12 { world.join(index) }
+        for _ in 0..<6 {
+            world.run(for: .milliseconds(500))
+            for topic in RecordsWorld.topics { world.read(3, topic) }
+        }
+        world.run(for: .seconds(12))
+        for topic in RecordsWorld.topics {
+            // An owner that is away confirms nothing: then the former ones keep what they have.
+            let isWhole = !world.view.owners(of: topic).contains(world.nodes[0].id)
+            for index in 1..<12 {
+                let node = world.nodes[index]
+                let isOwner = world.view.owners(of: topic).contains(node.id)
+                let held = node.records?.store.set(topic, world.nodes[0].id)
+                if isOwner, held == nil { world.history.faults.append("\(topic) is lost") }
+                if !isOwner, isWhole, held != nil {
+                    world.history.faults.append("\(topic) is not dropped")
+                }
+            }
+        }
+        return world.history.faults
+    }
+
+    /// A node is retired while an owner that missed its last words is away.
+    static func originIsRetired(seed: UInt64, flaws: [RecordFlaw]) -> [String] {
+        var world = RecordsWorld(members: 5, count: 5, seed: seed, flaws: flaws)
+        world.run(for: .seconds(1))
+        for topic in RecordsWorld.topics { world.publish(0, topic, [record(1)]) }
+        world.run(for: .seconds(2))
+        let absent = 1 + Int(seed % 4)
+        world.cut(absent, true)
+        world.run(for: .seconds(1))
+        for topic in RecordsWorld.topics { world.publish(0, topic, [record(2)]) }
+        world.run(for: .seconds(2))
+        world.history.remove(world.nodes[0].id)
+        world.change(members: [1, 2, 3, 4])
+        world.run(for: .seconds(2))
+        world.crash(0)
+        world.cut(absent, false)
+        world.run(for: .seconds(8))
+        for topic in RecordsWorld.topics {
+            for index in 1..<5
+            where world.nodes[index].records?.store.set(topic, world.nodes[0].id) != nil {
+                world.history.faults.append("\(topic) is back on \(index)")
+            }
+        }
+        return world.history.faults
+    }
+
+    private static func record(_ value: UInt8) -> OriginSet.Record {
+        OriginSet.Record(key: "k", content: [value])
+    }
+}
