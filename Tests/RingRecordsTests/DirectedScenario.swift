@@ -12,8 +12,8 @@ enum DirectedScenario {
         world.crash(0)
         world.change(members: Array(0..<12))
         for index in 4..<12 { world.join(index) }
-        for _ in 0..<6 {
-            world.run(for: .milliseconds(500))
+        for _ in 0..<60 {
+            world.run(for: .milliseconds(50))
             for topic in RecordsWorld.topics { world.read(3, topic) }
         }
         world.run(for: .seconds(12))
