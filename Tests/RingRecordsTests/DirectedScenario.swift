@@ -59,6 +59,63 @@ enum DirectedScenario {
         return world.history.faults
     }
 
+    /// The power fails everywhere as soon as something is acknowledged; its origin stays away.
+    static func powerFails(seed: UInt64, flaws: [RecordFlaw]) -> [String] {
+        var world = RecordsWorld(members: 5, count: 5, seed: seed, flaws: flaws)
+        world.run(for: .seconds(2))
+        for topic in RecordsWorld.topics {
+            world.publish(0, topic, [record(1)])
+            let before = world.history.acknowledgements
+            for _ in 0..<100 where world.history.acknowledgements == before {
+                world.run(for: RecordsWorld.quantum)
+            }
+            guard world.view.owners(of: topic).contains(world.nodes[0].id) == false else {
+                continue
+            }
+            for index in 0..<5 { world.crash(index) }
+            for index in 1..<5 { world.start(index) }
+            world.run(for: .seconds(3))
+            world.read(1, topic)
+            world.run(for: .seconds(3))
+            for index in 1..<5
+            where world.view.owners(of: topic).contains(world.nodes[index].id)
+                && world.nodes[index].records?.store.set(topic, world.nodes[0].id) == nil
+            {
+                world.history.faults.append("\(topic) is lost on \(index)")
+            }
+            world.start(0)
+            world.run(for: .seconds(3))
+        }
+        return world.history.faults
+    }
+
+    /// What one owner alone holds is read, and then that owner is away.
+    static func soleHolderLeaves(seed: UInt64, flaws: [RecordFlaw]) -> [String] {
+        var world = RecordsWorld(members: 5, count: 5, seed: seed, flaws: flaws)
+        world.run(for: .seconds(2))
+        for topic in RecordsWorld.topics {
+            let owners = world.view.owners(of: topic)
+            let places = (0..<5).filter { owners.contains(world.nodes[$0].id) }
+            let others = (0..<5).filter { !places.contains($0) }
+            // Cut off together with one owner, the origin finds no other.
+            for index in places.dropFirst() { world.cut(index, true) }
+            world.run(for: .milliseconds(700))
+            world.publish(others[0], topic, [record(UInt8(seed % 200))])
+            world.run(for: .milliseconds(100))
+            world.crash(others[0])
+            for index in places.dropFirst() { world.cut(index, false) }
+            world.read(others[1], topic)
+            world.run(for: .milliseconds(Int64(60 + 10 * (seed % 8))))
+            world.cut(places[0], true)
+            world.read(others[1], topic)
+            world.run(for: .seconds(3))
+            world.cut(places[0], false)
+            world.start(others[0])
+            world.run(for: .seconds(4))
+        }
+        return world.history.faults
+    }
+
     private static func record(_ value: UInt8) -> OriginSet.Record {
         OriginSet.Record(key: "k", content: [value])
     }

@@ -78,11 +78,10 @@ struct RecordScenario {
         else { return }
         if random(0...1) == 0 { return world.read(index, topic) }
         counter += 1
-        var keys = (0..<8).filter { _ in Bool.random(using: &world.generator) }
-        keys.append(9)
-        let content = keys.map {
-            // One record tells the version apart; the others change now and then.
-            let value = $0 == 9 ? counter : counter / 8
+        // One record tells the version apart; of the others one or two come and go, so that what
+        // changed is much less than the set.
+        let content = (0..<10).filter { $0 == 9 || (counter + $0) % 9 != 0 }.map {
+            let value = $0 == 9 ? counter : 0
             return OriginSet.Record(
                 key: "k\($0)",
                 content: [UInt8](repeating: 1, count: 60) + [UInt8(value >> 8), UInt8(value & 255)]
@@ -129,6 +128,12 @@ struct RecordScenario {
             world.history.add(world.nodes[index].id)
             world.change(members: world.members + [index])
             world.join(index)
+            // As a node does at each start: what it said before it was retired is under a fence.
+            for topic in RecordsWorld.topics {
+                let own = world.nodes[index].id
+                guard let set = world.nodes[index].records?.store.set(topic, own) else { continue }
+                world.publish(index, topic, set.records)
+            }
         default:
             let leaver = world.upMembers.filter { $0 > 1 && $0 != mend?.index }
                 .randomElement(using: &world.generator)

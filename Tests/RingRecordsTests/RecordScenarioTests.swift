@@ -36,12 +36,30 @@ struct RecordScenarioTests {
         }
     }
 
+    @Test("what was acknowledged is there after the power failed everywhere")
+    func powerFails() {
+        for seed in UInt64(0)..<5 {
+            let faults = DirectedScenario.powerFails(seed: seed, flaws: [])
+            for fault in faults.prefix(3) { Issue.record("seed \(seed): \(fault)") }
+        }
+    }
+
+    @Test("what a quorum read has shown is shown by every later one")
+    func soleHolderLeaves() {
+        for seed in UInt64(0)..<8 {
+            let faults = DirectedScenario.soleHolderLeaves(seed: seed, flaws: [])
+            for fault in faults.prefix(3) { Issue.record("seed \(seed): \(fault)") }
+        }
+    }
+
     @Test("each planted mistake is found", arguments: RecordFlaw.allCases)
     func findsFlaw(flaw: RecordFlaw) {
         for seed in UInt64(0)..<40 {
             let faults =
                 DirectedScenario.originIsRetired(seed: seed, flaws: [flaw])
                 + (seed < 5 ? DirectedScenario.everyOwnerChanges(seed: seed, flaws: [flaw]) : [])
+                + (seed < 5 ? DirectedScenario.powerFails(seed: seed, flaws: [flaw]) : [])
+                + (seed < 16 ? DirectedScenario.soleHolderLeaves(seed: seed, flaws: [flaw]) : [])
             let found = faults.first ?? RecordScenario.run(seed: seed, flaws: [flaw]).faults.first
             guard let found else { continue }
             print("\(flaw.rawValue): seed \(seed): \(found)")

@@ -26,8 +26,4 @@ package enum RecordFlaw: String, CaseIterable, Hashable, Sendable {
     case awayMemberRetired
     /// A change is applied to another version than the one that it was made to.
     case deltaOnWrongBase
-    /// Acknowledgements are counted whoever owned the slot when they were given.
-    case acknowledgementsOfAnyEpochCounted
-    /// An owner that restarted on an older disk answers before it has looked at the others.
-    case restartedOwnerServesAtOnce
 }

@@ -67,8 +67,7 @@ extension Records {
     /// After a start the peer looks at the other owners before it answers for itself: its disk may
     /// be an older one than it knows.
     mutating func beginShare(now: Instant) {
-        let isHasty = parameters.flaws.contains(.restartedOwnerServesAtOnce)
-        for slot in share.slots where !isHasty {
+        for slot in share.slots {
             let others = view.owners(ofSlot: slot).filter { $0 != own }
             guard !others.isEmpty else { continue }
             arriving[slot] = Arrival(

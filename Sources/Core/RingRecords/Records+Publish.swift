@@ -187,9 +187,6 @@ extension Records {
         let owners = view.owners(of: entry.topic)
         let needed = needed(entry.level, of: owners.count)
         let holders = publication.storedAt.filter { $0.value.version >= entry.version }
-        if parameters.flaws.contains(.acknowledgementsOfAnyEpochCounted) {
-            return holders.count >= needed ? holders.count : nil
-        }
         let current = holders.filter {
             $0.value.isOwner && $0.value.epoch == view.epoch && owners.contains($0.key)
         }
