@@ -116,8 +116,7 @@ extension Membership {
         guard let known = table[fact.id] else {
             // Also of somebody gone whom nobody here knew: the news must reach whom it concerns.
             let isDropped = parameters.flaws.contains(.accusationOfUnknownDropped)
-            guard table.count < MembershipParameters.membersMax, !(fact.status.isGone && isDropped)
-            else { return }
+            guard !(fact.status.isGone && isDropped), makeRoom(for: fact) else { return }
             return record(rumor, previous: nil, now: now)
         }
         if isYounger(fact.age, than: known.fact.age) {
@@ -136,10 +135,21 @@ extension Membership {
         }
     }
 
-    /// Whether a death comes too soon to be believed: the member is not suspected here, or only just.
+    /// Whether a new member has a place in the table: of a full one the member that has been gone
+    /// longest makes room, but not for another one that is gone.
+    private mutating func makeRoom(for fact: MemberFact) -> Bool {
+        if table.count < MembershipParameters.membersMax { return true }
+        let oldest = table.goneMembers.min { $0.since < $1.since }
+        guard !fact.status.isGone, let oldest else { return false }
+        table.forget(oldest.fact.id)
+        return true
+    }
+
+    /// Whether a death comes too soon to be believed: it is not suspected here, or only just.
     ///
     /// Somebody who hears nobody calls everybody dead; the innocent get time to answer.
     private func isHearsay(_ known: Member, now: Instant) -> Bool {
+        guard !parameters.flaws.contains(.deathTakenFromTable) else { return false }
         guard known.fact.status == .suspect else { return known.fact.status == .alive }
         guard let suspicion = suspicions[known.fact.id] else { return false }
         return now.since(suspicion.startedAt) < parameters.suspicionTrusted
@@ -222,13 +232,15 @@ extension Membership {
     /// Answers what is said of this very peer.
     private mutating func refute(_ rumor: Rumor, now: Instant) {
         let fact = rumor.fact
-        // A twin at another address, or an incarnation that this process never issued: the disk was
-        // copied, or is an old copy.
-        let isTwin =
-            fact.boot == own.boot
-            && (fact.address != own.address || fact.incarnation > own.incarnation)
-        guard fact.boot <= own.boot, !isTwin else {
+        guard fact.boot <= own.boot else {
             effects.append(.identityTaken(boot: fact.boot))
+            return
+        }
+        // At another address, or an incarnation that this process never issued.
+        if fact.boot == own.boot,
+            fact.address != own.address || fact.incarnation > own.incarnation
+        {
+            effects.append(.twin(boot: fact.boot))
             return
         }
         guard own.status != .left, fact.boot == own.boot, fact.status != .alive,

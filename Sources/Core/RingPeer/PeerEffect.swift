@@ -60,6 +60,8 @@ package enum PeerEvent: Hashable, Sendable {
     /// Another process uses this node's identity, or this one runs on an old copy of the database;
     /// it must stop.
     case identityTaken
+    /// Another process runs under this very start of the node; it must stop, and may start again.
+    case twin
     /// A register holds what this release cannot read; it is left as it is.
     case registerUnreadable(String)
     /// A frame could not be read or served; `reason` names the field.
