@@ -128,6 +128,7 @@ let package = Package(
         .executable(name: "genie", targets: ["genie"]),
         .executable(name: "genie-ring", targets: ["genie-ring"]),
         .executable(name: "genie-bench", targets: ["genie-bench"]),
+        .executable(name: "genie-drill", targets: ["genie-drill"]),
     ],
     dependencies: [
         .package(url: "https://github.com/groue/GRDB.swift", exact: "7.10.0"),
@@ -199,6 +200,7 @@ let package = Package(
         tool("genie", "CNIPlugin", isStatic: true),
         tool("genie-ring", "Inspection"),
         tool("genie-bench", "Bench"),
+        tool("genie-drill", "Drill"),
         support(
             "Simulation",
             ["RingPeer", "RingMembership", "RingPlacement", "RingRecords"]
@@ -209,6 +211,12 @@ let package = Package(
             coreModules["RingPeer", default: []] + ["RingPeer", "NetModel", "PeerTransport"]
         ),
         support("Bench", ["CBenchProcess", "CNetworkNamespace"], [argumentParser]),
+        support("HistoryCheck", []),
+        support(
+            "Drill",
+            ["Bench", "CNIProtocol", "HistoryCheck", "LocalAPI", "LocalSocket"],
+            [argumentParser]
+        ),
         .target(name: "CBenchProcess", path: "Sources/TestSupport/CBenchProcess"),
         .target(name: "CNetworkNamespace", path: "Sources/TestSupport/CNetworkNamespace"),
         .testTarget(name: "TidyTests", path: "Tests/TidyTests", swiftSettings: settings),
@@ -240,6 +248,8 @@ let package = Package(
         ),
         tests("CNIPluginTests", ["CNIPlugin", "CNIProtocol", "LocalSocket", "genie"]),
         tests("BenchTests", ["Bench", "genie-bench"]),
+        tests("HistoryCheckTests", ["HistoryCheck"]),
+        tests("DrillTests", ["Drill", "HistoryCheck"]),
         tests("LabTests", ["LabNet", "LocalAPI", "genied", "genie", "genie-ring"]),
         tests(
             "DataplaneTests",
