@@ -127,6 +127,7 @@ let package = Package(
         .executable(name: "genied", targets: ["genied"]),
         .executable(name: "genie", targets: ["genie"]),
         .executable(name: "genie-ring", targets: ["genie-ring"]),
+        .executable(name: "genie-sim", targets: ["genie-sim"]),
         .executable(name: "genie-bench", targets: ["genie-bench"]),
         .executable(name: "genie-drill", targets: ["genie-drill"]),
     ],
@@ -205,6 +206,8 @@ let package = Package(
             "Simulation",
             ["RingPeer", "RingMembership", "RingPlacement", "RingRecords"]
         ),
+        support("SimulationTool", ["Simulation", "RingMembership"], [argumentParser]),
+        tool("genie-sim", "SimulationTool"),
         support("LabNet", []),
         support(
             "Fuzzing",
@@ -231,6 +234,10 @@ let package = Package(
         tests(
             "RingPeerTests",
             coreModules["RingPeer", default: []] + ["RingPeer", "Simulation"]
+        ),
+        tests(
+            "SimulationTests",
+            ["Simulation", "RingMembership", "RingPeer", "genie-sim"]
         ),
         tests("NetModelTests", ["NetModel"]),
         tests("NetForwardingTests", ["NetForwarding"]),

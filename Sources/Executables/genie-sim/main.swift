@@ -1,0 +1,3 @@
+import SimulationTool
+
+GenieSimCommand.runAndExit()

@@ -1,0 +1,151 @@
+package import Determinism
+
+/// One thing that goes wrong, as a value: it can be printed, read back and run without a seed.
+package struct Fault: Hashable, Sendable {
+    /// What goes wrong; what ``nodes``, ``others`` and ``amount`` mean.
+    package enum Kind: String, CaseIterable, Sendable {
+        /// Datagrams are lost everywhere; amount in per mille.
+        case loss
+        /// Datagrams arrive twice; amount in per mille.
+        case duplicate
+        /// Some datagrams are overtaken by later ones, by up to 100 ms; amount in per mille.
+        case reorder
+        /// Every way takes up to so much longer; amount in milliseconds.
+        case delay
+        /// A byte of a datagram is changed, so that its seal is broken; amount in per mille.
+        case corrupt
+        /// What the nodes send is lost; amount in per mille.
+        case mute
+        /// What is sent to the nodes is lost; amount in per mille.
+        case deaf
+        /// What the nodes send to the others is lost; amount in per mille.
+        case link
+        /// Nothing passes between the nodes and the others.
+        case partition
+        /// Nothing passes from the nodes to the others; the other way is open.
+        case oneway
+        /// What the nodes send to the others is held back until the fault ends.
+        case clog
+        /// The processes stand still, as after SIGSTOP.
+        case pause
+        /// The processes end; their hosts answer that the port is closed.
+        case crash
+        /// The hosts are gone and answer nothing.
+        case blackhole
+        /// The processes say good-bye and end.
+        case leave
+        /// The clocks of the nodes run fast or slow; amount in parts per million.
+        case drift
+    }
+
+    /// With what a node comes back after a crash.
+    package enum Restart: String, CaseIterable, Sendable {
+        /// Its disk as it was, without the writes that were not durable.
+        case kept
+        /// An empty disk: a new identity at the old address.
+        case wiped
+        /// A copy of the disk from before its last start.
+        case rolledBack
+        /// Its disk, at an address that nobody had before.
+        case moved
+    }
+
+    /// What goes wrong.
+    package var kind: Kind
+    /// To whom; empty where a kind concerns everybody.
+    package var nodes: [Int] = []
+    /// The other side, of kinds that have two.
+    package var others: [Int] = []
+    /// How strong; the unit depends on the kind.
+    package var amount = 0
+    /// How the nodes come back, of kinds that end processes.
+    package var restart = Restart.kept
+
+    /// Makes a fault.
+    package init(
+        _ kind: Kind,
+        nodes: [Int] = [],
+        others: [Int] = [],
+        amount: Int = 0,
+        restart: Restart = .kept
+    ) {
+        self.kind = kind
+        self.nodes = nodes
+        self.others = others
+        self.amount = amount
+        self.restart = restart
+    }
+
+    /// Whether the fault ends processes, which then start again at its end.
+    package var endsProcesses: Bool { kind == .crash || kind == .blackhole || kind == .leave }
+}
+
+/// A fault with the time at which it begins and how long it lasts.
+package struct TimedFault: Hashable, Sendable {
+    /// From the start of the run to the start of the fault.
+    package var at: Span
+    /// From the start of the fault to its end.
+    package var lasting: Span
+    /// What goes wrong.
+    package var fault: Fault
+
+    /// Makes a timed fault.
+    package init(at: Span, lasting: Span, _ fault: Fault) {
+        self.at = at
+        self.lasting = lasting
+        self.fault = fault
+    }
+}
+
+extension TimedFault: CustomStringConvertible {
+    /// One line that ``init(_:)`` reads back: `at=1200ms for=3000ms partition nodes=0,1 others=2`.
+    package var description: String {
+        var words = ["at=\(at.milliseconds)ms", "for=\(lasting.milliseconds)ms"]
+        words.append(fault.kind.rawValue)
+        if !fault.nodes.isEmpty { words.append("nodes=\(Self.list(fault.nodes))") }
+        if !fault.others.isEmpty { words.append("others=\(Self.list(fault.others))") }
+        if fault.amount != 0 { words.append("amount=\(fault.amount)") }
+        if fault.endsProcesses { words.append("restart=\(fault.restart.rawValue)") }
+        return words.joined(separator: " ")
+    }
+
+    private static func list(_ numbers: [Int]) -> String {
+        numbers.map(String.init).joined(separator: ",")
+    }
+
+    /// Reads a line that ``description`` wrote; nil for anything else.
+    package init?(_ line: some StringProtocol) {
+        var at: Span?
+        var lasting: Span?
+        var fault: Fault?
+        for word in line.split(separator: " ") {
+            let parts: [String] = word.split(separator: Character("=")).map { String($0) }
+            guard parts.count == 2 else {
+                guard let kind = Fault.Kind(rawValue: parts[0]) else { return nil }
+                fault = Fault(kind)
+                continue
+            }
+            switch parts[0] {
+            case "at": at = Span(text: parts[1])
+            case "for": lasting = Span(text: parts[1])
+            case "nodes": fault?.nodes = parts[1].split(separator: ",").compactMap { Int($0) }
+            case "others": fault?.others = parts[1].split(separator: ",").compactMap { Int($0) }
+            case "amount": fault?.amount = Int(parts[1]) ?? 0
+            case "restart":
+                guard let restart = Fault.Restart(rawValue: parts[1]) else { return nil }
+                fault?.restart = restart
+            default: return nil
+            }
+        }
+        guard let at, let lasting, let fault else { return nil }
+        self.init(at: at, lasting: lasting, fault)
+    }
+}
+
+extension Span {
+    /// Reads whole milliseconds, written `1200ms`.
+    init?(text: some StringProtocol) {
+        guard text.hasSuffix("ms"), let count = Int64(text.dropLast(2)) else { return nil }
+        self = .milliseconds(count)
+    }
+}
