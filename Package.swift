@@ -256,7 +256,7 @@ let package = Package(
         tests("CNIPluginTests", ["CNIPlugin", "CNIProtocol", "LocalSocket", "genie"]),
         tests("BenchTests", ["Bench", "genie-bench"]),
         tests("HistoryCheckTests", ["HistoryCheck"]),
-        tests("DrillTests", ["Drill", "HistoryCheck"]),
+        tests("DrillTests", ["Bench", "Drill", "HistoryCheck"]),
         tests("LabTests", ["LabNet", "LocalAPI", "genied", "genie", "genie-ring"]),
         tests(
             "DataplaneTests",

@@ -1,5 +1,6 @@
-import HistoryCheck
 import Testing
+
+@testable import HistoryCheck
 
 @Suite("Histories of addresses, records, stamps and epochs are judged")
 struct OtherChecksTests {
@@ -48,7 +49,7 @@ struct OtherChecksTests {
     func overlap() throws {
         let check = AddressCheck([
             alloc("a", "1", 0), alloc("b", "1", 10), free("b", 20), alloc("c", "1", 30),
-            free("a", 100), alloc("d", "2", 0), alloc("e", "1", 101),
+            free("c", 40), free("a", 100), alloc("d", "2", 0), alloc("e", "1", 101),
         ])
         #expect(check.violations.map(\.second.holder) == ["b", "c"])
         #expect(check.violations.allSatisfy { $0.first.holder == "a" })

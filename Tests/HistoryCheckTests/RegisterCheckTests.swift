@@ -174,7 +174,8 @@ struct RegisterCheckTests {
             $0.type == .ok && $0.function == .cas && $0.value.isConflict != true
         }
         // One that others were built on is told of as certainly without effect.
-        let victim = try #require(committed.dropLast().last)
+        let newest = committed.compactMap(\.value.version).max() ?? 0
+        let victim = try #require(committed.last { $0.value.version ?? 0 < newest })
         let index = try #require(events.firstIndex(of: victim))
         events[index].type = .fail
         #expect(try !check(events).holds)

@@ -9,7 +9,7 @@ package struct DrillCommand: ParsableCommand {
         commandName: "genie-drill",
         abstract: "Breaks a ring on purpose, and judges what its clients were told.",
         discussion: "scripts/drill builds what is needed and starts this with the right paths.",
-        subcommands: [CheckCommand.self]
+        subcommands: [JepsenCommand.self, CheckCommand.self]
     )
 
     package init() {}

@@ -1,4 +1,4 @@
-package import Foundation
+import Foundation
 
 /// One line of a history: something that a process began, or how it ended.
 ///

@@ -95,7 +95,8 @@ package struct RecordCheck: Sendable {
         _ observer: String,
         _ sights: [Sight]
     ) {
-        if let removedAt = life.removedAt {
+        // One that was never acknowledged may still be under way when its removal ends.
+        if let removedAt = life.removedAt, life.acknowledgedAt != nil {
             var isThere = false
             for sight in sights where sight.begin > removedAt {
                 isThere = sight.records.contains(record)

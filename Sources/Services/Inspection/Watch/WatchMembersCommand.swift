@@ -143,7 +143,8 @@ extension InspectionError {
         switch self {
         case .unanswered(let error): error.isRetryable
         case .refused(let answer): answer.code == "ring.not_joined"
-        case .unreadable, .unwritable, .unreadableFile, .unfinished: false
+        case .unreadable, .unwritable, .unreadableFile, .unfinished, .conflict, .indeterminate:
+            false
         }
     }
 }

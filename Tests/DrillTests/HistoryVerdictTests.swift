@@ -1,3 +1,4 @@
+import Bench
 import Drill
 import HistoryCheck
 import Testing
@@ -23,7 +24,7 @@ struct VerdictTests {
 
     @Test("a history without fault holds, and its figures are counted")
     func good() throws {
-        let verdict = try Verdict(reads([0, 0, 0]))
+        let verdict = try HistoryVerdict(reads([0, 0, 0]))
         #expect(verdict.holds)
         #expect(verdict.longestSilenceMilliseconds == 1)
         let figures = verdict.figures
@@ -33,7 +34,7 @@ struct VerdictTests {
 
     @Test("what one checker finds is in the verdict and breaks its bar")
     func bad() throws {
-        let verdict = try Verdict(reads([0, 1, 0]))
+        let verdict = try HistoryVerdict(reads([0, 1, 0]))
         #expect(!verdict.holds)
         #expect(verdict.violations.count == 1)
         let figure = verdict.figures.first { $0.name == "jepsen.registers.violations" }

@@ -1,8 +1,8 @@
-import Bench
-import HistoryCheck
+package import Bench
+package import HistoryCheck
 
 /// What all checkers say of one history.
-package struct Verdict: Sendable {
+package struct HistoryVerdict: Sendable {
     /// Registers.
     package let registers: RegisterCheck
     /// Addresses.
