@@ -237,7 +237,10 @@ let package = Package(
         ),
         tests(
             "SimulationTests",
-            ["Simulation", "RingMembership", "RingPeer", "genie-sim"]
+            [
+                "HistoryCheck", "Simulation", "RingMembership", "RingPeer", "RingRegisters",
+                "genie-sim",
+            ]
         ),
         tests("NetModelTests", ["NetModel"]),
         tests("NetForwardingTests", ["NetForwarding"]),

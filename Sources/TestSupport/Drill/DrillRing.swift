@@ -74,13 +74,14 @@ final class DrillRing {
                 role += ["--join", "\(underlay.address(other)):7940"]
             }
         }
-        nodes[node]?.child = try underlay.start(
+        let child = try underlay.start(
             ["genied"] + role + [
                 "--secret", secret, "--uplink", "eth0", "--node-name", name(node),
                 "--data-dir", "/var/lib/genie",
             ],
             on: node
         )
+        nodes[node]?.child = child
     }
 
     /// Whether a node's daemon runs.
