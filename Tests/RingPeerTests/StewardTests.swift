@@ -69,4 +69,36 @@ struct StewardTests {
         )
         #expect(isReplaced)
     }
+
+    @Test("a steward on an old copy of its disk is found out before it serves", arguments: 0..<10)
+    func oldCopy(seed: UInt64) {
+        var net = PeerNet(count: 3, seed: seed)
+        _ = net.run(until: { stewards($0).count == 3 }, limit: .seconds(30))
+        net.run(for: .seconds(2))
+        // A copy is made at each start; the life after it is forgotten.
+        net.crash(1)
+        net.start(1)
+        net.run(for: .seconds(3))
+        net.crash(1)
+        net.start(1, .rolledBack)
+        let isFound = net.run(
+            until: { $0.events[1]?.contains(.identityTaken) == true },
+            limit: .seconds(5)
+        )
+        #expect(isFound)
+    }
+
+    @Test("all stewards restarted at once serve again soon", arguments: 0..<5)
+    func massRestart(seed: UInt64) {
+        var net = PeerNet(count: 3, seed: seed)
+        _ = net.run(until: { stewards($0).count == 3 }, limit: .seconds(30))
+        for index in 0..<3 { net.crash(index) }
+        for index in 0..<3 { net.start(index) }
+        let token = net.request(0) { $0.ask(.read(key: "ring/config"), token: $1, now: $2) }
+        _ = net.run(until: { $0.answers[0]?[token] != nil }, limit: .seconds(4))
+        guard case .register(.value) = net.answers[0]?[token] else {
+            Issue.record("no value: \(String(describing: net.answers[0]?[token]))")
+            return
+        }
+    }
 }

@@ -94,6 +94,7 @@ extension Peer {
         if message.isAnswer {
             proposer.receive(message, from: peer, now: now)
             takeForChange(message, from: peer, now: now)
+            takeVouched(message, from: peer, now: now)
             carryProposer(now: now)
             return
         }

@@ -37,6 +37,7 @@ package struct Peer: Sendable {
     var nextNumber: UInt64 = 1
     var configurationJob: ConfigurationJob
     var stewardJob: StewardJob
+    var vouching: Vouching?
     let parameters: PeerParameters
     var claims = SortedMap<UInt64, BlockClaim>()
     var claimsByRequest = SortedMap<UInt64, UInt64>()
@@ -109,6 +110,7 @@ package struct Peer: Sendable {
         self.parameters = parameters
         nextContactAt = now
         nextKeyContactAt = now
+        beginVouching(now: now)
     }
 
     private static func decode<Value>(
@@ -159,6 +161,7 @@ package struct Peer: Sendable {
     package var deadline: Instant {
         var earliest = min(membership.deadline, records.deadline)
         earliest = min(earliest, nextContactAt, stewardJob.deadline)
+        if let vouching { earliest = min(earliest, vouching.nextAskAt) }
         if let deadline = proposer.nextDeadline { earliest = min(earliest, deadline) }
         if !configurationJob.isUnderWay { earliest = min(earliest, configurationJob.nextAt) }
         return earliest
@@ -171,6 +174,7 @@ package struct Peer: Sendable {
         tickProposer(now: now)
         tickConfigurationJob(now: now)
         tickStewardJob(now: now)
+        tickVouching(now: now)
         if now >= nextContactAt {
             nextContactAt = now.advanced(by: .seconds(2))
             contactMissingMembers()

@@ -83,9 +83,9 @@ package struct PeerNet: Sendable {
     }
 
     /// Starts a node from its disk; one without a ring joins through the first that runs.
-    package mutating func start(_ index: Int) {
+    package mutating func start(_ index: Int, _ restart: Fault.Restart = .kept) {
         precondition(world.process(index) == nil, "a node runs once")
-        world.start(index)
+        world.start(index, restart)
         absorb()
     }
 
