@@ -26,7 +26,7 @@ final class AddressClient: Sendable {
     private let namespaces: [String]
     private let state: Mutex<State>
 
-    /// - Parameter namespaces: the paths of ``places`` pods' namespaces.
+    /// Makes a client of a node on which there are ``places`` pods' namespaces, at these paths.
     init(_ workload: Workload, _ session: NodeSession, node: Int, namespaces: [String]) {
         self.workload = workload
         self.session = session

@@ -122,7 +122,9 @@ final class DrillRing {
         } && isRunning(node)
     }
 
-    /// Takes a node's disk away; the daemon must not run. It is another node from now on.
+    /// Takes a node's disk away; the daemon must not run.
+    ///
+    /// It is another node from now on.
     func wipe(_ node: Int) throws(BenchError) {
         lostNames.append(name(node))
         nodes[node]?.disks += 1

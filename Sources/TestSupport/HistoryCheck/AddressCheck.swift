@@ -38,7 +38,9 @@ package struct AddressCheck: Sendable {
     /// Addresses that two had at once.
     package private(set) var violations: [Violation] = []
 
-    /// Judges. - Complexity: O(n log n).
+    /// Judges.
+    ///
+    /// - Complexity: O(n log n).
     package init(_ operations: [Operation]) {
         var open: [String: (address: String, from: Int64)] = [:]
         var holds: [Hold] = []

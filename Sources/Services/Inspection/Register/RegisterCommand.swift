@@ -77,6 +77,7 @@ struct RegisterWatchCommand: ParsableCommand {
     private static let waitMilliseconds = 10_000
 
     func run() throws {
+        endOnInterrupt()
         var seen: UInt64?
         var isLost = false
         while true {

@@ -1,6 +1,5 @@
 import ArgumentParser
 import Foundation
-import Glibc
 import LocalAPI
 import LocalSocket
 
@@ -43,15 +42,6 @@ struct WatchMembersCommand: ParsableCommand {
                 Thread.sleep(forTimeInterval: 1)
             }
         }
-    }
-
-    /// Also where a caller's mask, which is inherited, holds the signal back.
-    private func endOnInterrupt() {
-        signal(SIGINT) { _ in _exit(0) }
-        var interrupt = sigset_t()
-        sigemptyset(&interrupt)
-        sigaddset(&interrupt, SIGINT)
-        sigprocmask(SIG_UNBLOCK, &interrupt, nil)
     }
 
     private static func path(_ revision: UInt64?) -> String {
