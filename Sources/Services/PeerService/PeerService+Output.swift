@@ -118,7 +118,7 @@ extension PeerService {
         notifyChange()
     }
 
-    /// Answers everybody who waits: what they asked for may have been done, or may yet be by others.
+    /// Answers everybody who waits: what they asked for may be done, or may yet be by others.
     func interruptCallers() {
         for (token, caller) in callers {
             callers[token] = nil
