@@ -23,7 +23,7 @@ struct RegisterHistoryTests {
 
     @Test(
         "crashes, pauses, partitions and growing stewards cost answers and nothing else",
-        arguments: 1...100 as ClosedRange<UInt64>
+        arguments: 1...50 as ClosedRange<UInt64>
     )
     func faults(seed: UInt64) throws {
         let check = try check(seed: seed)
