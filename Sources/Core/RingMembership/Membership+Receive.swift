@@ -123,7 +123,9 @@ extension Membership {
         if isYounger(fact.age, than: known.fact.age) {
             let isHole = known.fact.status.isGone && fact.status >= .suspect
             if isHole, parameters.flaws.contains(.staleIncarnationHole) { return }
-            let isHearsay = rumor.fact.status == .dead && isHearsay(known, now: now)
+            let isHearsay =
+                rumor.fact.status == .dead && rumor.accuser != own.id
+                && isHearsay(known, now: now)
             if isHearsay { fact.status = .suspect }
             if isYounger(fact.age, than: known.fact.age) {
                 record(Rumor(fact: fact, accuser: rumor.accuser), previous: known, now: now)

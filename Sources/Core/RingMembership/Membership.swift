@@ -121,6 +121,12 @@ package struct Membership: Sendable {
         seed: UInt64,
         now: Instant
     ) {
+        precondition(
+            parameters.suspicionTrusted <= parameters.suspicionPortClosed
+                && parameters.suspicionPortClosed <= parameters.suspicionShortest
+                && parameters.suspicionShortest <= parameters.suspicionLongest,
+            "suspicions are ordered by length"
+        )
         self.own = own
         self.ring = ring
         self.parameters = parameters

@@ -160,7 +160,8 @@ package struct Peer: Sendable {
     /// When ``tick(now:)`` wants to be called next.
     package var deadline: Instant {
         var earliest = min(membership.deadline, records.deadline)
-        earliest = min(earliest, nextContactAt, stewardJob.deadline)
+        earliest = min(earliest, nextContactAt)
+        if let deadline = stewardDeadline { earliest = min(earliest, deadline) }
         if let vouching { earliest = min(earliest, vouching.nextAskAt) }
         if let deadline = proposer.nextDeadline { earliest = min(earliest, deadline) }
         if !configurationJob.isUnderWay { earliest = min(earliest, configurationJob.nextAt) }

@@ -50,6 +50,9 @@ package struct Acceptor: Sendable {
     /// The group that the acceptor serves; nil while it belongs to none.
     package var group: StewardSet? { memory.current }
 
+    /// The group before, where the acceptor belonged to it: what it held is still there.
+    package var previous: StewardSet? { memory.previous }
+
     /// The group that follows, once the present one is sealed.
     package var successor: StewardSet? { memory.next }
 
@@ -147,10 +150,16 @@ package struct Acceptor: Sendable {
     }
 
     private func list(_ round: UInt64, _ epoch: UInt64, _ prefix: String) -> Step {
-        let keys = memory.registers(epoch).suffix(from: prefix)
-            .prefix { $0.key.hasPrefix(prefix) }
-            .filter { $0.value.accepted?.value.payload != nil }
-            .prefix(RegisterMessage.keysMax).map(\.key)
+        var keys: [String] = []
+        var byteCount = 0
+        for (key, register) in memory.registers(epoch).suffix(from: prefix) {
+            guard key.hasPrefix(prefix) else { break }
+            guard register.accepted?.value.payload != nil else { continue }
+            byteCount += key.utf8.count + 2
+            guard keys.count < RegisterMessage.keysMax, byteCount <= RegisterMessage.keyBytesMax
+            else { break }
+            keys.append(key)
+        }
         return Step(answer: .keys(round: round, keys))
     }
 
@@ -209,7 +218,8 @@ package struct Acceptor: Sendable {
             staged = Staged(group: group, coordinator: peer, round: round)
         }
         guard var staged, staged.coordinator == peer, staged.round == round,
-            staged.group == group, part <= staged.nextPart
+            staged.group == group, part <= staged.nextPart,
+            staged.entries.count + entries.count <= RegisterMessage.registersMax
         else { return Step(answer: .notReady(round: round)) }
         guard part == staged.nextPart else {
             return Step(answer: .installed(round: round, part: part))

@@ -53,6 +53,10 @@ package enum RegisterMessage: Hashable, Sendable {
 
     /// The most names in one answer.
     static let keysMax = 65_536
+    /// The most bytes of names in one answer: with their lengths well within a frame.
+    static let keyBytesMax = 3 << 20
+    /// The most registers that a group holds: forty times what 5,000 nodes need.
+    static let registersMax = 1 << 20
     /// The most entries in one message.
     static let entriesMax = 4_096
     /// The most bytes of content in one message beyond the first entry: half a MiB.
