@@ -11,7 +11,7 @@ import Testing
 struct RegisterLabTests {
     @Test("set, compared, listed, watched, deleted; what is Genie Ring's own is refused")
     func registers() async throws {
-        try await Lab.with(nodes: 1, id: Lab.testID) { lab in
+        try await Lab.with(nodes: 1, id: Lab.testID + 2) { lab in
             try setAndCompare(lab)
             try listAndDelete(lab)
             try refuse(lab)
@@ -70,13 +70,20 @@ struct RegisterLabTests {
     /// The agent holds the question until there is a later version.
     private func watch(_ lab: Lab) throws {
         let script = """
+            : > /run/genie/watch
             genie-ring register watch app/w -o json > /run/genie/watch &
             watcher=$!
-            sleep 1
+            await() {
+                for _ in {1..200}; do
+                    (($(wc -l < /run/genie/watch) >= $1)) && return
+                    sleep 0.1
+                done
+            }
+            await 1
             genie-ring register set app/w first >/dev/null
-            sleep 1
+            await 2
             genie-ring register set app/w second >/dev/null
-            sleep 1
+            await 3
             kill $watcher
             wait $watcher
             cat /run/genie/watch
