@@ -192,17 +192,25 @@ extension Membership {
     /// Holds back a member that comes and goes, so that requests do not follow it each time.
     ///
     /// Its first removal has no consequence, a restart none ever.
-    private func damp(_ member: inout Member, previous: Member, now: Instant) {
+    private mutating func damp(_ member: inout Member, previous: Member, now: Instant) {
         let isRemoved = previous.isReachable && member.fact.status == .dead
         if isRemoved {
             let isRecent = member.removedAt.map { now.since($0) < parameters.flapMemory } ?? false
             member.removals = isRecent ? member.removals + 1 : 1
             member.removedAt = now
         }
+        if previous.fact.status == .alive, member.fact.status != .alive {
+            missedAt.append(now)
+            if missedAt.count > MembershipParameters.membersMax { missedAt.removeFirst() }
+        }
         let isBack = previous.fact.status.isGone && !member.fact.status.isGone
         guard isBack, member.removals > 1, let removedAt = member.removedAt,
             !parameters.flaws.contains(.flapUndamped)
         else { return }
+        // Whoever missed more than half of the ring within the same while was itself cut off.
+        let missed = missedAt.reversed().prefix { removedAt.since($0) < parameters.flapWindow }
+            .count { $0 <= removedAt.advanced(by: parameters.flapWindow) }
+        guard missed * 2 <= table.count else { return }
         let hold = min(
             parameters.flapHold * (1 << min(member.removals - 2, 8)),
             parameters.flapHoldLongest

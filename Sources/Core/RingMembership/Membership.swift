@@ -64,6 +64,8 @@ package struct Membership: Sendable {
     var suspicions = SortedMap<NodeID, Suspicion>()
     /// Not later than the first deadline in `suspicions`.
     var suspicionsDueAt: Instant?
+    /// When members that were alive were first suspected or given up, oldest first.
+    var missedAt: [Instant] = []
     /// Members that are held back, and until when.
     var held = SortedMap<NodeID, Instant>()
     var rumors = RumorQueue()

@@ -77,7 +77,12 @@ extension Records {
             offers.append(.send(.put(epoch: view.epoch, sets: [publication.set]), to: owner))
         }
         publications[topic] = publication
-        if afterWrite { appendAfterLastWrite(offers) } else { effects.append(contentsOf: offers) }
+        if afterWrite {
+            appendAfterLastWrite(offers)
+        } else if !offers.isEmpty {
+            // The first write may still be under way; writes are done in order.
+            effects.append(.persist(publication.set, then: offers))
+        }
     }
 
     private mutating func appendAfterLastWrite(_ more: [Effect]) {
