@@ -14,7 +14,7 @@ package struct GenieRingCommand: ParsableCommand {
         subcommands: [
             MembersCommand.self, RingCommand.self, VPCsCommand.self, GroupsCommand.self,
             EndpointsCommand.self, DataplaneCommand.self, TransportCommand.self, WatchCommand.self,
-            KeysCommand.self,
+            KeysCommand.self, RegisterCommand.self,
             SecretCommand.self, VersionCommand.self,
         ]
     )
@@ -29,7 +29,7 @@ package struct GenieRingCommand: ParsableCommand {
             Glibc.exit(0)
         } catch let error as InspectionError {
             printError("genie-ring: \(error)")
-            Glibc.exit(1)
+            Glibc.exit(error.exitStatus)
         } catch {
             let status = exitCode(for: error)
             let text = fullMessage(for: error)

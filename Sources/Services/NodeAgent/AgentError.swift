@@ -60,6 +60,8 @@ enum AgentError: Error, Sendable {
     case badKey
     /// The name of a gossip key has another form.
     case badKeyID(String)
+    /// Genie Ring keeps the register for itself.
+    case reservedRegister(String)
     /// The request itself is malformed.
     case badRequest(String)
     /// There is no such path in the API.
@@ -93,6 +95,7 @@ enum AgentError: Error, Sendable {
         case .storage: "node.storage"
         case .keys(let failure): failure.code
         case .badKey, .badKeyID: "key.malformed"
+        case .reservedRegister: "register.reserved"
         case .badRequest: "request.malformed"
         case .noSuchPath: "request.unknown_path"
         }
@@ -106,7 +109,7 @@ enum AgentError: Error, Sendable {
         case .keys(let failure): failure.status
         case .badRequest, .model, .nameTooLong, .unsupportedVerb, .badKey, .badKeyID: 400
         case .vpcExists, .vniTaken, .groupInUse, .alreadyAttached, .attachmentBusy,
-            .groupFullOnNode:
+            .groupFullOnNode, .reservedRegister:
             409
         case .registers, .contended, .notJoined, .noDataplane, .endpointsUnknown,
             .addressesExhausted:
@@ -173,6 +176,9 @@ extension AgentError: CustomStringConvertible {
         case .badKeyID(let name):
             "'\(name)' is not the name of a gossip key: it has eight hexadecimal digits, see "
                 + "'genie-ring keys'"
+        case .reservedRegister(let key):
+            "register \(key) is Genie Ring's own, and other registers depend on it: use another "
+                + "name, or insist with --force"
         case .badRequest(let what): "the request cannot be read: \(what)"
         case .noSuchPath(let path):
             "the node API has no \(path): genie-ring and genied may be of different releases"

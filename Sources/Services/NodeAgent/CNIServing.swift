@@ -130,7 +130,8 @@ extension CNIError {
             case .nameTooLong, .unsupportedVerb: .invalidEnvironment
             case .groupFullOnNode: .addressSpaceFull
             case .badRequest: .decodingFailure
-            case .vpcExists, .vniTaken, .groupInUse, .noSuchPath, .keys, .badKey, .badKeyID:
+            case .vpcExists, .vniTaken, .groupInUse, .noSuchPath, .keys, .badKey, .badKeyID,
+                .reservedRegister:
                 .invalidConfiguration
             }
         self.init(code, error.description, cniVersion: cniVersion)

@@ -89,7 +89,30 @@ package struct NodeAPI: Sendable {
         case ("DELETE", "groups", let name?):
             try await deleteGroup(name)
             return Self.json(VersionStatus(node: settings.nodeName))
+        case (_, "registers", let name): return try await registers(request, name)
         case ("POST", "cni", nil): return await serveCNI(request)
+        default: throw .noSuchPath("\(request.method) \(request.path)")
+        }
+    }
+
+    private func registers(
+        _ request: LocalServer.Request,
+        _ name: String?
+    ) async throws(AgentError) -> LocalServer.Response {
+        switch (request.method, name) {
+        case ("GET", nil):
+            return Self.json(
+                try await agent.registers(prefix: request.queryValue("prefix") ?? "")
+            )
+        case ("GET", let name?):
+            return Self.json(
+                try await agent.register(
+                    name,
+                    after: try Self.number("after", request),
+                    waitMilliseconds: try Self.number("waitMilliseconds", request) ?? 0
+                )
+            )
+        case ("POST", nil): return Self.json(try await agent.setRegister(try Self.read(request)))
         default: throw .noSuchPath("\(request.method) \(request.path)")
         }
     }
@@ -97,15 +120,19 @@ package struct NodeAPI: Sendable {
     private func memberEvents(
         _ request: LocalServer.Request
     ) async throws(AgentError) -> MemberEvents {
-        func number<Number: FixedWidthInteger>(_ name: String) throws(AgentError) -> Number? {
-            guard let text = request.queryValue(name) else { return nil }
-            guard let number = Number(text) else { throw .badRequest("\(name) is no number") }
-            return number
-        }
-        return try await agent.memberEvents(
-            after: try number("after"),
-            waitMilliseconds: try number("waitMilliseconds") ?? 0
+        try await agent.memberEvents(
+            after: try Self.number("after", request),
+            waitMilliseconds: try Self.number("waitMilliseconds", request) ?? 0
         )
+    }
+
+    private static func number<Number: FixedWidthInteger>(
+        _ name: String,
+        _ request: LocalServer.Request
+    ) throws(AgentError) -> Number? {
+        guard let text = request.queryValue(name) else { return nil }
+        guard let number = Number(text) else { throw .badRequest("\(name) is no number") }
+        return number
     }
 
     private func createGroup(_ wanted: CreateGroup) async throws(AgentError) -> VPCList.GroupItem {

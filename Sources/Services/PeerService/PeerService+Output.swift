@@ -125,13 +125,18 @@ extension PeerService {
         notifyChange()
     }
 
+    /// Answers everybody who waits: what they asked for may be done, or may yet be by others.
+    func interruptCallers() {
+        for (token, caller) in callers {
+            callers[token] = nil
+            caller.resume(returning: .register(.indeterminate))
+        }
+    }
+
     func fail(_ error: any Error) {
         guard failure == nil else { return }
         failure = error
-        for (token, caller) in callers {
-            callers[token] = nil
-            caller.resume(returning: .register(.unavailable))
-        }
+        interruptCallers()
         logger.critical("peer cannot go on", metadata: ["reason": "\(error)"])
         for waiter in failed { waiter.resume(returning: error) }
         failed = []

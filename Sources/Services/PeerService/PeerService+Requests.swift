@@ -77,6 +77,8 @@ extension PeerService {
     package func read(_ key: String) async throws(RegisterFailure) -> RegisterValue {
         switch await ask(.read(key: key)) {
         case .value(let value): return value
+        // Nothing is changed by it, whatever became of it.
+        case .indeterminate: throw .unavailable
         case let other: throw Self.failure(other)
         }
     }
@@ -111,6 +113,7 @@ extension PeerService {
     package func list(_ prefix: String) async throws(RegisterFailure) -> [String] {
         switch await ask(.list(prefix: prefix)) {
         case .keys(let keys): return keys
+        case .indeterminate: throw .unavailable
         case let other: throw Self.failure(other)
         }
     }
