@@ -62,8 +62,10 @@ struct NetModelTests {
     }
 
     @Test(
-        "subnets outside /8 to /30 and of IPv6 are refused",
-        arguments: ["10.0.0.0/7", "10.0.0.0/31", "fd00::/64", "127.0.0.0/8", "224.1.0.0/16"]
+        "subnets outside /8 to /32 (IPv6: /16 to /128) and reserved ones are refused",
+        arguments: [
+            "10.0.0.0/7", "8000::/15", "127.0.0.0/8", "224.1.0.0/16", "fe80::/64", "ff00::/16",
+        ]
     )
     func subnetSizes(text: String) throws {
         let prefix = Prefix(text) ?? Prefix("0.0.0.0/0")

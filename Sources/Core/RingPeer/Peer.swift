@@ -38,8 +38,7 @@ package struct Peer: Sendable {
     var configurationJob: ConfigurationJob
     var stewardJob: StewardJob
     let parameters: PeerParameters
-    var claims = SortedMap<UInt64, BlockClaim>()
-    var claimsByRequest = SortedMap<UInt64, UInt64>()
+    var allocator: AllocatorState
     var nextContactAt: Instant
     var heardEpochs = SortedMap<NodeID, HeardEpoch>()
     var nextKeyContactAt: Instant
@@ -94,6 +93,14 @@ package struct Peer: Sendable {
             blocks: try Self.decode(rows, .blocks, AddressPool.Block.init(encoded:)),
             assignments: assignments,
             resting: try Self.decode(Self.resting(rows), .assignments, Self.assignment),
+            rest: parameters.ipam.flaws.contains(.quarantineSkipped) ? .zero : parameters.ipam.rest,
+            now: now
+        )
+        allocator = try AllocatorState(
+            rows: rows.filter { $0.space == .allocator },
+            boot: identity.boot,
+            token: generator.next(),
+            parameters: parameters.ipam,
             now: now
         )
         acceptor = try Self.makeAcceptor(identity, configuration, rows, parameters)
@@ -159,6 +166,7 @@ package struct Peer: Sendable {
     package var deadline: Instant {
         var earliest = min(membership.deadline, records.deadline)
         earliest = min(earliest, nextContactAt, stewardJob.deadline)
+        earliest = min(earliest, allocator.deadline)
         if let deadline = proposer.nextDeadline { earliest = min(earliest, deadline) }
         if !configurationJob.isUnderWay { earliest = min(earliest, configurationJob.nextAt) }
         return earliest
@@ -171,6 +179,7 @@ package struct Peer: Sendable {
         tickProposer(now: now)
         tickConfigurationJob(now: now)
         tickStewardJob(now: now)
+        tickAllocator(now: now)
         if now >= nextContactAt {
             nextContactAt = now.advanced(by: .seconds(2))
             contactMissingMembers()

@@ -33,8 +33,10 @@ package struct PeerNet: Sendable {
     private var cuts: [Int: Int] = [:]
 
     /// Founds a ring on the first of `count` nodes; the others join it.
-    package init(count: Int, seed: UInt64) {
-        world = World(settings: PeerProcess.Settings(), seed: seed)
+    package init(count: Int, seed: UInt64, parameters: PeerParameters = PeerParameters()) {
+        var settings = PeerProcess.Settings()
+        settings.parameters = parameters
+        world = World(settings: settings, seed: seed)
         nextTokens = [RequestToken](repeating: 1, count: count)
         for _ in 0..<count { world.addNode() }
         for node in 0..<count { world.start(node) }
@@ -79,9 +81,9 @@ package struct PeerNet: Sendable {
     }
 
     /// Starts a node from its disk; one without a ring joins through the first that runs.
-    package mutating func start(_ index: Int) {
+    package mutating func start(_ index: Int, _ restart: Fault.Restart = .kept) {
         precondition(world.process(index) == nil, "a node runs once")
-        world.start(index)
+        world.start(index, restart)
         absorb()
     }
 
