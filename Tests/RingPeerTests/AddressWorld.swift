@@ -72,7 +72,7 @@ struct AddressWorld {
     }
 
     /// Runs to the end and gives what broke the law.
-    static func run(seed: UInt64, flaws: [IPAMFlaw] = [], steps: Int = 160) -> [String] {
+    static func run(seed: UInt64, flaws: [IPAMFlaw] = [], steps: Int = 40) -> [String] {
         var world = AddressWorld(seed: seed, flaws: flaws)
         world.net.run(for: .seconds(8))
         for _ in 0..<steps where world.violations.isEmpty { world.step() }
