@@ -83,7 +83,7 @@ struct NetModelTests {
             id: 3,
             name: "dual",
             subnet: #require(Prefix("10.1.0.0/16")),
-            secondSubnet: #require(Prefix("fd00::/64")),
+            secondSubnet: Prefix("fd00::/64"),
             exclusions: [#require(AddressRange("fd00::2-fd00::9"))]
         )
         try vpc.add(dual)

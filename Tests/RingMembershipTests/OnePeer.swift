@@ -59,7 +59,14 @@ struct OnePeer {
         membership.receive(datagram, from: Self.address(sender), now: now)
     }
 
+    /// Lets it hear of a fact; of a death after the suspicion that it needs here.
     mutating func hear(_ fact: MemberFact, from accuser: Int) {
+        if fact.status == .dead {
+            var suspect = fact
+            suspect.status = .suspect
+            hear(from: accuser, rumors: [Rumor(fact: suspect, accuser: Self.id(accuser))])
+            now = now.advanced(by: .milliseconds(200))
+        }
         hear(from: accuser, rumors: [Rumor(fact: fact, accuser: Self.id(accuser))])
     }
 

@@ -28,7 +28,13 @@ struct AcceptorTests {
     }
 
     private func acceptor(_ group: StewardSet?, number: UInt64 = 1) throws -> Acceptor {
-        try Acceptor(storage: NodeID(high: 3, low: number), founding: group, rows: [])
+        var acceptor = try Acceptor(
+            storage: NodeID(high: 3, low: number),
+            founding: group,
+            rows: []
+        )
+        acceptor.trust()
+        return acceptor
     }
 
     private func accept(
@@ -127,6 +133,7 @@ struct AcceptorTests {
         #expect(step.answer == .sealed(round: 2))
         rows += step.rows
         var again = try Acceptor(storage: acceptor.storage, founding: nil, rows: rows)
+        again.trust()
         for message in [
             RegisterMessage.prepare(round: 9, epoch: 1, key: "k", ballot: ballot(9)),
             accept(9, accepted), .list(round: 9, epoch: 1, prefix: ""),
@@ -143,6 +150,38 @@ struct AcceptorTests {
                     isLast: true
                 )
         )
+    }
+
+    @Test("an old copy of a steward's disk is told of by those who knew the later life")
+    func vouch() throws {
+        var witness = try acceptor(group(1, 1, 2, 3), number: 2)
+        let storage = NodeID(high: 3, low: 1)
+        func ask(_ boot: UInt64, _ life: UInt64) -> RegisterMessage? {
+            witness.receive(
+                .vouch(round: 1, storage: storage, boot: boot, life: life),
+                from: node
+            )?.answer
+        }
+        #expect(ask(7, 70) == .vouched(round: 1, knowsLaterLife: false))
+        // Asked again, and started again.
+        #expect(ask(7, 70) == .vouched(round: 1, knowsLaterLife: false))
+        #expect(ask(8, 80) == .vouched(round: 1, knowsLaterLife: false))
+        // Copies from before: of an earlier boot, and of the one before, started again.
+        #expect(ask(7, 70) == .vouched(round: 1, knowsLaterLife: true))
+        #expect(ask(8, 81) == .vouched(round: 1, knowsLaterLife: true))
+    }
+
+    @Test("an acceptor among others serves nothing before they have vouched for it")
+    func untrusted() throws {
+        var acceptor = try Acceptor(
+            storage: NodeID(high: 3, low: 1),
+            founding: group(1, 1, 2, 3),
+            rows: []
+        )
+        let look = RegisterMessage.look(round: 4, epoch: 1, key: "k")
+        #expect(acceptor.receive(look, from: node)?.answer == .notReady(round: 4))
+        acceptor.trust()
+        #expect(acceptor.receive(look, from: node)?.answer == .seen(round: 4, nil))
     }
 
     @Test("a group is begun once all parts are there, and never begun again")
@@ -243,6 +282,8 @@ struct AcceptorTests {
                 [RegisterEntry(key: "k", accepted: accepted)],
                 isLast: true
             ), .installed(round: 1, part: 3), .identity(round: 1, storage: NodeID(high: 4, low: 5)),
+            .vouch(round: 1, storage: NodeID(high: 4, low: 5), boot: 6, life: 7),
+            .vouched(round: 1, knowsLaterLife: true),
         ]
     }()
 

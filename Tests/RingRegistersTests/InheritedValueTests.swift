@@ -96,7 +96,13 @@ struct InheritedValueTests {
     )
     func minority(flaws: [RegisterFlaw]) throws {
         var acceptors = try (3..<6).map { index in
-            try Acceptor(storage: RegisterNet.steward(index), founding: new, rows: [])
+            var acceptor = try Acceptor(
+                storage: RegisterNet.steward(index),
+                founding: new,
+                rows: []
+            )
+            acceptor.trust()
+            return acceptor
         }
         let ballot = Ballot(epoch: 2, counter: 1, proposer: client, boot: 1)
         _ = acceptors[0].receive(

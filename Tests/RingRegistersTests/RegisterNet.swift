@@ -77,12 +77,14 @@ struct RegisterNet {
             .filter { !faults.forgetsPromises || $0.key.first == 0 }
             .map { AcceptorRow(key: $0.key, value: $0.value) }
         do {
-            return try Acceptor(
+            var acceptor = try Acceptor(
                 storage: Self.steward(index),
                 founding: founding.steward(on: Self.steward(index)) == nil ? nil : founding,
                 rows: rows,
                 flaws: faults.flaws
             )
+            acceptor.trust()
+            return acceptor
         } catch {
             preconditionFailure("an acceptor reads what it wrote: \(error)")
         }

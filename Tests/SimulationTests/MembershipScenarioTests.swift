@@ -140,12 +140,10 @@ struct MembershipScenarioTests {
         world.crash(1)
         world.restart(1, .rolledBack)
         world.run(for: .seconds(5))
-        withKnownIssue("a later incarnation of this very boot, alive, is overheard") {
-            #expect(world.takenIdentities.map(\.subject) == [1])
-            world.heal()
-            let span = world.run(until: { $0.disagreement() == nil }, limit: .seconds(5))
-            #expect(span != nil, "\(world.disagreement() ?? "")")
-        }
+        #expect(world.takenIdentities.map(\.subject) == [1])
+        world.heal()
+        let span = world.run(until: { $0.disagreement() == nil }, limit: .seconds(5))
+        #expect(span != nil, "\(world.disagreement() ?? "")")
     }
 
     @Test("all nodes at once restarted find together again", arguments: [3, 8, 40])
@@ -235,10 +233,6 @@ struct MembershipScaleTests {
         // 99 observers, ten minutes.
         #expect(ofItself.count <= 99 * 10, "\(ofItself.count) removals")
         let ofOthers = removals.filter { $0.subject != 42 }
-        withKnownIssue("deaths that a mute node made up are believed once it is heard again") {
-            #expect(ofOthers.isEmpty, "\(ofOthers.count), first \(ofOthers[0])")
-        } when: {
-            kind == .mute
-        }
+        #expect(ofOthers.isEmpty, "\(ofOthers.count), first \(ofOthers.first?.at ?? .zero)")
     }
 }

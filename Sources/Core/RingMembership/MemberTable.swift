@@ -42,6 +42,20 @@ struct MemberTable: Sendable {
         entries.position(of: id).map { entries[$0].member }
     }
 
+    /// What changes of one member within a boot; nil for strangers.
+    ///
+    /// Much cheaper than the whole member, and all that most datagrams need.
+    func claim(of id: NodeID) -> MemberClaim? {
+        entries.position(of: id).map { entries[$0].member.fact.claim }
+    }
+
+    /// Notes the newest ring epoch that a member told of.
+    mutating func noteEpoch(_ epoch: UInt64, of id: NodeID) {
+        guard let position = entries.position(of: id), entries[position].member.epoch < epoch
+        else { return }
+        entries[position].member.epoch = epoch
+    }
+
     /// Changes what does not touch a member's fact.
     mutating func note(_ id: NodeID, _ change: (inout Membership.Member) -> Void) {
         guard let position = entries.position(of: id) else { return }

@@ -104,6 +104,10 @@ extension Membership {
             guard now >= probe.failsAt else { continue }
             let helpersAsked = probes[sequence]?.helpers?.count ?? 0
             probes[sequence] = nil
+            if overdue.count >= MembershipParameters.overdueMax, let oldest = overdue.keys.first {
+                overdue[oldest] = nil
+            }
+            overdue[sequence] = probe.sentAt
             fail(probe, helpersAsked: helpersAsked, now: now)
         }
     }
@@ -139,6 +143,8 @@ extension Membership {
     }
 
     mutating func noteAnsweredProbe(_ sequence: UInt32, by sender: NodeID, now: Instant) {
+        // Too late to count as an answer, but it tells how long answers take here.
+        if let sentAt = overdue.remove(sequence) { roundTrips.add(now.since(sentAt)) }
         guard let probe = probes[sequence] else { return }
         let isDirect = sender == probe.target
         guard isDirect || !parameters.flaws.contains(.indirectAnswerIgnored) else { return }

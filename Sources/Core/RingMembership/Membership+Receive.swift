@@ -43,7 +43,7 @@ extension Membership {
         now: Instant
     ) {
         let claim = datagram.sender
-        guard let known = table[claim.id]?.fact, known.boot >= claim.boot else {
+        guard let known = table.claim(of: claim.id), known.boot >= claim.boot else {
             // A stranger, or a later life of a member: its name and place come over a stream.
             let isExplained = datagram.rumors.contains { $0.fact.id == claim.id }
             guard !isExplained, now >= nextStrangerAt else { return }
@@ -51,11 +51,10 @@ extension Membership {
             effects.append(.sync(summary, to: claim.id, at: source))
             return
         }
-        if known.boot == claim.boot, datagram.epoch > table[claim.id]?.epoch ?? 0 {
-            table.note(claim.id) { $0.epoch = datagram.epoch }
-        }
+        if known.boot == claim.boot { table.noteEpoch(datagram.epoch, of: claim.id) }
+        if known == claim { return }
         if known.boot == claim.boot, isYounger(claim.age, than: known.age) {
-            var fact = known
+            guard var fact = table[claim.id]?.fact else { return }
             fact.incarnation = claim.incarnation
             fact.status = claim.status
             learn(Rumor(fact: fact, accuser: claim.id), now: now)
@@ -112,7 +111,7 @@ extension Membership {
 
     /// Takes in one rumor: the younger fact stays, and what is new is passed on.
     mutating func learn(_ rumor: Rumor, now: Instant) {
-        let fact = rumor.fact
+        var fact = rumor.fact
         guard fact.id != own.id else { return refute(rumor, now: now) }
         guard let known = table[fact.id] else {
             // Also of somebody gone whom nobody here knew: the news must reach whom it concerns.
@@ -124,10 +123,26 @@ extension Membership {
         if isYounger(fact.age, than: known.fact.age) {
             let isHole = known.fact.status.isGone && fact.status >= .suspect
             if isHole, parameters.flaws.contains(.staleIncarnationHole) { return }
-            record(rumor, previous: known, now: now)
+            let isHearsay =
+                rumor.fact.status == .dead && rumor.accuser != own.id
+                && isHearsay(known, now: now)
+            if isHearsay { fact.status = .suspect }
+            if isYounger(fact.age, than: known.fact.age) {
+                record(Rumor(fact: fact, accuser: rumor.accuser), previous: known, now: now)
+            }
+            if isHearsay { shorten(fact.id, to: parameters.suspicionHearsay, now: now) }
         } else if fact.status == .suspect, known.fact.age == fact.age {
             confirm(fact.id, by: rumor.accuser)
         }
+    }
+
+    /// Whether a death comes too soon to be believed: the member is not suspected here, or only just.
+    ///
+    /// Somebody who hears nobody calls everybody dead; the innocent get time to answer.
+    private func isHearsay(_ known: Member, now: Instant) -> Bool {
+        guard known.fact.status == .suspect else { return known.fact.status == .alive }
+        guard let suspicion = suspicions[known.fact.id] else { return false }
+        return now.since(suspicion.startedAt) < parameters.suspicionTrusted
     }
 
     private mutating func confirm(_ id: NodeID, by accuser: NodeID) {
@@ -199,13 +214,17 @@ extension Membership {
     /// Answers what is said of this very peer.
     private mutating func refute(_ rumor: Rumor, now: Instant) {
         let fact = rumor.fact
-        let isClone = fact.boot == own.boot && fact.address != own.address
-        guard fact.boot <= own.boot, !isClone else {
+        // A twin at another address, or an incarnation that this process never issued: the disk was
+        // copied, or is an old copy.
+        let isTwin =
+            fact.boot == own.boot
+            && (fact.address != own.address || fact.incarnation > own.incarnation)
+        guard fact.boot <= own.boot, !isTwin else {
             effects.append(.identityTaken(boot: fact.boot))
             return
         }
         guard own.status != .left, fact.boot == own.boot, fact.status != .alive,
-            fact.incarnation >= own.incarnation, fact.incarnation < MemberFact.incarnationMax,
+            fact.incarnation == own.incarnation, fact.incarnation < MemberFact.incarnationMax,
             !parameters.flaws.contains(.refutationMissing)
         else { return }
         let before = own
@@ -263,7 +282,9 @@ extension Membership {
     private var toldMax: Int { 2 * (Int.bitWidth - presentCount.leadingZeroBitCount) }
 
     private func accusationAgainst(_ id: NodeID) -> Rumor? {
-        guard let fact = table[id]?.fact, fact.status != .alive else { return nil }
+        guard let claim = table.claim(of: id), claim.status != .alive,
+            let fact = table[id]?.fact
+        else { return nil }
         return Rumor(fact: fact, accuser: suspicions[id]?.accusers.first ?? own.id)
     }
 }

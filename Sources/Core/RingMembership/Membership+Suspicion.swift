@@ -20,19 +20,17 @@ extension Membership {
 
     mutating func accuseClosed(_ fact: MemberFact, now: Instant) {
         accuse(fact, by: own.id, now: now)
-        guard let suspicion = suspicions[fact.id] else { return }
-        let short = Suspicion(
-            incarnation: suspicion.incarnation,
-            accuser: own.id,
-            shortest: parameters.suspicionPortClosed,
-            longest: parameters.suspicionPortClosed,
-            confirmationsWanted: 0,
-            now: now
-        )
-        suspicions[fact.id] = short
-        noteDue(short.deadline)
+        shorten(fact.id, to: parameters.suspicionPortClosed, now: now)
         // It hears of it at once: should it live after all, gossip might not come round in time.
         if let accused = table[fact.id]?.fact { send(.gossip, to: accused) }
+    }
+
+    /// Ends a suspicion after `span` unless it would end before.
+    mutating func shorten(_ id: NodeID, to span: Span, now: Instant) {
+        let end = now.advanced(by: span)
+        guard let suspicion = suspicions[id], suspicion.deadline > end else { return }
+        suspicions[id] = suspicion.ending(at: end)
+        noteDue(end)
     }
 
     mutating func accuse(_ fact: MemberFact, by accuser: NodeID, now: Instant) {

@@ -70,6 +70,8 @@ package struct Membership: Sendable {
     var probes = SortedMap<UInt32, Probe>()
     var relays = SortedMap<UInt32, Relay>()
     var roundTrips = RoundTrips()
+    /// When the last probes that failed were sent.
+    var overdue = SortedMap<UInt32, Instant>()
     var nextSequence: UInt32
     var nextProbeAt: Instant
     var nextGossipAt: Instant
@@ -119,6 +121,12 @@ package struct Membership: Sendable {
         seed: UInt64,
         now: Instant
     ) {
+        precondition(
+            parameters.suspicionTrusted <= parameters.suspicionPortClosed
+                && parameters.suspicionPortClosed <= parameters.suspicionShortest
+                && parameters.suspicionShortest <= parameters.suspicionLongest,
+            "suspicions are ordered by length"
+        )
         self.own = own
         self.ring = ring
         self.parameters = parameters

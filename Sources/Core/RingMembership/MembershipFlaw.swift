@@ -1,6 +1,6 @@
 /// A known mistake in failure detectors that can be planted, so that tests show it would be found.
 ///
-/// Never set outside of tests: nothing reads one from a file, an option or the network.
+/// Never set outside of tests and the simulator: nothing in `genied` reads one from anywhere.
 package enum MembershipFlaw: String, CaseIterable, Hashable, Sendable {
     /// A death at a higher incarnation does not raise the stored one: a late alive resurrects.
     case staleIncarnationHole

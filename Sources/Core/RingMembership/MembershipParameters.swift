@@ -25,6 +25,10 @@ package struct MembershipParameters: Hashable, Sendable {
     package var suspicionShortest = Span.milliseconds(1_000)
     /// The longest suspicion, for a lone accuser: 2 s.
     package var suspicionLongest = Span.milliseconds(2_000)
+    /// Others are believed that a member is dead once it was suspected here for so long: 150 ms.
+    package var suspicionTrusted = Span.milliseconds(150)
+    /// Before that, their word makes it a suspicion of this length: 500 ms.
+    package var suspicionHearsay = Span.milliseconds(500)
     /// Suspicion after the member's host said that its port is closed: 200 ms.
     package var suspicionPortClosed = Span.milliseconds(200)
     /// Accusers beyond the first that shorten a suspicion to its floor: 2.
@@ -66,6 +70,8 @@ package struct MembershipParameters: Hashable, Sendable {
     package static let membersMax = 8_192
     /// The most probes under way.
     package static let probesMax = 64
+    /// The most failed probes of which a late answer is still noticed.
+    package static let overdueMax = 16
     /// The most probes under way for others.
     package static let relaysMax = 1_024
 

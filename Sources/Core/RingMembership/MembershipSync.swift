@@ -103,13 +103,14 @@ extension Membership {
     mutating func compareDigest(of datagram: MembershipDatagram, now: Instant) {
         guard datagram.digest != digest, !datagram.sender.status.isGone,
             !parameters.flaws.contains(.digestNeverCompared),
-            let member = table[datagram.sender.id]
+            table.claim(of: datagram.sender.id) != nil
         else { return }
         let waited = syncedAt.map { now.since($0) } ?? parameters.syncPatience
         // A change that is just going round makes all digests differ for a moment.
         let isQuiet = now.since(changedAt) >= parameters.syncQuiet
         guard waited >= parameters.syncInterval, isQuiet || waited >= parameters.syncPatience
         else { return }
+        guard let member = table[datagram.sender.id] else { return }
         syncedAt = now
         effects.append(.sync(summary, to: member.fact.id, at: member.fact.address))
     }

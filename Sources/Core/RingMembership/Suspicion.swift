@@ -12,7 +12,9 @@ package struct Suspicion: Sendable {
     /// Who could not reach the member, the first accuser included; bounded by the wanted ones + 1.
     package private(set) var accusers: [NodeID]
 
-    private var startedAt: Instant
+    /// When it began here.
+    package private(set) var startedAt: Instant
+    private var endsAt: Instant?
     private let longest: Span
     private let shortest: Span
     private let confirmationsWanted: Int
@@ -39,17 +41,27 @@ package struct Suspicion: Sendable {
     }
 
     /// The instant at which the member becomes dead unless it refutes first.
-    package var deadline: Instant {
+    package var deadline: Instant { endsAt.map { min($0, unforced) } ?? unforced }
+
+    private var unforced: Instant {
         let confirmations = accusers.count - 1
         guard confirmations < confirmationsWanted else { return startedAt.advanced(by: shortest) }
         let step = (longest - shortest) / max(1, confirmationsWanted)
         return startedAt.advanced(by: longest - step * confirmations)
     }
 
+    /// The same suspicion, ending at an instant unless accusers end it before.
+    package func ending(at instant: Instant) -> Suspicion {
+        var sooner = self
+        sooner.endsAt = instant
+        return sooner
+    }
+
     /// The same suspicion with more time left.
     package func postponed(by span: Span) -> Suspicion {
         var later = self
         later.startedAt = startedAt.advanced(by: span)
+        later.endsAt = endsAt?.advanced(by: span)
         return later
     }
 

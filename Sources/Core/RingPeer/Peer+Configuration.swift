@@ -99,11 +99,7 @@ extension Peer {
         guard let agreed = try? RingConfiguration(encoded: content[...]),
             agreed.ringID == configuration.ringID
         else {
-            effects.append(
-                .event(
-                    .refusedFrame(from: identity.node, reason: "register ring/config unreadable")
-                )
-            )
+            effects.append(.event(.registerUnreadable(ConfigurationJob.key)))
             return
         }
         adopt(agreed, now: now)

@@ -94,18 +94,19 @@ extension Peer {
         if message.isAnswer {
             proposer.receive(message, from: peer, now: now)
             takeForChange(message, from: peer, now: now)
+            takeVouched(message, from: peer, now: now)
             carryProposer(now: now)
             return
         }
-        guard let step = acceptor.receive(message, from: peer),
-            let answer = frameEffect(.register(step.answer.encoded), to: peer)
-        else { return }
+        guard let step = acceptor.receive(message, from: peer) else { return }
+        // The rows are kept also where the asker's address is not known: they are remembered now.
+        let answer = frameEffect(.register(step.answer.encoded), to: peer)
         // A steward of a younger group knows of it first.
         if let group = acceptor.group { proposer.adopt(group, now: now) }
         carryProposer(now: now)
         let rows = step.rows.map { PeerRow(space: .acceptor, key: $0.key, value: $0.value) }
         // Also an answer without a row waits for the writes before it: it may speak of their rows.
-        effects.append(.persist(rows, then: [answer]))
+        effects.append(.persist(rows, then: [answer].compactMap(\.self)))
     }
 
     mutating func carryProposer(now: Instant) {

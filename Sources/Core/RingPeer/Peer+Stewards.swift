@@ -1,4 +1,4 @@
-import Determinism
+package import Determinism
 import RingMembership
 import RingPlacement
 import RingRegisters
@@ -30,10 +30,16 @@ struct StewardJob: Sendable {
 
     var step = Step.idle
     var nextAt: Instant
+    /// Nodes that did not say which storage they are, and until when they are passed over.
+    var silent = SortedMap<NodeID, Instant>()
+    /// When the stewards were last asked whether all of them serve.
+    var checkedAt: Instant?
     /// Since when this peer's acceptor has been sealed.
     var sealedAt: Instant?
     /// The youngest group that was seen in force.
     var activeEpoch: UInt64 = 0
+    /// The youngest group of which every steward was seen to serve.
+    var completeEpoch: UInt64 = 0
 
     init(nextAt: Instant) {
         self.nextAt = nextAt
@@ -46,6 +52,10 @@ struct StewardJob: Sendable {
     static let changePatience = Span.seconds(20)
     /// A sealed acceptor lets whoever leads finish for this long.
     static let finishPatience = Span.seconds(2)
+    /// A node that stayed silent is not chosen for this long.
+    static let silencePatience = Span.seconds(60)
+    /// Stewards that missed the hand-over are looked for this often.
+    static let checkInterval = Span.seconds(10)
 
     var deadline: Instant {
         switch step {
@@ -58,20 +68,29 @@ struct StewardJob: Sendable {
 }
 
 extension Peer {
+    /// When the job wants to be looked at; never, where this peer is no steward.
+    var stewardDeadline: Instant? {
+        if case .idle = stewardJob.step, acceptor.group == nil { return nil }
+        return stewardJob.deadline
+    }
+
     mutating func tickStewardJob(now: Instant) {
-        guard now >= stewardJob.deadline else { return }
+        guard let deadline = stewardDeadline, now >= deadline else { return }
         switch stewardJob.step {
         case .idle:
             let pause = Int64.random(in: 500...1_000, using: &generator)
             stewardJob.nextAt = now.advanced(by: .milliseconds(pause))
-            if finishSealed(now: now) { return }
+            if finishSealed(now: now) || bringUpLateStewards(now: now) { return }
             guard leadsStewards else { return }
             let number = makeNumber()
             stewardJob.step = .reading(number: number)
             start(.read(key: StewardJob.key), number: number, now: now)
         case .reading, .choosing: stewardJob.step = .idle
         case .identifying(let nodes, let storages, _, let version, _):
-            // Whoever stayed silent is not taken this time.
+            for node in nodes where storages[node] == nil {
+                // Chosen again and again, it would keep the group from ever changing.
+                stewardJob.silent[node] = now.advanced(by: StewardJob.silencePatience)
+            }
             choose(nodes.filter { storages[$0] != nil }, storages, version: version, now: now)
         case .changing(var change, let until):
             guard now < until else {
@@ -81,6 +100,15 @@ extension Peer {
             change.tick(now: now)
             follow(change, now: now)
         }
+    }
+
+    /// The stewards that this peer's acceptor serves with; nil where it is none.
+    package var stewardGroup: [NodeID]? { acceptor.group?.members.map(\.node) }
+
+    /// The stewards that this peer is leading the registers over to; nil while it is not.
+    package var stewardsUnderWay: [NodeID]? {
+        guard case .changing(let change, _) = stewardJob.step else { return nil }
+        return change.next.members.map(\.node)
     }
 
     /// Of the stewards that can be reached the first leads; a peer that is none never does.
@@ -125,9 +153,13 @@ extension Peer {
 
     private mutating func considerStewards(_ value: RegisterValue, now: Instant) {
         let group = proposer.group
-        var reader = ByteReader(value.payload ?? [])
-        if let chosen = try? StewardSet(from: &reader), chosen.epoch == group.epoch + 1 {
-            return lead(from: group, to: chosen, now: now)
+        if let content = value.payload {
+            var reader = ByteReader(content)
+            guard let chosen = try? StewardSet(from: &reader) else {
+                // Written by a later release: not to be overwritten.
+                return effects.append(.event(.registerUnreadable(StewardJob.key)))
+            }
+            if chosen.epoch == group.epoch + 1 { return lead(from: group, to: chosen, now: now) }
         }
         stewardJob.activeEpoch = max(stewardJob.activeEpoch, group.epoch)
         guard
@@ -150,9 +182,24 @@ extension Peer {
         }
     }
 
+    /// A steward that was away while the group began is handed the copy once it is there.
+    ///
+    /// Seals and copies of a change that is over are answered as before, and whoever serves says so
+    /// at once: leading it again is how to find out who does not.
+    private mutating func bringUpLateStewards(now: Instant) -> Bool {
+        guard let previous = acceptor.previous, let group = acceptor.group,
+            group == proposer.group, stewardJob.completeEpoch < group.epoch,
+            stewardJob.checkedAt.map({ now.since($0) >= StewardJob.checkInterval }) ?? true
+        else { return false }
+        stewardJob.checkedAt = now
+        lead(from: previous, to: group, now: now)
+        return true
+    }
+
     private func standing(_ node: NodeID, now: Instant) -> StewardPolicy.Standing {
         if node == identity.node { return .present }
         guard let member = membership.member(node) else { return .away }
+        if let until = stewardJob.silent[node], now < until { return .away }
         let span = now.since(member.since)
         if member.fact.status.isGone { return span >= parameters.stewardLostAfter ? .lost : .away }
         return member.isReachable && span >= parameters.stewardSettledAfter ? .present : .away
@@ -215,6 +262,7 @@ extension Peer {
         case .active: activate(change.next, now: now)
         case .complete:
             activate(change.next, now: now)
+            stewardJob.completeEpoch = change.next.epoch
             stewardJob.step = .idle
         case .superseded(let group):
             stewardJob.step = .idle

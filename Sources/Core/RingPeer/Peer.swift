@@ -37,6 +37,7 @@ package struct Peer: Sendable {
     var nextNumber: UInt64 = 1
     var configurationJob: ConfigurationJob
     var stewardJob: StewardJob
+    var vouching: Vouching?
     let parameters: PeerParameters
     var allocator: AllocatorState
     var nextContactAt: Instant
@@ -116,6 +117,7 @@ package struct Peer: Sendable {
         self.parameters = parameters
         nextContactAt = now
         nextKeyContactAt = now
+        beginVouching(now: now)
     }
 
     private static func decode<Value>(
@@ -165,8 +167,14 @@ package struct Peer: Sendable {
     /// When ``tick(now:)`` wants to be called next.
     package var deadline: Instant {
         var earliest = min(membership.deadline, records.deadline)
+<<<<<<< HEAD
         earliest = min(earliest, nextContactAt, stewardJob.deadline)
         earliest = min(earliest, allocator.deadline)
+=======
+        earliest = min(earliest, nextContactAt)
+        if let deadline = stewardDeadline { earliest = min(earliest, deadline) }
+        if let vouching { earliest = min(earliest, vouching.nextAskAt) }
+>>>>>>> bbbb5c001c90d1be922138c29eb2dbaaed7377e1
         if let deadline = proposer.nextDeadline { earliest = min(earliest, deadline) }
         if !configurationJob.isUnderWay { earliest = min(earliest, configurationJob.nextAt) }
         return earliest
@@ -179,7 +187,11 @@ package struct Peer: Sendable {
         tickProposer(now: now)
         tickConfigurationJob(now: now)
         tickStewardJob(now: now)
+<<<<<<< HEAD
         tickAllocator(now: now)
+=======
+        tickVouching(now: now)
+>>>>>>> bbbb5c001c90d1be922138c29eb2dbaaed7377e1
         if now >= nextContactAt {
             nextContactAt = now.advanced(by: .seconds(2))
             contactMissingMembers()

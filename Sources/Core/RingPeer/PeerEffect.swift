@@ -67,6 +67,8 @@ package enum PeerEvent: Hashable, Sendable {
     /// Another process uses this node's identity, or this one runs on an old copy of the database;
     /// it must stop.
     case identityTaken
+    /// A register holds what this release cannot read; it is left as it is.
+    case registerUnreadable(String)
     /// A frame could not be read or served; `reason` names the field.
     case refusedFrame(from: NodeID, reason: String)
 }

@@ -8,6 +8,8 @@ package import Wire
 /// - P2 a ballot below the promise is refused, and the answer tells the promise;
 /// - P3 an answer may leave only after the rows that come with it are durable;
 /// - P4 once sealed, nothing of that epoch is promised or taken any more, for ever;
+/// - P6 an acceptor that was started serves only after the others were asked whether they know of
+///   a later life of its database: an old copy of a disk has forgotten promises;
 /// - P5 a group is served from the moment all it was handed is there, and never twice begun.
 /// - Source: Rystsov, "CASPaxos", section 2.2; Lamport, Malkhi, Zhou, "Vertical Paxos".
 package struct Acceptor: Sendable {
@@ -15,6 +17,8 @@ package struct Acceptor: Sendable {
     package let storage: NodeID
     private var memory: AcceptorMemory
     private var staged: Staged?
+    /// Whether it may serve (P6).
+    package private(set) var isTrusted: Bool
     private let flaws: [RegisterFlaw]
 
     /// A group that is being handed over, part by part.
@@ -36,6 +40,8 @@ package struct Acceptor: Sendable {
         self.storage = storage
         self.flaws = flaws
         memory = try AcceptorMemory(rows: rows, founding: group)
+        let others = memory.current?.members.filter { $0.storage != storage } ?? []
+        isTrusted = others.isEmpty || flaws.contains(.oldCopyServes)
     }
 
     /// Everything that it remembers, as rows.
@@ -44,8 +50,16 @@ package struct Acceptor: Sendable {
     /// The group that the acceptor serves; nil while it belongs to none.
     package var group: StewardSet? { memory.current }
 
+    /// The group before, where the acceptor belonged to it: what it held is still there.
+    package var previous: StewardSet? { memory.previous }
+
     /// The group that follows, once the present one is sealed.
     package var successor: StewardSet? { memory.next }
+
+    /// The other stewards have vouched that this is the latest life of the database (P6).
+    package mutating func trust() {
+        isTrusted = true
+    }
 
     /// An answer, and the rows that must be durable before it leaves.
     package struct Step: Hashable, Sendable {
@@ -57,6 +71,22 @@ package struct Acceptor: Sendable {
 
     /// Takes in a request of `peer`; nil for what is none.
     package mutating func receive(_ message: RegisterMessage, from peer: NodeID) -> Step? {
+        switch message {
+        case .identify(let round):
+            return Step(answer: .identity(round: round, storage: storage))
+        case .vouch(let round, let storage, let boot, let life):
+            let (isOutlived, row) = memory.noteLife(of: storage, boot: boot, number: life)
+            let answer = RegisterMessage.vouched(round: round, knowsLaterLife: isOutlived)
+            return Step(answer: answer, rows: [row].compactMap(\.self))
+        default:
+            guard isTrusted else {
+                return message.isAnswer ? nil : Step(answer: .notReady(round: message.round))
+            }
+            return serve(message, from: peer)
+        }
+    }
+
+    private mutating func serve(_ message: RegisterMessage, from peer: NodeID) -> Step? {
         switch message {
         case .prepare(let round, let epoch, let key, let ballot):
             refusal(round, epoch) ?? prepare(round, epoch, key, ballot)
@@ -71,10 +101,7 @@ package struct Acceptor: Sendable {
         case .fetch(let round, let epoch, let after): fetch(round, epoch, after)
         case .install(let round, let group, let part, let entries, let isLast):
             install(round, group, part, entries, isLast: isLast, from: peer)
-        case .identify(let round): Step(answer: .identity(round: round, storage: storage))
-        case .promise, .accepted, .seen, .rejected, .wrongEpoch, .notReady, .keys, .sealed,
-            .entries, .installed, .identity:
-            nil
+        default: nil
         }
     }
 
@@ -123,10 +150,16 @@ package struct Acceptor: Sendable {
     }
 
     private func list(_ round: UInt64, _ epoch: UInt64, _ prefix: String) -> Step {
-        let keys = memory.registers(epoch).suffix(from: prefix)
-            .prefix { $0.key.hasPrefix(prefix) }
-            .filter { $0.value.accepted?.value.payload != nil }
-            .prefix(RegisterMessage.keysMax).map(\.key)
+        var keys: [String] = []
+        var byteCount = 0
+        for (key, register) in memory.registers(epoch).suffix(from: prefix) {
+            guard key.hasPrefix(prefix) else { break }
+            guard register.accepted?.value.payload != nil else { continue }
+            byteCount += key.utf8.count + 2
+            guard keys.count < RegisterMessage.keysMax, byteCount <= RegisterMessage.keyBytesMax
+            else { break }
+            keys.append(key)
+        }
         return Step(answer: .keys(round: round, keys))
     }
 
@@ -185,7 +218,8 @@ package struct Acceptor: Sendable {
             staged = Staged(group: group, coordinator: peer, round: round)
         }
         guard var staged, staged.coordinator == peer, staged.round == round,
-            staged.group == group, part <= staged.nextPart
+            staged.group == group, part <= staged.nextPart,
+            staged.entries.count + entries.count <= RegisterMessage.registersMax
         else { return Step(answer: .notReady(round: round)) }
         guard part == staged.nextPart else {
             return Step(answer: .installed(round: round, part: part))
@@ -212,6 +246,8 @@ package enum RegisterFlaw: String, CaseIterable, Hashable, Sendable {
     case copySkipped
     /// A copy is taken from one steward instead of a majority.
     case copyFromOne
+    /// A steward on an old copy of its disk serves at once.
+    case oldCopyServes
     /// A read is told although the stewards disagree.
     case readFromDisagreement
 }

@@ -19,8 +19,14 @@ package struct AcceptorRow: Hashable, Sendable {
 ///
 /// The rows of the group before the present one are kept, frozen, so that a steward that was away
 /// during the change can still be given them. Row keys: 0 for the groups; 1, the epoch and the
-/// register's name for a register.
+/// register's name for a register; 2 and a storage for the latest life of another steward.
 struct AcceptorMemory: Sendable {
+    /// One life of another steward's database.
+    private struct Life: Hashable, Sendable {
+        let boot: UInt64
+        let number: UInt64
+    }
+
     /// One register in one group.
     struct Register: Hashable, Sendable {
         /// The highest ballot that was promised.
@@ -35,6 +41,7 @@ struct AcceptorMemory: Sendable {
     private(set) var next: StewardSet?
     /// The group before, if the acceptor belonged to it.
     private(set) var previous: StewardSet?
+    private var lives = SortedMap<NodeID, Life>()
     private var registers = SortedMap<UInt64, SortedMap<String, Register>>()
 
     /// A memory that serves a group from its foundation, or none.
@@ -50,6 +57,7 @@ struct AcceptorMemory: Sendable {
             switch row.key.first {
             case 0: try readGroups(value)
             case 1: try readRegister(row.key, value)
+            case 2: try readLife(row.key, value)
             default: throw .malformed(field: "acceptor row")
             }
         }
@@ -93,9 +101,22 @@ struct AcceptorMemory: Sendable {
         return rows + [groupsRow]
     }
 
+    /// Notes a life of another steward; nil for the row where there is nothing new to keep.
+    mutating func noteLife(
+        of storage: NodeID,
+        boot: UInt64,
+        number: UInt64
+    ) -> (isOutlived: Bool, row: AcceptorRow?) {
+        let life = Life(boot: boot, number: number)
+        if let known = lives[storage], known.boot >= boot { return (known != life, nil) }
+        lives[storage] = life
+        return (false, Self.row(life, storage))
+    }
+
     /// Everything that is remembered, as rows.
     var rows: [AcceptorRow] {
         var rows = current == nil ? [] : [groupsRow]
+        rows += lives.map { Self.row($0.value, $0.key) }
         for (epoch, map) in registers {
             rows += map.map { Self.row($0.value, epoch, $0.key) }
         }
@@ -138,6 +159,26 @@ struct AcceptorMemory: Sendable {
         try reader.finish()
         registers[epoch, default: SortedMap()][name] =
             Register(promised: promised, accepted: accepted)
+    }
+
+    private mutating func readLife(_ key: [UInt8], _ value: [UInt8]) throws(WireError) {
+        var keyReader = ByteReader(Array(key.dropFirst()))
+        let storage = try keyReader.readNodeID("storage")
+        try keyReader.finish()
+        var reader = ByteReader(value)
+        let boot = try reader.readInteger("boot", as: UInt64.self)
+        lives[storage] = Life(boot: boot, number: try reader.readInteger("life"))
+        try reader.finish()
+    }
+
+    private static func row(_ life: Life, _ storage: NodeID) -> AcceptorRow {
+        var key = ByteWriter()
+        key.write(UInt8(2))
+        key.write(storage)
+        var value = ByteWriter()
+        value.write(life.boot)
+        value.write(life.number)
+        return AcceptorRow(key: key.bytes, value: value.bytes)
     }
 
     private static func key(_ epoch: UInt64, _ name: String) -> [UInt8] {

@@ -129,7 +129,12 @@ package struct Proposer: Sendable {
             effects.append(.finished(token: token, .refused(refusal)))
             return
         }
-        guard operations.count < parameters.commandsMax, !group.members.isEmpty else {
+        guard operations.count < parameters.commandsMax else {
+            let refusal = RegisterRefusal.tooManyCommands(operations.count)
+            effects.append(.finished(token: token, .refused(refusal)))
+            return
+        }
+        guard !group.members.isEmpty else {
             effects.append(.finished(token: token, .unavailable))
             return
         }

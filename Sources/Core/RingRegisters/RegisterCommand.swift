@@ -32,10 +32,14 @@ package enum RegisterRefusal: Hashable, Sendable, CustomStringConvertible {
     case keyTooLong
     /// The content is longer than a register's may be.
     case payloadTooLong
+    /// So many commands are under way already; try again when some have ended.
+    case tooManyCommands(Int)
 
     package var description: String {
         switch self {
         case .keyTooLong: "its name is longer than \(RegisterValue.keyLengthMax) bytes"
+        case .tooManyCommands(let count):
+            "\(count) commands are under way here already: try again in a moment"
         case .payloadTooLong: "its content is longer than \(RegisterValue.payloadLengthMax) bytes"
         }
     }

@@ -57,6 +57,12 @@ extension RegisterMessage {
         case .identity(let round, let storage):
             writer.write(19, round, 0)
             writer.write(storage)
+        case .vouch(let round, let storage, let boot, let life):
+            writer.write(20, round, boot)
+            writer.write(storage)
+            writer.write(life)
+        case .vouched(let round, let knowsLaterLife):
+            writer.write(21, round, knowsLaterLife ? 1 : 0)
         }
         return writer.bytes
     }
@@ -72,7 +78,7 @@ extension RegisterMessage {
             throw .malformed(field: "number")
         }
         switch kind {
-        case 1, 2, 3, 9, 12, 14, 16, 18:
+        case 1, 2, 3, 9, 12, 14, 16, 18, 20:
             self = try Self.request(kind, round, number, &reader)
         default:
             self = try Self.answer(kind, round, number, &reader)
@@ -106,6 +112,10 @@ extension RegisterMessage {
             guard hasStart || after.isEmpty else { throw .malformed(field: "has start") }
             return .fetch(round: round, epoch: number, after: hasStart ? after : nil)
         case 18: return .identify(round: round)
+        case 20:
+            let storage = try reader.readNodeID("storage")
+            let life = try reader.readInteger("life", as: UInt64.self)
+            return .vouch(round: round, storage: storage, boot: number, life: life)
         default:
             guard number >> 1 <= UInt64(UInt32.max) else { throw .malformed(field: "part") }
             let group = try StewardSet(from: &reader)
@@ -146,6 +156,9 @@ extension RegisterMessage {
         case 17:
             guard number <= UInt64(UInt32.max) else { throw .malformed(field: "part") }
             return .installed(round: round, part: UInt32(number))
+        case 21:
+            guard number <= 1 else { throw .malformed(field: "knows later life") }
+            return .vouched(round: round, knowsLaterLife: number == 1)
         case 19:
             return .identity(round: round, storage: try reader.readNodeID("storage"))
         default: throw .malformed(field: "kind")

@@ -22,6 +22,9 @@ package enum RegisterMessage: Hashable, Sendable {
     case install(round: UInt64, StewardSet, part: UInt32, [RegisterEntry], isLast: Bool)
     /// "Which storage are you?", asked of a node that might become a steward.
     case identify(round: UInt64)
+    /// "Do you know of a later life of my database than this one?" A life is a boot and a number
+    /// drawn for it.
+    case vouch(round: UInt64, storage: NodeID, boot: UInt64, life: UInt64)
 
     /// Promised; this was taken before.
     case promise(round: UInt64, AcceptedValue?)
@@ -45,20 +48,42 @@ package enum RegisterMessage: Hashable, Sendable {
     case installed(round: UInt64, part: UInt32)
     /// The identity of the database that the acceptor keeps its rows in.
     case identity(round: UInt64, storage: NodeID)
+    /// Whether a later life, or another one of the same boot, is known.
+    case vouched(round: UInt64, knowsLaterLife: Bool)
 
     /// The most names in one answer.
     static let keysMax = 65_536
+    /// The most bytes of names in one answer: with their lengths well within a frame.
+    static let keyBytesMax = 3 << 20
+    /// The most registers that a group holds: forty times what 5,000 nodes need.
+    static let registersMax = 1 << 20
     /// The most entries in one message.
     static let entriesMax = 4_096
     /// The most bytes of content in one message beyond the first entry: half a MiB.
     static let entryBytesMax = 1 << 19
 
+    /// The asker's number, which the answer repeats.
+    package var round: UInt64 {
+        switch self {
+        case .prepare(let round, _, _, _), .accept(let round, _, _, _, _), .look(let round, _, _),
+            .list(let round, _, _), .seal(let round, _, _), .fetch(let round, _, _),
+            .install(let round, _, _, _, _), .identify(let round), .vouch(let round, _, _, _),
+            .promise(let round, _), .accepted(let round), .seen(let round, _),
+            .rejected(let round, _), .wrongEpoch(let round, _), .notReady(let round),
+            .keys(let round, _), .sealed(let round), .entries(let round, _, _),
+            .installed(let round, _), .identity(let round, _), .vouched(let round, _):
+            round
+        }
+    }
+
     /// Whether the message is an answer and not a request.
     package var isAnswer: Bool {
         switch self {
-        case .prepare, .accept, .look, .list, .seal, .fetch, .install, .identify: false
+        case .prepare, .accept, .look, .list, .seal, .fetch, .install, .identify,
+            .vouch:
+            false
         case .promise, .accepted, .seen, .rejected, .wrongEpoch, .notReady, .keys, .sealed,
-            .entries, .installed, .identity:
+            .entries, .installed, .identity, .vouched:
             true
         }
     }

@@ -149,7 +149,10 @@ package struct StewardChange: Sendable {
         // An answer that came twice repeats names that are there already.
         let last = source.entries.last?.key
         let news = entries.filter { entry in last.map { entry.key > $0 } ?? true }
-        guard news.count == entries.count else { return }
+        // An empty part that is not the last would be asked for again for ever.
+        guard news.count == entries.count, isLast || !entries.isEmpty,
+            source.entries.count + news.count <= RegisterMessage.registersMax
+        else { return }
         source.entries += news
         source.isWhole = isLast
         sources[node] = source

@@ -155,7 +155,14 @@ extension PeerService {
             case .generated(let bytes): GossipKey(bytes: bytes.content)
             }
         }
-        guard let seal, let keyring = Keyring(keys) else { return }
+        guard let seal else { return }
+        guard let keyring = Keyring(keys) else {
+            logger.error(
+                "gossip keys refused: their names clash or there are too many; the old ones stay",
+                metadata: ["epoch": "\(configuration.epoch)", "keys": "\(keys.count)"]
+            )
+            return
+        }
         guard keyring.keys != seal.keyring.keys else { return }
         seal.adopt(keyring)
         logger.notice(

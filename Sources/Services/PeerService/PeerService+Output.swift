@@ -108,6 +108,11 @@ extension PeerService {
             // Written down: the next start would raise the boot counter past the other's.
             try? DurableState.markTaken(store)
             fail(PeerServiceError.identityTaken(path: store.path))
+        case .registerUnreadable(let key):
+            logger.error(
+                "register unreadable: it was written by a later release, which this node needs",
+                metadata: ["register": "\(key)"]
+            )
         case .refusedFrame(let node, let reason):
             refusals.frames += 1
             logger.warning(
