@@ -167,14 +167,9 @@ package struct Peer: Sendable {
     /// When ``tick(now:)`` wants to be called next.
     package var deadline: Instant {
         var earliest = min(membership.deadline, records.deadline)
-<<<<<<< HEAD
-        earliest = min(earliest, nextContactAt, stewardJob.deadline)
-        earliest = min(earliest, allocator.deadline)
-=======
-        earliest = min(earliest, nextContactAt)
+        earliest = min(earliest, nextContactAt, allocator.deadline)
         if let deadline = stewardDeadline { earliest = min(earliest, deadline) }
         if let vouching { earliest = min(earliest, vouching.nextAskAt) }
->>>>>>> bbbb5c001c90d1be922138c29eb2dbaaed7377e1
         if let deadline = proposer.nextDeadline { earliest = min(earliest, deadline) }
         if !configurationJob.isUnderWay { earliest = min(earliest, configurationJob.nextAt) }
         return earliest
@@ -187,11 +182,8 @@ package struct Peer: Sendable {
         tickProposer(now: now)
         tickConfigurationJob(now: now)
         tickStewardJob(now: now)
-<<<<<<< HEAD
-        tickAllocator(now: now)
-=======
         tickVouching(now: now)
->>>>>>> bbbb5c001c90d1be922138c29eb2dbaaed7377e1
+        tickAllocator(now: now)
         if now >= nextContactAt {
             nextContactAt = now.advanced(by: .seconds(2))
             contactMissingMembers()
