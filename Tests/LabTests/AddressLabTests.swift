@@ -9,17 +9,33 @@ import Testing
     .enabled(if: getuid() == 0, "namespaces and BPF need root")
 )
 struct AddressLabTests {
-    @Test("groups with exclusions, wanted addresses, ipam and its check, and an IPv6 subnet refused")
+    @Test(
+        "groups with exclusions, wanted addresses, ipam and its check, and an IPv6 subnet refused"
+    )
     func addresses() async throws {
         try await Lab.with(nodes: 2, id: Lab.testID) { lab in
             #expect(try lab.ring(1, "vpcs", "create", "red").status == 0)
             let made = try lab.ring(
-                1, "groups", "create", "red/web", "--subnet", "10.20.0.0/24", "--exclude",
-                "10.20.0.2-10.20.0.9", "--exclude", "10.20.0.64/26"
+                1,
+                "groups",
+                "create",
+                "red/web",
+                "--subnet",
+                "10.20.0.0/24",
+                "--exclude",
+                "10.20.0.2-10.20.0.9",
+                "--exclude",
+                "10.20.0.64/26"
             )
             #expect(made.status == 0, "\(made.errors)")
             let refused = try lab.ring(
-                1, "groups", "create", "red/six", "--subnet", "10.21.0.0/24", "--subnet",
+                1,
+                "groups",
+                "create",
+                "red/six",
+                "--subnet",
+                "10.21.0.0/24",
+                "--subnet",
                 "fd00::/64"
             )
             #expect(refused.status == 1 && refused.errors.contains("IPv6"), "\(refused.errors)")
@@ -68,7 +84,13 @@ struct AddressLabTests {
             #expect(held.status == 1 && held.errors.contains("registers"), "\(held.errors)")
 
             let removed = try lab.ring(
-                helper, "node", "remove", plain.name, "--force", "-o", "json"
+                helper,
+                "node",
+                "remove",
+                plain.name,
+                "--force",
+                "-o",
+                "json"
             )
             #expect(removed.status == 0, "\(removed.errors)")
             let isDraining = try await lab.eventually(seconds: 25) {

@@ -182,7 +182,10 @@ struct AddressCrashTests {
         }
     }
 
-    @Test("a DEL that was cut can be repeated, and its addresses rest", arguments: OneDisk.Cut.allCases)
+    @Test(
+        "a DEL that was cut can be repeated, and its addresses rest",
+        arguments: OneDisk.Cut.allCases
+    )
     func delete(cut: OneDisk.Cut) throws {
         var before = OneDisk()
         try before.start()

@@ -17,9 +17,10 @@ struct AddressFlawTests {
         ]
     )
     func caught(flaw: IPAMFlaw) {
-        let isCaught = (0..<10 as Range<UInt64>).contains { seed in
+        let isCaught = (0..<5 as Range<UInt64>).contains { seed in
             !AddressWorld.run(seed: seed, flaws: [flaw]).isEmpty
         }
-        #expect(isCaught, "\(flaw) was not found in 10 seeds")
+        print("FLAW", flaw, isCaught)
+        #expect(isCaught, "\(flaw) was not found in 5 seeds")
     }
 }

@@ -213,7 +213,9 @@ struct AddressWorld {
             if pods[index].releaseToken == nil { release(index) }
         }
         for index in pods.indices where pods[index].releaseToken != nil {
-            if net.answers[pods[index].node]?[pods[index].releaseToken ?? 0] == nil { release(index) }
+            if net.answers[pods[index].node]?[pods[index].releaseToken ?? 0] == nil {
+                release(index)
+            }
         }
         net.run(for: .seconds(5))
         look()
@@ -300,11 +302,18 @@ struct AddressWorld {
         net.cut(node, true)
         net.run(for: .seconds(3))
         look()
-        guard write(helper, BootRecord.registerKey(net.id(node)), { payload in
-            let held = payload.flatMap { try? BootRecord(encoded: $0) }
-            let era = held?.era ?? 1
-            return BootRecord(boot: held?.boot ?? 0, token: 0, era: era, isRemoved: true).encoded
-        }) else { return }
+        guard
+            write(
+                helper,
+                BootRecord.registerKey(net.id(node)),
+                { payload in
+                    let held = payload.flatMap { try? BootRecord(encoded: $0) }
+                    let era = held?.era ?? 1
+                    return BootRecord(boot: held?.boot ?? 0, token: 0, era: era, isRemoved: true)
+                        .encoded
+                }
+            )
+        else { return }
         let era = peer.bootRecord?.era ?? 1
         let retirement = NodeRetirement(era: era).encoded
         guard write(helper, NodeRetirement.registerKey(net.id(node)), { _ in retirement }) else {
@@ -312,7 +321,9 @@ struct AddressWorld {
         }
         removedEras[net.id(node)] = era
         end(rest: parameters.reclaimDrain) { $0.node == node }
-        for index in pods.indices.reversed() where pods[index].node == node { pods.remove(at: index) }
+        for index in pods.indices.reversed() where pods[index].node == node {
+            pods.remove(at: index)
+        }
         net.run(for: .seconds(20))
         net.cut(node, false)
         net.run(for: .seconds(3))

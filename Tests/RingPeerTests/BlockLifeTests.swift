@@ -178,7 +178,9 @@ struct BlockLifeTests {
         #expect(plan.block(containing: next.address) != plan.block(containing: lost.address))
     }
 
-    @Test("without stewards owned blocks serve, nothing is claimed and nothing given back (rule A6)")
+    @Test(
+        "without stewards owned blocks serve, nothing is claimed and nothing given back (rule A6)"
+    )
     func stewardsAway() throws {
         var net = net(2)
         let plan = try plan("10.1.0.0/24")

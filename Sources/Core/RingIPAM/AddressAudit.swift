@@ -150,7 +150,8 @@ package struct AddressAudit: Sendable {
             kind: .leaked,
             subject: "\(block)",
             node: own,
-            detail: "owned by this node, which does not know it: it is taken over or given back when "
+            detail:
+                "owned by this node, which does not know it: it is taken over or given back when "
                 + "the subnet runs short"
         )
     }

@@ -19,9 +19,8 @@ extension Peer {
 
     /// Finds one address of each plan for `holder`, or none at all; answered by `.address`.
     ///
-    /// - Parameters:
-    ///   - plans: one, or one of each family; all of one pool.
-    ///   - wanted: certain addresses, of which each must lie in a plan's subnet.
+    /// There are one or two plans, one of each family, all of one pool; each of the wanted addresses
+    /// must be one that a plan may give out.
     package mutating func allocate(
         _ plans: [BlockPlan],
         holder: AddressHolder,

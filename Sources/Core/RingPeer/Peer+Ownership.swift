@@ -19,10 +19,12 @@ extension Peer {
     mutating func tickAllocator(now: Instant) {
         guard now >= allocator.nextUpkeepAt else { return }
         allocator.nextUpkeepAt = now.advanced(by: allocator.parameters.upkeepInterval)
-        if allocator.boot.confirmed == nil { allocator.nextUpkeepAt = min(
-            allocator.nextUpkeepAt,
-            now.advanced(by: BootJob.retryInterval)
-        ) }
+        if allocator.boot.confirmed == nil {
+            allocator.nextUpkeepAt = min(
+                allocator.nextUpkeepAt,
+                now.advanced(by: BootJob.retryInterval)
+            )
+        }
         if configuration.epoch != allocator.seenEpoch {
             // This node may be the one that was taken out.
             allocator.seenEpoch = configuration.epoch
@@ -165,7 +167,8 @@ extension Peer {
     }
 
     mutating func takeReturn(_ key: BlockKey, _ outcome: RegisterOutcome, now: Instant) {
-        guard let block = pool.block(key.pool, key.prefix), let plan = allocator.plans[block.subnet],
+        guard let block = pool.block(key.pool, key.prefix),
+            let plan = allocator.plans[block.subnet],
             let step = allocator.returns[key]?.step
         else { return }
         switch (step, outcome) {

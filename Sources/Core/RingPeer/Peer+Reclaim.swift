@@ -144,7 +144,8 @@ extension Peer {
     }
 
     private mutating func takeBlock(_ value: RegisterValue, now: Instant) {
-        guard let node = allocator.reclaim.nodes.first, let key = allocator.reclaim.keys.first else {
+        guard let node = allocator.reclaim.nodes.first, let key = allocator.reclaim.keys.first
+        else {
             return
         }
         guard let owner = value.payload.flatMap({ try? BlockOwner(encoded: $0) }),

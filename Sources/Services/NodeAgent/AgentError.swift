@@ -289,7 +289,8 @@ extension NetModelError {
         case .unsupportedFamily, .subnetSize, .reservedSubnet: "subnet.unsupported"
         case .overlap: "subnet.overlap"
         case .sameFamily: "subnet.same_family"
-        case .strayExclusion, .badExclusion, .tooManyExclusions, .nothingLeft: "group.exclusion_malformed"
+        case .strayExclusion, .badExclusion, .tooManyExclusions, .nothingLeft:
+            "group.exclusion_malformed"
         case .groupExists: "group.exists"
         case .unknownGroup: "group.unknown"
         case .vpcInUse: "vpc.in_use"

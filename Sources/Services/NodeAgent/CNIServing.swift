@@ -141,7 +141,8 @@ extension CNIError {
             case .nameTooLong, .unsupportedVerb: .invalidEnvironment
             case .groupFullOnNode: .addressSpaceFull
             case .badRequest: .decodingFailure
-            case .unknownNode, .nodeNameTwice, .nodeAlive, .nodeIsSteward, .vpcExists, .vniTaken, .groupInUse, .noSuchPath, .keys, .badKey, .badKeyID:
+            case .unknownNode, .nodeNameTwice, .nodeAlive, .nodeIsSteward, .vpcExists, .vniTaken,
+                .groupInUse, .noSuchPath, .keys, .badKey, .badKeyID:
                 .invalidConfiguration
             }
         self.init(code, error.description, cniVersion: cniVersion)

@@ -115,11 +115,13 @@ struct NetworkCatalog: Sendable {
             )
             let uncarried = group.subnets.first { !$0.isV4 }
             if let uncarried { throw .unsupportedFamily(uncarried) }
-            let hasAddress = exclusions.isEmpty || !BlockPlan(
-                pool: group.id,
-                subnet: subnet,
-                exclusions: exclusions
-            ).candidates(for: NodeID(high: 0, low: 0)).isEmpty
+            let hasAddress =
+                exclusions.isEmpty
+                || !BlockPlan(
+                    pool: group.id,
+                    subnet: subnet,
+                    exclusions: exclusions
+                ).candidates(for: NodeID(high: 0, low: 0)).isEmpty
             guard hasAddress else { throw .nothingLeft(subnet) }
         } catch {
             throw .model(error)

@@ -251,7 +251,8 @@ extension NodeAgent {
         case .notJoined: .notJoined
         case .registers(let failure): .registers(failure)
         case .contended(let key): .contended(name: "register \(key)")
-        case .unreadable(let key): .registers(.refused("\(key) holds what this release cannot read"))
+        case .unreadable(let key):
+            .registers(.refused("\(key) holds what this release cannot read"))
         case .refused(.isSteward): .nodeIsSteward(name)
         case .refused(let refusal): .registers(.refused(refusal.description))
         }

@@ -87,7 +87,8 @@ extension NodeAgent {
         let followed = SortedSet(watchedTopics.map(\.value))
         fences.forget { followed.contains($0) }
         for attachment in journal.all where attachment.state == .attached {
-            guard let vni = VNI(attachment.vni), let block = attachment.block.flatMap({ Prefix($0) })
+            guard let vni = VNI(attachment.vni),
+                let block = attachment.block.flatMap({ Prefix($0) })
             else { continue }
             fences.note(vni, block, fence: attachment.fence)
         }
