@@ -23,6 +23,7 @@ struct OneDisk {
     var writes = 0
     var cutAt: Int?
     var cut = Cut.before
+    var flaws: [IPAMFlaw] = []
     private var boot: UInt64 = 0
     private var queue: [PeerEffect] = []
     private var nextToken: RequestToken = 1
@@ -47,10 +48,13 @@ struct OneDisk {
         boot += 1
         let ring = RingID(bits: NodeID(high: 0, low: 9))
         let identity = Self.identity(boot: boot)
+        var parameters = PeerParameters()
+        parameters.ipam.flaws = flaws
         peer = try Peer(
             identity: identity,
             configuration: Peer.founding(identity, ring: ring),
             rows: rows.filter { $0.space != .configuration },
+            parameters: parameters,
             seed: boot,
             now: now
         )

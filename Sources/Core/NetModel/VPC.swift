@@ -129,8 +129,8 @@ extension VPC {
         static let groupFields: UInt16 = 5
     }
 
-    /// The register's value: tagged fields name 1, VNI 2, groups 3, id 4, and where a group has more
-    /// than one subnet to say, 5: the tagged fields of such groups, by id.
+    /// The register's value: tagged fields name 1, VNI 2, groups 3, id 4, and where a group has
+    /// more than one subnet to say, 5: the tagged fields of such groups, by id.
     ///
     /// What a later release says beside these is kept and written back.
     package var encoded: [UInt8] {

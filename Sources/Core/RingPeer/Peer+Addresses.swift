@@ -19,8 +19,8 @@ extension Peer {
 
     /// Finds one address of each plan for `holder`, or none at all; answered by `.address`.
     ///
-    /// There are one or two plans, one of each family, all of one pool; each of the wanted addresses
-    /// must be one that a plan may give out.
+    /// There are one or two plans, one of each family, all of one pool; each of the wanted
+    /// addresses must be one that a plan may give out.
     package mutating func allocate(
         _ plans: [BlockPlan],
         holder: AddressHolder,

@@ -5,8 +5,10 @@ import RingRegisters
 
 /// Rule A1: a block is claimed by compare-and-swap on its register, in an order of the node's own.
 extension Peer {
-    /// The blocks in front of a node's order that it looks at although they were somebody's: what it
-    /// gave back itself is there, so that registers do not grow with each block that comes and goes.
+    /// The blocks in front of a node's order that it looks at although they were somebody's.
+    ///
+    /// What it gave back itself is there, so registers do not grow with each block that comes and
+    /// goes.
     private static let revisitedCount = 2
 
     /// Starts a claim of one more block of a plan, of a certain one where `block` says so, unless

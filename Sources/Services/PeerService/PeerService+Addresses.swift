@@ -66,8 +66,8 @@ extension PeerService {
         )
     }
 
-    /// Takes a node out of the ring for good: it gives out nothing more of its blocks, stewards take
-    /// them, and the configuration has it no longer.
+    /// Takes a node out of the ring for good: it gives out nothing more of its blocks, stewards
+    /// take them, and the configuration has it no longer.
     ///
     /// Each step may be repeated, so a removal that was interrupted is finished by another.
     package func remove(_ node: NodeID) async throws(NodeRemovalFailure) {
