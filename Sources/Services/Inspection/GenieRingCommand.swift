@@ -14,7 +14,7 @@ package struct GenieRingCommand: ParsableCommand {
         subcommands: [
             MembersCommand.self, RingCommand.self, VPCsCommand.self, GroupsCommand.self,
             EndpointsCommand.self, DataplaneCommand.self, TransportCommand.self, WatchCommand.self,
-            KeysCommand.self, RegisterCommand.self,
+            KeysCommand.self, RegisterCommand.self, IPAMCommand.self, NodeCommand.self,
             SecretCommand.self, VersionCommand.self,
         ]
     )
@@ -35,7 +35,7 @@ package struct GenieRingCommand: ParsableCommand {
             let text = fullMessage(for: error)
             if status == .success {
                 print(text)
-            } else {
+            } else if !text.isEmpty {
                 printError(text)
             }
             // The library's code for wrong usage is 64; ours is that of most tools.

@@ -1,3 +1,4 @@
+package import Addressing
 package import Determinism
 package import RingIPAM
 package import RingMembership
@@ -137,9 +138,15 @@ extension PeerService {
         return outcome
     }
 
-    /// Finds an address for a holder.
-    package func allocate(_ plan: BlockPlan, _ holder: AddressHolder) async -> AddressOutcome {
-        let answer = await request { $0.allocate(plan, holder: holder, token: $1, now: $2) }
+    /// Finds an address for a holder: the wanted one, or any.
+    package func allocate(
+        _ plan: BlockPlan,
+        _ holder: AddressHolder,
+        wanted: IPAddress? = nil
+    ) async -> AddressOutcome {
+        let answer = await request {
+            $0.allocate(plan, holder: holder, wanted: wanted, token: $1, now: $2)
+        }
         guard case .address(let outcome) = answer else { return .registersUnavailable }
         return outcome
     }

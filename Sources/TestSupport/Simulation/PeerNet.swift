@@ -36,8 +36,11 @@ package struct PeerNet: Sendable {
     package init(
         count: Int,
         seed: UInt64,
-        settings: PeerProcess.Settings = PeerProcess.Settings()
+        settings: PeerProcess.Settings = PeerProcess.Settings(),
+        parameters: PeerParameters? = nil
     ) {
+        var settings = settings
+        if let parameters { settings.parameters = parameters }
         world = World(settings: settings, seed: seed)
         nextTokens = [RequestToken](repeating: 1, count: count)
         for _ in 0..<count { world.addNode() }
