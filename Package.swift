@@ -129,6 +129,7 @@ let package = Package(
         .executable(name: "genie-ring", targets: ["genie-ring"]),
         .executable(name: "genie-sim", targets: ["genie-sim"]),
         .executable(name: "genie-bench", targets: ["genie-bench"]),
+        .executable(name: "genie-drill", targets: ["genie-drill"]),
     ],
     dependencies: [
         .package(url: "https://github.com/groue/GRDB.swift", exact: "7.10.0"),
@@ -200,6 +201,7 @@ let package = Package(
         tool("genie", "CNIPlugin", isStatic: true),
         tool("genie-ring", "Inspection"),
         tool("genie-bench", "Bench"),
+        tool("genie-drill", "Drill"),
         support(
             "Simulation",
             ["RingPeer", "RingMembership", "RingPlacement", "RingRecords"]
@@ -212,6 +214,12 @@ let package = Package(
             coreModules["RingPeer", default: []] + ["RingPeer", "NetModel", "PeerTransport"]
         ),
         support("Bench", ["CBenchProcess", "CNetworkNamespace"], [argumentParser]),
+        support("HistoryCheck", []),
+        support(
+            "Drill",
+            ["Bench", "CNIProtocol", "HistoryCheck", "LocalAPI", "LocalSocket"],
+            [argumentParser]
+        ),
         .target(name: "CBenchProcess", path: "Sources/TestSupport/CBenchProcess"),
         .target(name: "CNetworkNamespace", path: "Sources/TestSupport/CNetworkNamespace"),
         .testTarget(name: "TidyTests", path: "Tests/TidyTests", swiftSettings: settings),
@@ -229,7 +237,10 @@ let package = Package(
         ),
         tests(
             "SimulationTests",
-            ["Simulation", "RingMembership", "RingPeer", "genie-sim"]
+            [
+                "HistoryCheck", "Simulation", "RingMembership", "RingPeer", "RingRegisters",
+                "genie-sim",
+            ]
         ),
         tests("NetModelTests", ["NetModel"]),
         tests("NetForwardingTests", ["NetForwarding"]),
@@ -247,6 +258,8 @@ let package = Package(
         ),
         tests("CNIPluginTests", ["CNIPlugin", "CNIProtocol", "LocalSocket", "genie"]),
         tests("BenchTests", ["Bench", "genie-bench"]),
+        tests("HistoryCheckTests", ["HistoryCheck"]),
+        tests("DrillTests", ["Bench", "Drill", "HistoryCheck"]),
         tests("LabTests", ["LabNet", "LocalAPI", "genied", "genie", "genie-ring"]),
         tests(
             "DataplaneTests",

@@ -62,13 +62,52 @@ struct NetModelTests {
     }
 
     @Test(
-        "subnets outside /8 to /30 and of IPv6 are refused",
-        arguments: ["10.0.0.0/7", "10.0.0.0/31", "fd00::/64", "127.0.0.0/8", "224.1.0.0/16"]
+        "subnets outside /8 to /32 (IPv6: /16 to /128) and reserved ones are refused",
+        arguments: [
+            "10.0.0.0/7", "8000::/15", "127.0.0.0/8", "224.1.0.0/16", "fe80::/64", "ff00::/16",
+        ]
     )
     func subnetSizes(text: String) throws {
         let prefix = Prefix(text) ?? Prefix("0.0.0.0/0")
         #expect(throws: NetModelError.self) {
             try PodGroup(id: 1, name: "g", subnet: #require(prefix))
+        }
+    }
+
+    @Test("second subnets and exclusions are read back; a group without them is written as ever")
+    func groupFields() throws {
+        var vpc = try vpc()
+        try vpc.add(group("plain", "10.9.0.0/24"))
+        let plain = vpc.encoded
+        let dual = try PodGroup(
+            id: 3,
+            name: "dual",
+            subnet: #require(Prefix("10.1.0.0/16")),
+            secondSubnet: Prefix("fd00::/64"),
+            exclusions: [#require(AddressRange("fd00::2-fd00::9"))]
+        )
+        try vpc.add(dual)
+        #expect(try VPC(encoded: vpc.encoded) == vpc)
+        #expect(try VPC(encoded: vpc.encoded).group("dual").subnets.count == 2)
+        // What a later release says is kept, whoever changes the VPC.
+        var later = try TaggedFields(plain[...], lengthMax: 1 << 16)
+        later.set(99, text: "later")
+        #expect(try VPC(encoded: later.encoded).encoded == later.encoded)
+        #expect(try TaggedFields(plain[...], lengthMax: 1 << 16)[5] == nil)
+        try vpc.remove("dual")
+        #expect(vpc.encoded == plain)
+    }
+
+    @Test("a group has one subnet of a family, and excludes addresses of its own")
+    func badGroups() throws {
+        let four = try #require(Prefix("10.1.0.0/24"))
+        let five = try #require(Prefix("10.2.0.0/24"))
+        let stray = try #require(AddressRange("10.2.0.1"))
+        #expect(throws: NetModelError.sameFamily(four, five)) {
+            try PodGroup(id: 1, name: "g", subnet: four, secondSubnet: five)
+        }
+        #expect(throws: NetModelError.strayExclusion(stray, subnet: four)) {
+            try PodGroup(id: 1, name: "g", subnet: four, exclusions: [stray])
         }
     }
 

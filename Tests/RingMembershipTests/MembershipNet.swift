@@ -128,7 +128,7 @@ struct MembershipNet {
             case .changed(let member):
                 changes.append((now, index, member.fact))
             case .datagramsBlocked(let member): blocked.append((index, member.fact.id))
-            case .newerEpoch, .identityTaken:
+            case .newerEpoch, .identityTaken, .twin:
                 break
             }
         }

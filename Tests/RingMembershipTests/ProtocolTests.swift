@@ -182,14 +182,53 @@ struct ProtocolTests {
         #expect(peer.membership.isReachable(OnePeer.id(2)))
     }
 
+    @Test(
+        "a full table forgets the member gone longest for a new one, and nobody for another gone one"
+    )
+    func fullTable() {
+        var peer = OnePeer(knowing: 0)
+        for number in 1...MembershipParameters.membersMax {
+            peer.hear(
+                from: 1,
+                rumors: [Rumor(fact: OnePeer.fact(number, .left), accuser: OnePeer.id(number))]
+            )
+            peer.now = peer.now.advanced(by: .milliseconds(1))
+        }
+        peer.hear(OnePeer.fact(9_001, .left), from: 1)
+        #expect(peer.status(9_001) == nil)
+        peer.hear(OnePeer.fact(9_002), from: 1)
+        #expect(peer.status(9_002) == .alive)
+        #expect(peer.status(1) == nil)
+        #expect(peer.status(2) == .left)
+    }
+
+    @Test("who misses more than half of the ring at once holds nobody back when it is over")
+    func cutOffHoldsNobody() {
+        var peer = OnePeer(knowing: 3)
+        for incarnation in UInt64(0)..<3 {
+            for number in 1...3 {
+                peer.hear(OnePeer.fact(number, .dead, incarnation: incarnation), from: number)
+            }
+            for number in 1...3 {
+                peer.hear(OnePeer.fact(number, incarnation: incarnation + 1), from: number)
+                #expect(peer.membership.isReachable(OnePeer.id(number)))
+            }
+            peer.now = peer.now.advanced(by: .seconds(20))
+        }
+    }
+
     @Test("a twin at another address, a later boot, an incarnation never issued: each is reported")
     func twins() {
         var clone = OnePeer.fact(0)
         clone.address = OnePeer.address(50)
-        for twin in [clone, OnePeer.fact(0, boot: 5), OnePeer.fact(0, incarnation: 3)] {
+        for (twin, effect) in [
+            (clone, Membership.Effect.twin(boot: 1)),
+            (OnePeer.fact(0, incarnation: 3), .twin(boot: 1)),
+            (OnePeer.fact(0, boot: 5), .identityTaken(boot: 5)),
+        ] {
             var peer = OnePeer(knowing: 2)
             peer.hear(twin, from: 1)
-            #expect(peer.membership.effects.contains(.identityTaken(boot: twin.boot)))
+            #expect(peer.membership.effects.contains(effect))
         }
     }
 

@@ -97,21 +97,47 @@ enum DirectedScenario {
             let owners = world.view.owners(of: topic)
             let places = (0..<5).filter { owners.contains(world.nodes[$0].id) }
             let others = (0..<5).filter { !places.contains($0) }
-            // Cut off together with one owner, the origin finds no other.
+            // For a moment that nobody notices the origin reaches one owner alone.
             for index in places.dropFirst() { world.cut(index, true) }
-            world.run(for: .milliseconds(700))
             world.publish(others[0], topic, [record(UInt8(seed % 200))])
-            world.run(for: .milliseconds(100))
+            world.run(for: .milliseconds(80))
             world.crash(others[0])
             for index in places.dropFirst() { world.cut(index, false) }
             world.read(others[1], topic)
-            world.run(for: .milliseconds(Int64(60 + 10 * (seed % 8))))
+            world.run(for: .milliseconds(Int64(80 + 10 * (seed % 10))))
             world.cut(places[0], true)
             world.read(others[1], topic)
             world.run(for: .seconds(3))
             world.cut(places[0], false)
             world.start(others[0])
             world.run(for: .seconds(4))
+        }
+        return world.history.faults
+    }
+
+    /// Many changes of a followed topic are lost on the way, and none after them.
+    static func changesAreLost(seed: UInt64, flaws: [RecordFlaw]) -> [String] {
+        var world = RecordsWorld(members: 5, count: 5, seed: seed, flaws: flaws)
+        world.run(for: .seconds(2))
+        for topic in RecordsWorld.topics { world.watch(0, topic) }
+        world.run(for: .seconds(1))
+        world.lossPercent = 30
+        for number in UInt8(0)..<20 {
+            for topic in RecordsWorld.topics {
+                world.publish(1 + Int(number % 4), topic, [record(number)])
+            }
+            world.run(for: .milliseconds(100))
+        }
+        world.lossPercent = 0
+        world.run(for: .seconds(6))
+        for topic in RecordsWorld.topics {
+            for origin in world.nodes.dropFirst() {
+                let newest = origin.records?.store.set(topic, origin.id)
+                guard world.nodes[0].records?.store.set(topic, origin.id) != newest else {
+                    continue
+                }
+                world.history.faults.append("the watcher of \(topic) missed a change")
+            }
         }
         return world.history.faults
     }

@@ -52,14 +52,24 @@ struct RecordScenarioTests {
         }
     }
 
+    @Test("a watcher of which many changes were lost asks for them")
+    func changesAreLost() {
+        for seed in UInt64(0)..<5 {
+            let faults = DirectedScenario.changesAreLost(seed: seed, flaws: [])
+            for fault in faults.prefix(3) { Issue.record("seed \(seed): \(fault)") }
+        }
+    }
+
+    private static let directed: [@Sendable (UInt64, [RecordFlaw]) -> [String]] = [
+        DirectedScenario.originIsRetired, DirectedScenario.everyOwnerChanges,
+        DirectedScenario.powerFails, DirectedScenario.soleHolderLeaves,
+        DirectedScenario.changesAreLost,
+    ]
+
     @Test("each planted mistake is found", arguments: RecordFlaw.allCases)
     func findsFlaw(flaw: RecordFlaw) {
         for seed in UInt64(0)..<40 {
-            let faults =
-                DirectedScenario.originIsRetired(seed: seed, flaws: [flaw])
-                + (seed < 5 ? DirectedScenario.everyOwnerChanges(seed: seed, flaws: [flaw]) : [])
-                + (seed < 5 ? DirectedScenario.powerFails(seed: seed, flaws: [flaw]) : [])
-                + (seed < 16 ? DirectedScenario.soleHolderLeaves(seed: seed, flaws: [flaw]) : [])
+            let faults = Self.directed.lazy.flatMap { $0(seed, [flaw]) }
             let found = faults.first ?? RecordScenario.run(seed: seed, flaws: [flaw]).faults.first
             guard let found else { continue }
             print("\(flaw.rawValue): seed \(seed): \(found)")

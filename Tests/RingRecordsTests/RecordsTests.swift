@@ -268,7 +268,10 @@ struct RecordsTests {
             net.peers[0].receive(.put(epoch: 1, sets: [set]), from: RecordsNet.id(1), now: net.now)
         }
         let isAlwaysBehindAWrite = net.peers[0].effects.allSatisfy { effect in
-            if case .persist = effect { true } else { false }
+            switch effect {
+            case .persist, .afterWrites: true
+            default: false
+            }
         }
         #expect(net.peers[0].effects.count == 2 && isAlwaysBehindAWrite)
     }

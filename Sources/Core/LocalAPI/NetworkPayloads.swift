@@ -37,13 +37,26 @@ package struct VPCList: Codable, Hashable, Sendable {
         package var subnet: String
         /// The address its pods send through.
         package var gateway: String
+        /// The subnet of the other family.
+        package var secondSubnet: String?
+        /// Ranges of addresses that no pod gets.
+        package var exclusions: [String]?
 
         /// Makes an item.
-        package init(vpc: String, name: String, subnet: String, gateway: String) {
+        package init(
+            vpc: String,
+            name: String,
+            subnet: String,
+            gateway: String,
+            secondSubnet: String? = nil,
+            exclusions: [String]? = nil
+        ) {
             self.vpc = vpc
             self.name = name
             self.subnet = subnet
             self.gateway = gateway
+            self.secondSubnet = secondSubnet
+            self.exclusions = exclusions
         }
     }
 }
@@ -68,11 +81,22 @@ package struct CreateGroup: Codable, Hashable, Sendable {
     package var name: String
     /// The subnet in CIDR form.
     package var subnet: String
+    /// The subnet of the other family.
+    package var secondSubnet: String?
+    /// Ranges of addresses that no pod is to get: FIRST-LAST, an address or a CIDR block.
+    package var exclusions: [String]?
 
     /// Makes a request.
-    package init(name: String, subnet: String) {
+    package init(
+        name: String,
+        subnet: String,
+        secondSubnet: String? = nil,
+        exclusions: [String]? = nil
+    ) {
         self.name = name
         self.subnet = subnet
+        self.secondSubnet = secondSubnet
+        self.exclusions = exclusions
     }
 }
 

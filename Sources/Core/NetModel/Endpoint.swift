@@ -15,6 +15,8 @@ package struct Endpoint: Hashable, Sendable {
     package var vtep: IPAddress
     /// The fence of the address block, which grows each time the block changes hands.
     package var fence: UInt64
+    /// The address block, to which the fence belongs; nil where an older release says none.
+    package var block: Prefix?
     /// The container, as the runtime calls it.
     package var containerID: String
     /// The interface's name in the pod.
@@ -34,6 +36,7 @@ package struct Endpoint: Hashable, Sendable {
         mac: MACAddress,
         vtep: IPAddress,
         fence: UInt64,
+        block: Prefix? = nil,
         containerID: String,
         interfaceName: String,
         podNamespace: String = "",
@@ -46,6 +49,7 @@ package struct Endpoint: Hashable, Sendable {
         self.mac = mac
         self.vtep = vtep
         self.fence = fence
+        self.block = block
         self.containerID = containerID
         self.interfaceName = interfaceName
         self.podNamespace = podNamespace
@@ -71,9 +75,11 @@ extension Endpoint {
         case podNamespace
         case podName
         case nodeName
+        case block
     }
 
-    /// The record's content: tagged fields 1 to 12 in the order of the properties.
+    /// The record's content: tagged fields 1 to 12 in the order of the properties but the block,
+    /// which is 13: address 16, length 1.
     package var encoded: [UInt8] {
         var fields = TaggedFields()
         fields.set(Field.vpc.rawValue, text: group.vpc)
@@ -88,6 +94,7 @@ extension Endpoint {
         fields.set(Field.podNamespace.rawValue, text: podNamespace)
         fields.set(Field.podName.rawValue, text: podName)
         fields.set(Field.nodeName.rawValue, text: nodeName)
+        if let block { fields[Field.block.rawValue] = block.first.bytes + [UInt8(block.length)] }
         return fields.encoded
     }
 
@@ -111,6 +118,8 @@ extension Endpoint {
         guard let vtep = IPAddress(bytes: fields[Field.vtep.rawValue] ?? []) else {
             throw .malformed(field: "VTEP")
         }
+        let block = try Self.block(fields[Field.block.rawValue])
+        guard block?.contains(address) ?? true else { throw .malformed(field: "block") }
         self.init(
             group: group,
             vni: vni,
@@ -118,11 +127,24 @@ extension Endpoint {
             mac: mac,
             vtep: vtep,
             fence: try fields.integer(Field.fence.rawValue, "fence"),
+            block: block,
             containerID: try fields.text(Field.containerID.rawValue, "container id"),
             interfaceName: try fields.text(Field.interfaceName.rawValue, "interface"),
             podNamespace: try fields.text(Field.podNamespace.rawValue, "namespace", default: ""),
             podName: try fields.text(Field.podName.rawValue, "pod", default: ""),
             nodeName: try fields.text(Field.nodeName.rawValue, "node", default: "")
         )
+    }
+
+    private static func block(_ bytes: [UInt8]?) throws(WireError) -> Prefix? {
+        guard let bytes else { return nil }
+        var reader = ByteReader(bytes)
+        let first = try reader.readIPAddress("block")
+        let length = Int(try reader.readInteger("block length", as: UInt8.self))
+        try reader.finish()
+        guard let block = Prefix(first: first, length: length) else {
+            throw .malformed(field: "block")
+        }
+        return block
     }
 }

@@ -14,6 +14,16 @@ package enum NetModelError: Error, Hashable, Sendable {
     case subnetSize(Prefix)
     /// The subnet lies where addresses have another meaning.
     case reservedSubnet(Prefix)
+    /// Two subnets of one group are of one family.
+    case sameFamily(Prefix, Prefix)
+    /// Excluded addresses lie outside of the group's subnets.
+    case strayExclusion(AddressRange, subnet: Prefix)
+    /// Nothing of the subnet is left to give out.
+    case nothingLeft(Prefix)
+    /// The text is not a range of addresses.
+    case badExclusion(String)
+    /// A group excludes as many ranges as it may.
+    case tooManyExclusions(max: Int)
     /// The subnet overlaps one that the VPC has.
     case overlap(Prefix, with: Prefix, group: String)
     /// The VPC has a group of this name already.
@@ -42,10 +52,23 @@ extension NetModelError: CustomStringConvertible {
         case .unsupportedFamily(let prefix):
             "subnet \(prefix) is IPv6, which this release does not carry yet: use an IPv4 subnet"
         case .subnetSize(let prefix):
-            "subnet \(prefix) has a length that cannot be used: choose one from /8 to /30"
+            "subnet \(prefix) has a length that cannot be used: choose one from "
+                + (prefix.isV4 ? "/8 to /32" : "/16 to /128")
         case .reservedSubnet(let prefix):
             "subnet \(prefix) is reserved (this network, loopback, link-local, multicast): choose one "
                 + "of unicast addresses, such as 10.1.0.0/16"
+        case .sameFamily(let first, let second):
+            "subnets \(first) and \(second) are of one family: give one of IPv4 and one of IPv6"
+        case .strayExclusion(let range, let subnet):
+            "excluded addresses \(range) lie outside of \(subnet): name addresses of the group's "
+                + "subnets"
+        case .nothingLeft(let subnet):
+            "all addresses of \(subnet) are excluded: exclude less, or choose a wider subnet"
+        case .badExclusion(let text):
+            "'\(text)' is no range of addresses: write FIRST-LAST, an address or a CIDR block, "
+                + "for example 10.1.0.2-10.1.0.20"
+        case .tooManyExclusions(let max):
+            "a group excludes at most \(max) ranges of addresses: join some, or use another subnet"
         case .overlap(let prefix, let other, let group):
             "subnet \(prefix) overlaps \(other) of group \(group) in the same VPC: choose another "
                 + "subnet, or another VPC (VPCs may overlap)"

@@ -44,38 +44,6 @@ package struct GroupReference: Hashable, Comparable, Sendable, CustomStringConve
     }
 }
 
-/// A named set of pods with a subnet of its own inside one VPC.
-package struct PodGroup: Hashable, Sendable {
-    /// A number that no other group ever had; address blocks are kept under it.
-    package let id: UInt64
-    /// The name, unique in the VPC.
-    package let name: String
-    /// Where its pods get their addresses from.
-    package let subnet: Prefix
-
-    /// Addresses that no pod can have (RFC 6890).
-    private static let reserved = ["0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3"]
-        .compactMap { Prefix($0) }
-
-    /// Makes a group whose subnet is of a size that can be used.
-    package init(id: UInt64, name: String, subnet: Prefix) throws(NetModelError) {
-        try DNSLabel.check(name, kind: "group")
-        guard subnet.isV4 else { throw .unsupportedFamily(subnet) }
-        guard (8...30).contains(subnet.length) else { throw .subnetSize(subnet) }
-        guard !Self.reserved.contains(where: { $0.overlaps(subnet) }) else {
-            throw .reservedSubnet(subnet)
-        }
-        self.id = id
-        self.name = name
-        self.subnet = subnet
-    }
-
-    /// The address that the group's pods send through: the first after the network's own.
-    package var gateway: IPAddress {
-        subnet.first.advanced(by: 1) ?? subnet.first
-    }
-}
-
 /// An isolated address space: one VNI, and the pod groups inside.
 ///
 /// A VPC with all its groups is one register, so that a subnet which overlaps another can never be
@@ -89,6 +57,9 @@ package struct VPC: Hashable, Sendable {
     package let id: UInt64
     /// The groups, by name.
     package private(set) var groups: [PodGroup]
+
+    /// What a later release says beyond this, kept and passed on.
+    private var unknownFields = TaggedFields()
 
     /// The most groups in one VPC: the register's value stays below 64 KiB.
     package static let groupsMax = 512
@@ -117,8 +88,11 @@ package struct VPC: Hashable, Sendable {
         }
         for other in groups {
             if other.name == group.name { throw .groupExists(vpc: name, group: group.name) }
-            if other.subnet.overlaps(group.subnet) {
-                throw .overlap(group.subnet, with: other.subnet, group: other.name)
+            for subnet in group.subnets {
+                guard let taken = other.subnets.first(where: { $0.overlaps(subnet) }) else {
+                    continue
+                }
+                throw .overlap(subnet, with: taken, group: other.name)
             }
         }
         groups.append(group)
@@ -152,11 +126,15 @@ extension VPC {
         static let vni: UInt16 = 2
         static let groups: UInt16 = 3
         static let id: UInt16 = 4
+        static let groupFields: UInt16 = 5
     }
 
-    /// The register's value: tagged fields name 1, VNI 2, groups 3, id 4.
+    /// The register's value: tagged fields name 1, VNI 2, groups 3, id 4, and where a group has
+    /// more than one subnet to say, 5: the tagged fields of such groups, by id.
+    ///
+    /// What a later release says beside these is kept and written back.
     package var encoded: [UInt8] {
-        var fields = TaggedFields()
+        var fields = unknownFields
         fields.set(Field.name, text: name)
         fields.set(Field.vni, integer: vni.number)
         fields.set(Field.id, integer: id)
@@ -168,29 +146,56 @@ extension VPC {
             writer.write(UInt8(group.subnet.length))
         }
         fields[Field.groups] = writer.bytes
+        let more = groups.filter { !$0.fields.encoded.isEmpty }
+        guard !more.isEmpty else { return fields.encoded }
+        var tagged = ByteWriter()
+        tagged.write(list: more) { writer, group in
+            writer.write(group.id)
+            writer.write(counted: group.fields.encoded)
+        }
+        fields[Field.groupFields] = tagged.bytes
         return fields.encoded
     }
 
     /// Reads a register's value.
     package init(encoded: [UInt8]) throws(WireError) {
-        let fields = try TaggedFields(encoded[...], lengthMax: 1 << 16)
+        var fields = try TaggedFields(encoded[...], lengthMax: 1 << 18)
         name = try fields.text(Field.name, "VPC name")
         guard let vni = VNI(try fields.integer(Field.vni, "VNI")) else {
             throw .malformed(field: "VNI")
         }
         self.vni = vni
         id = try fields.integer(Field.id, "VPC id", default: UInt64(0))
+        let more = try Self.groupFields(fields[Field.groupFields])
         var reader = ByteReader(fields[Field.groups] ?? [])
         groups = try reader.readList("groups", max: Self.groupsMax) { reader throws(WireError) in
             let id = try reader.readInteger("group id", as: UInt64.self)
             let name = try reader.readText("group name", max: 63)
             let first = try reader.readIPAddress("subnet")
             let length = Int(try reader.readInteger("subnet length", as: UInt8.self))
-            guard let subnet = Prefix(first: first, length: length),
-                let group = try? PodGroup(id: id, name: name, subnet: subnet)
-            else { throw .malformed(field: "subnet") }
-            return group
+            guard let subnet = Prefix(first: first, length: length) else {
+                throw .malformed(field: "subnet")
+            }
+            let tagged = more.first { $0.id == id }?.fields ?? TaggedFields()
+            return try PodGroup(id: id, name: name, subnet: subnet, fields: tagged)
         }
         try reader.finish()
+        for number in Field.name...Field.groupFields { fields[number] = nil }
+        unknownFields = fields
+    }
+
+    private static func groupFields(
+        _ bytes: [UInt8]?
+    ) throws(WireError) -> [(id: UInt64, fields: TaggedFields)] {
+        guard let bytes else { return [] }
+        var reader = ByteReader(bytes)
+        let groups = try reader.readList("group fields", max: Self.groupsMax) {
+            reader throws(WireError) -> (id: UInt64, fields: TaggedFields) in
+            let id = try reader.readInteger("group id", as: UInt64.self)
+            let content = try reader.readCounted("group fields", max: 1 << 14)
+            return (id, try TaggedFields(content, lengthMax: 1 << 14))
+        }
+        try reader.finish()
+        return groups
     }
 }

@@ -27,21 +27,37 @@ package struct AddressHolder: Hashable, Comparable, Sendable {
 /// - the same holder gets the same address again, so a retry after a lost answer leaks nothing;
 /// - a freed address rests before it is given out again, the longest-rested first.
 package struct AddressPool: Sendable {
-    /// A block that this node owns.
+    /// A block that this node has.
     package struct Block: Hashable, Sendable {
+        /// What it is for.
+        package enum State: UInt8, Sendable {
+            /// Its addresses are given out.
+            case active = 0
+            /// Nothing is given out of it any more; it goes back when its pods are gone.
+            case suspended = 1
+            /// It is empty and on its way back.
+            case draining = 2
+        }
+
         /// The pool it belongs to.
         package let pool: UInt64
         /// Its addresses.
         package let prefix: Prefix
         /// The fence under which it was claimed.
         package let fence: UInt64
+        /// What it is for.
+        package var state: State
 
         /// Makes a block.
-        package init(pool: UInt64, prefix: Prefix, fence: UInt64) {
+        package init(pool: UInt64, prefix: Prefix, fence: UInt64, state: State = .active) {
             self.pool = pool
             self.prefix = prefix
             self.fence = fence
+            self.state = state
         }
+
+        /// The subnet it is of.
+        package var subnet: SubnetKey { SubnetKey(pool: pool, isV4: prefix.isV4) }
     }
 
     /// An address in use.
@@ -70,13 +86,13 @@ package struct AddressPool: Sendable {
         case assigned(Assignment)
         /// The holder had this one already.
         case existing(Assignment)
+        /// The wanted address is held by another, or rests.
+        case taken
         /// No owned block of the pool has a free address: claim another.
         case needsBlock
     }
 
     /// How long a freed address rests.
-    ///
-    /// The default is 60 s, longer than any map lags behind.
     package let rest: Span
     /// The blocks, in the order in which they were claimed.
     package private(set) var blocks: [Block] = []
@@ -93,10 +109,10 @@ package struct AddressPool: Sendable {
     }
 
     private struct HolderKey: Comparable, Sendable {
-        let pool: UInt64
+        let subnet: SubnetKey
         let holder: AddressHolder
         static func < (lhs: HolderKey, rhs: HolderKey) -> Bool {
-            (lhs.pool, lhs.holder) < (rhs.pool, rhs.holder)
+            (lhs.subnet, lhs.holder) < (rhs.subnet, rhs.holder)
         }
     }
 
@@ -128,26 +144,45 @@ package struct AddressPool: Sendable {
         }
     }
 
-    /// Adds a block that was claimed; claiming it again changes nothing.
+    /// Adds a block; one that is there already stays as it is.
     package mutating func add(_ block: Block) {
-        guard !blocks.contains(where: { $0.pool == block.pool && $0.prefix == block.prefix })
-        else { return }
+        guard self.block(block.pool, block.prefix) == nil else { return }
         blocks.append(block)
     }
 
-    /// Finds an address for `holder`.
+    /// The block of those addresses; nil while this node does not have it.
+    package func block(_ pool: UInt64, _ prefix: Prefix) -> Block? {
+        blocks.first { $0.pool == pool && $0.prefix == prefix }
+    }
+
+    /// Gives a block another state; the block as it is then.
+    package mutating func set(_ state: Block.State, of block: Block) -> Block? {
+        let index = blocks.firstIndex { $0.pool == block.pool && $0.prefix == block.prefix }
+        guard let index else { return nil }
+        blocks[index].state = state
+        return blocks[index]
+    }
+
+    /// Forgets a block; the addresses of it that rested, whose rows are of no more use.
+    package mutating func remove(_ block: Block) -> [IPAddress] {
+        blocks.removeAll { $0.pool == block.pool && $0.prefix == block.prefix }
+        let rested = addresses(of: block).filter { resting[key(block.pool, $0)] != nil }
+        for address in rested { resting[key(block.pool, address)] = nil }
+        return rested
+    }
+
+    /// Finds an address for `holder`: the wanted one, or any.
     package mutating func allocate(
         _ plan: BlockPlan,
         holder: AddressHolder,
+        wanted: IPAddress? = nil,
         now: Instant
     ) -> Allocation {
-        if let address = holders[HolderKey(pool: plan.pool, holder: holder)],
-            let assignment = assignments[AddressKey(pool: plan.pool, address: address)]
-        {
-            return .existing(assignment)
-        }
-        for block in blocks where block.pool == plan.pool {
-            guard let address = freeAddress(in: block, plan, now: now) else { continue }
+        if let assignment = assignment(plan, holder) { return .existing(assignment) }
+        for block in blocks where block.subnet == plan.key && block.state == .active {
+            if let wanted, !block.prefix.contains(wanted) { continue }
+            if let wanted, !isFree(wanted, plan, now: now) { return .taken }
+            guard let address = wanted ?? freeAddress(in: block, plan, now: now) else { continue }
             let assignment = Assignment(
                 pool: plan.pool,
                 address: address,
@@ -155,42 +190,93 @@ package struct AddressPool: Sendable {
                 fence: block.fence
             )
             insert(assignment)
-            resting[AddressKey(pool: plan.pool, address: address)] = nil
+            resting[key(plan.pool, address)] = nil
             return .assigned(assignment)
         }
         return .needsBlock
     }
 
-    /// Frees what `holder` has in the pool; nil when it has nothing, which is no error.
+    /// What `holder` has of a subnet.
+    package func assignment(_ plan: BlockPlan, _ holder: AddressHolder) -> Assignment? {
+        holders[HolderKey(subnet: plan.key, holder: holder)]
+            .flatMap { assignments[key(plan.pool, $0)] }
+    }
+
+    /// Frees what `holder` has in the pool, of both families; nothing where it has nothing, which
+    /// is no error.
     package mutating func release(
         pool: UInt64,
         holder: AddressHolder,
         now: Instant
-    ) -> Assignment? {
-        guard let address = holders.remove(HolderKey(pool: pool, holder: holder)) else {
-            return nil
+    ) -> [Assignment] {
+        [true, false].compactMap { isV4 in
+            let subnet = SubnetKey(pool: pool, isV4: isV4)
+            guard let address = holders.remove(HolderKey(subnet: subnet, holder: holder)) else {
+                return nil
+            }
+            resting[key(pool, address)] = now.advanced(by: rest)
+            return assignments.remove(key(pool, address))
         }
-        let key = AddressKey(pool: pool, address: address)
-        resting[key] = now.advanced(by: rest)
-        return assignments.remove(key)
+    }
+
+    /// Takes back an assignment that nobody was told of: its address need not rest.
+    package mutating func cancel(_ assignment: Assignment) {
+        let subnet = SubnetKey(pool: assignment.pool, isV4: assignment.address.isV4)
+        _ = holders.remove(HolderKey(subnet: subnet, holder: assignment.holder))
+        _ = assignments.remove(key(assignment.pool, assignment.address))
     }
 
     /// All addresses in use.
     package var inUse: [Assignment] { assignments.values }
 
-    /// The addresses of a pool that could be given out now.
+    /// The addresses that rest, and the moment from which each is free again.
+    package func resting(now: Instant) -> [(pool: UInt64, address: IPAddress, until: Instant)] {
+        resting.filter { $0.value > now }.map { ($0.key.pool, $0.key.address, $0.value) }
+    }
+
+    /// The addresses of a subnet that could be given out now.
     package func freeCount(_ plan: BlockPlan, now: Instant) -> Int {
-        blocks.filter { $0.pool == plan.pool }.reduce(0) { sum, block in
-            sum + addresses(of: block).count { isFree($0, plan, now: now) }
+        blocks.filter { $0.subnet == plan.key && $0.state == .active }.reduce(0) {
+            $0 + freeCount(of: $1, plan, now: now)
         }
+    }
+
+    /// Whether a block other than `excepted` has at least half of its addresses free.
+    package func hasSpare(_ plan: BlockPlan, besides excepted: Block? = nil, now: Instant) -> Bool {
+        blocks.contains { block in
+            block.subnet == plan.key && block.state == .active && block.prefix != excepted?.prefix
+                && 2 * freeCount(of: block, plan, now: now)
+                    >= plan.assignable(in: block.prefix).count
+        }
+    }
+
+    /// Whether no address of a block is held or rests.
+    package func isEmpty(_ block: Block, now: Instant) -> Bool {
+        !addresses(of: block).contains { address in
+            let key = key(block.pool, address)
+            return assignments[key] != nil || (resting[key].map { $0 > now } ?? false)
+        }
+    }
+
+    /// Whether any pod has an address of the subnet.
+    package func isUsed(_ subnet: SubnetKey) -> Bool {
+        assignments.values.contains { $0.pool == subnet.pool && $0.address.isV4 == subnet.isV4 }
+    }
+
+    private func freeCount(of block: Block, _ plan: BlockPlan, now: Instant) -> Int {
+        addresses(of: block).count { isFree($0, plan, now: now) }
+    }
+
+    private func key(_ pool: UInt64, _ address: IPAddress) -> AddressKey {
+        AddressKey(pool: pool, address: address)
     }
 
     private mutating func insert(_ assignment: Assignment) {
         let key = AddressKey(pool: assignment.pool, address: assignment.address)
         precondition(assignments[key] == nil, "an address has one holder")
         assignments[key] = assignment
-        let holder = HolderKey(pool: assignment.pool, holder: assignment.holder)
-        holders[holder] = assignment.address
+        let subnet = SubnetKey(pool: assignment.pool, isV4: assignment.address.isV4)
+        holders[HolderKey(subnet: subnet, holder: assignment.holder)] = assignment.address
     }
 
     private func addresses(of block: Block) -> [IPAddress] {
@@ -198,71 +284,19 @@ package struct AddressPool: Sendable {
     }
 
     private func isFree(_ address: IPAddress, _ plan: BlockPlan, now: Instant) -> Bool {
-        let key = AddressKey(pool: plan.pool, address: address)
-        guard plan.isAssignable(address), assignments[key] == nil else { return false }
-        return resting[key].map { $0 <= now } ?? true
+        guard plan.isAssignable(address), assignments[key(plan.pool, address)] == nil else {
+            return false
+        }
+        return resting[key(plan.pool, address)].map { $0 <= now } ?? true
     }
 
     /// A never-used address first; then the one that rested longest.
     private func freeAddress(in block: Block, _ plan: BlockPlan, now: Instant) -> IPAddress? {
         let free = addresses(of: block).filter { isFree($0, plan, now: now) }
         return free.min { lhs, rhs in
-            let left = resting[AddressKey(pool: plan.pool, address: lhs)] ?? .zero
-            let right = resting[AddressKey(pool: plan.pool, address: rhs)] ?? .zero
+            let left = resting[key(plan.pool, lhs)] ?? .zero
+            let right = resting[key(plan.pool, rhs)] ?? .zero
             return (left, lhs) < (right, rhs)
         }
-    }
-}
-
-extension AddressPool.Block {
-    /// The row's bytes: pool 8, first address 16, length 1, fence 8.
-    package var encoded: [UInt8] {
-        var writer = ByteWriter()
-        writer.write(pool)
-        writer.write(prefix.first)
-        writer.write(UInt8(prefix.length))
-        writer.write(fence)
-        return writer.bytes
-    }
-
-    /// Reads a row.
-    package init(encoded: [UInt8]) throws(WireError) {
-        var reader = ByteReader(encoded)
-        let pool = try reader.readInteger("pool", as: UInt64.self)
-        let first = try reader.readIPAddress("block")
-        let length = Int(try reader.readInteger("block length", as: UInt8.self))
-        // A wider one would have every address of it looked at.
-        guard let prefix = Prefix(first: first, length: length),
-            prefix.hostBits <= 32 - BlockPlan.blockLength
-        else { throw .malformed(field: "block length") }
-        self.init(pool: pool, prefix: prefix, fence: try reader.readInteger("fence"))
-        try reader.finish()
-    }
-}
-
-extension AddressPool.Assignment {
-    /// The row's bytes: pool 8, address 16, fence 8, container id, interface name.
-    package var encoded: [UInt8] {
-        var writer = ByteWriter()
-        writer.write(pool)
-        writer.write(address)
-        writer.write(fence)
-        writer.write(holder.containerID)
-        writer.write(holder.interfaceName)
-        return writer.bytes
-    }
-
-    /// Reads a row.
-    package init(encoded: [UInt8]) throws(WireError) {
-        var reader = ByteReader(encoded)
-        let pool = try reader.readInteger("pool", as: UInt64.self)
-        let address = try reader.readIPAddress("address")
-        let fence = try reader.readInteger("fence", as: UInt64.self)
-        let holder = AddressHolder(
-            containerID: try reader.readText("container id", max: 255),
-            interfaceName: try reader.readText("interface", max: 15)
-        )
-        self.init(pool: pool, address: address, holder: holder, fence: fence)
-        try reader.finish()
     }
 }

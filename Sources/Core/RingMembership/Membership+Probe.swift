@@ -102,7 +102,10 @@ extension Membership {
         for (sequence, probe) in probes {
             if probe.helpers == nil, now >= probe.indirectAt { askHelpers(sequence, probe) }
             guard now >= probe.failsAt else { continue }
-            let helpersAsked = probes[sequence]?.helpers?.count ?? 0
+            // Of those that are suspect by now nothing was to be expected.
+            let helpersAsked = (probes[sequence]?.helpers ?? []).count {
+                table.claim(of: $0)?.status == .alive
+            }
             probes[sequence] = nil
             if overdue.count >= MembershipParameters.overdueMax, let oldest = overdue.keys.first {
                 overdue[oldest] = nil

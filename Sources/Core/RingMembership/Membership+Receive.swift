@@ -116,8 +116,7 @@ extension Membership {
         guard let known = table[fact.id] else {
             // Also of somebody gone whom nobody here knew: the news must reach whom it concerns.
             let isDropped = parameters.flaws.contains(.accusationOfUnknownDropped)
-            guard table.count < MembershipParameters.membersMax, !(fact.status.isGone && isDropped)
-            else { return }
+            guard !(fact.status.isGone && isDropped), makeRoom(for: fact) else { return }
             return record(rumor, previous: nil, now: now)
         }
         if isYounger(fact.age, than: known.fact.age) {
@@ -136,10 +135,21 @@ extension Membership {
         }
     }
 
-    /// Whether a death comes too soon to be believed: the member is not suspected here, or only just.
+    /// Whether a new member has a place in the table: of a full one the member that has been gone
+    /// longest makes room, but not for another one that is gone.
+    private mutating func makeRoom(for fact: MemberFact) -> Bool {
+        if table.count < MembershipParameters.membersMax { return true }
+        let oldest = table.goneMembers.min { $0.since < $1.since }
+        guard !fact.status.isGone, let oldest else { return false }
+        table.forget(oldest.fact.id)
+        return true
+    }
+
+    /// Whether a death comes too soon to be believed: it is not suspected here, or only just.
     ///
     /// Somebody who hears nobody calls everybody dead; the innocent get time to answer.
     private func isHearsay(_ known: Member, now: Instant) -> Bool {
+        guard !parameters.flaws.contains(.deathTakenFromTable) else { return false }
         guard known.fact.status == .suspect else { return known.fact.status == .alive }
         guard let suspicion = suspicions[known.fact.id] else { return false }
         return now.since(suspicion.startedAt) < parameters.suspicionTrusted
@@ -192,17 +202,25 @@ extension Membership {
     /// Holds back a member that comes and goes, so that requests do not follow it each time.
     ///
     /// Its first removal has no consequence, a restart none ever.
-    private func damp(_ member: inout Member, previous: Member, now: Instant) {
+    private mutating func damp(_ member: inout Member, previous: Member, now: Instant) {
         let isRemoved = previous.isReachable && member.fact.status == .dead
         if isRemoved {
             let isRecent = member.removedAt.map { now.since($0) < parameters.flapMemory } ?? false
             member.removals = isRecent ? member.removals + 1 : 1
             member.removedAt = now
         }
+        if previous.fact.status == .alive, member.fact.status != .alive {
+            missedAt.append(now)
+            if missedAt.count > MembershipParameters.membersMax { missedAt.removeFirst() }
+        }
         let isBack = previous.fact.status.isGone && !member.fact.status.isGone
         guard isBack, member.removals > 1, let removedAt = member.removedAt,
             !parameters.flaws.contains(.flapUndamped)
         else { return }
+        // Whoever missed more than half of the ring within the same while was itself cut off.
+        let missed = missedAt.reversed().prefix { removedAt.since($0) < parameters.flapWindow }
+            .count { $0 <= removedAt.advanced(by: parameters.flapWindow) }
+        guard missed * 2 <= table.count else { return }
         let hold = min(
             parameters.flapHold * (1 << min(member.removals - 2, 8)),
             parameters.flapHoldLongest
@@ -214,13 +232,15 @@ extension Membership {
     /// Answers what is said of this very peer.
     private mutating func refute(_ rumor: Rumor, now: Instant) {
         let fact = rumor.fact
-        // A twin at another address, or an incarnation that this process never issued: the disk was
-        // copied, or is an old copy.
-        let isTwin =
-            fact.boot == own.boot
-            && (fact.address != own.address || fact.incarnation > own.incarnation)
-        guard fact.boot <= own.boot, !isTwin else {
+        guard fact.boot <= own.boot else {
             effects.append(.identityTaken(boot: fact.boot))
+            return
+        }
+        // At another address, or an incarnation that this process never issued.
+        if fact.boot == own.boot,
+            fact.address != own.address || fact.incarnation > own.incarnation
+        {
+            effects.append(.twin(boot: fact.boot))
             return
         }
         guard own.status != .left, fact.boot == own.boot, fact.status != .alive,

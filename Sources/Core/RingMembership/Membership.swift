@@ -23,8 +23,12 @@ package struct Membership: Sendable {
         case datagramsBlocked(Member)
         /// A peer tells of a newer ring epoch than ``Membership/epoch``.
         case newerEpoch(UInt64, from: NodeID)
-        /// Another process uses this node's identity, with this boot counter.
+        /// The ring knows a later start of this node than this process is, or this one in another
+        /// place: the disk is an old copy, or was copied.
         case identityTaken(boot: UInt64)
+        /// The ring knows more of this very start than this process has said: another process runs
+        /// under it. The next start is a later one than both.
+        case twin(boot: UInt64)
     }
 
     /// A member as this peer sees it.
@@ -64,6 +68,8 @@ package struct Membership: Sendable {
     var suspicions = SortedMap<NodeID, Suspicion>()
     /// Not later than the first deadline in `suspicions`.
     var suspicionsDueAt: Instant?
+    /// When members that were alive were first suspected or given up, oldest first.
+    var missedAt: [Instant] = []
     /// Members that are held back, and until when.
     var held = SortedMap<NodeID, Instant>()
     var rumors = RumorQueue()

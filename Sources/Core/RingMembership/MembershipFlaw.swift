@@ -24,7 +24,8 @@ package enum MembershipFlaw: String, CaseIterable, Hashable, Sendable {
     case bootIgnored
     /// A member that comes and goes is taken back at once, each time.
     case flapUndamped
-    /// A death read in another's table is believed without a chance to refute.
+    /// A death that others tell of, in a rumor or in their table, is believed without a chance to
+    /// refute.
     case deathTakenFromTable
     /// A probe that failed accuses although others reached the member.
     case indirectAnswerIgnored

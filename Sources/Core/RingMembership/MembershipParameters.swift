@@ -59,6 +59,8 @@ package struct MembershipParameters: Hashable, Sendable {
     package var flapHold = Span.seconds(60)
     /// The longest time that a flapping member is held back: 8 min.
     package var flapHoldLongest = Span.seconds(480)
+    /// Removals within this of each other have one cause: 5 s.
+    package var flapWindow = Span.seconds(5)
     /// Members that a leaving peer tells itself: 64.
     package var farewellsMax = 64
     /// A timer that comes later than this means that the process was stopped: 100 ms.

@@ -157,6 +157,8 @@ extension Peer {
             send(.configurationRequest(epoch: configuration.epoch), to: peer)
         case .identityTaken:
             effects.append(.event(.identityTaken))
+        case .twin:
+            effects.append(.event(.twin))
         }
     }
 

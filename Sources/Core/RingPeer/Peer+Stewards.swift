@@ -213,6 +213,8 @@ extension Peer {
     ) {
         stewardJob.step = .idle
         let group = proposer.group
+        // One that did not answer makes the number even; one fewer is still more than there are.
+        let nodes = nodes.count % 2 == 0 ? nodes.dropLast() : nodes[...]
         guard nodes.count % 2 == 1, nodes.count >= group.members.count else { return }
         let successor = StewardSet(
             epoch: group.epoch + 1,

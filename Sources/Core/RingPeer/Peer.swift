@@ -39,8 +39,7 @@ package struct Peer: Sendable {
     var stewardJob: StewardJob
     var vouching: Vouching?
     let parameters: PeerParameters
-    var claims = SortedMap<UInt64, BlockClaim>()
-    var claimsByRequest = SortedMap<UInt64, UInt64>()
+    var allocator: AllocatorState
     var nextContactAt: Instant
     var heardEpochs = SortedMap<NodeID, HeardEpoch>()
     var nextKeyContactAt: Instant
@@ -96,6 +95,14 @@ package struct Peer: Sendable {
             blocks: try Self.decode(rows, .blocks, AddressPool.Block.init(encoded:)),
             assignments: assignments,
             resting: try Self.decode(Self.resting(rows), .assignments, Self.assignment),
+            rest: parameters.ipam.flaws.contains(.quarantineSkipped) ? .zero : parameters.ipam.rest,
+            now: now
+        )
+        allocator = try AllocatorState(
+            rows: rows.filter { $0.space == .allocator },
+            boot: identity.boot,
+            token: generator.next(),
+            parameters: parameters.ipam,
             now: now
         )
         acceptor = try Self.makeAcceptor(identity, configuration, rows, parameters)
@@ -173,7 +180,7 @@ package struct Peer: Sendable {
     /// When ``tick(now:)`` wants to be called next.
     package var deadline: Instant {
         var earliest = min(membership.deadline, records.deadline)
-        earliest = min(earliest, nextContactAt)
+        earliest = min(earliest, nextContactAt, allocator.deadline)
         if let deadline = stewardDeadline { earliest = min(earliest, deadline) }
         if let vouching { earliest = min(earliest, vouching.nextAskAt) }
         if let deadline = proposer.nextDeadline { earliest = min(earliest, deadline) }
@@ -189,6 +196,7 @@ package struct Peer: Sendable {
         tickConfigurationJob(now: now)
         tickStewardJob(now: now)
         tickVouching(now: now)
+        tickAllocator(now: now)
         if now >= nextContactAt {
             nextContactAt = now.advanced(by: .seconds(2))
             contactMissingMembers()

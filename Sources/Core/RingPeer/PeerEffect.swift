@@ -37,12 +37,19 @@ package enum PeerAnswer: Hashable, Sendable {
 package enum AddressOutcome: Hashable, Sendable {
     /// The holder has this address, durably.
     case assigned(AddressPool.Assignment)
+    /// The holder has these two, one of each family, durably.
+    case assignedPair(AddressPool.Assignment, AddressPool.Assignment)
     /// Every block of the subnet is taken and the node's own are full.
     case exhausted
     /// The holder has nothing in the pool any more, durably.
     case released
-    /// A block was needed, and the registers could not be asked or changed in time.
+    /// A block was needed, or the boot register, and the registers could not be asked or changed in
+    /// time.
     case registersUnavailable
+    /// The wanted address is in use or rests here, or lies in a block of another node.
+    case addressTaken(IPAddress, by: NodeID?)
+    /// The wanted address is not one that pods of the subnet may have.
+    case addressUnusable(IPAddress)
 }
 
 /// What happened in the ring.
@@ -62,6 +69,8 @@ package enum PeerEvent: Hashable, Sendable {
     /// Another process uses this node's identity, or this one runs on an old copy of the database;
     /// it must stop.
     case identityTaken
+    /// Another process runs under this very start of the node; it must stop, and may start again.
+    case twin
     /// A register holds what this release cannot read; it is left as it is.
     case registerUnreadable(String)
     /// A frame could not be read or served; `reason` names the field.
@@ -83,8 +92,11 @@ package struct PeerRow: Hashable, Sendable {
         /// Addresses that are or were assigned, by pool and address: 1 and the assignment while it
         /// is held, 0 and the assignment while it rests.
         case assignments = 6
+        /// What else the allocator keeps: 0 for what is known of the boot register, 1 with pool and
+        /// family for a subnet.
+        case allocator = 9
         /// Nodes whose records were retired, by node: the node and the last boot of these.
-        case retirements = 9
+        case retirements = 10
     }
 
     /// The kind of row.

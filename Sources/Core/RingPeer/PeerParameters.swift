@@ -1,4 +1,5 @@
 package import Determinism
+package import RingIPAM
 package import RingMembership
 package import RingRecords
 package import RingRegisters
@@ -11,6 +12,8 @@ package struct PeerParameters: Sendable {
     package var records = Records.Parameters()
     /// The registers'.
     package var registers = Proposer.Parameters()
+    /// The allocator's.
+    package var ipam = IPAMParameters()
     /// A steward that is away for so long is replaced: 5 min.
     package var stewardLostAfter = Span.seconds(300)
     /// A member becomes a steward once it has been present for so long: 2 s.

@@ -289,8 +289,9 @@ extension Records {
             handoverBudget -= set.lengthEstimate
             affordable.append(set)
         }
-        for batch in OriginSet.batches(affordable) {
-            effects.append(.send(.put(epoch: view.epoch, sets: batch), to: peer))
+        let puts = OriginSet.batches(affordable).map {
+            Effect.send(.put(epoch: view.epoch, sets: $0), to: peer)
         }
+        if !puts.isEmpty { effects.append(.afterWrites(puts)) }
     }
 }

@@ -103,7 +103,8 @@ extension Records {
         for (target, hint) in hints.take(now: now, pause: pause, { reachable.contains($0) }) {
             guard handoverBudget > 0 else { return }
             handoverBudget -= hint.set.lengthEstimate
-            effects.append(.send(.hint(epoch: hint.epoch, sets: [hint.set]), to: target))
+            let message = RecordMessage.hint(epoch: hint.epoch, sets: [hint.set])
+            effects.append(.afterWrites([.send(message, to: target)]))
         }
     }
 

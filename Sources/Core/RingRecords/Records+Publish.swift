@@ -120,7 +120,12 @@ extension Records {
         }
         publications[topic] = publication
         if isSettled, !isWaitedFor { unsettled.remove(topic) }
-        if afterWrite { appendAfterLastWrite(offers) } else { effects.append(contentsOf: offers) }
+        if afterWrite {
+            appendAfterLastWrite(offers)
+        } else if !offers.isEmpty {
+            // The first write may still be under way; writes are done in order.
+            effects.append(.afterWrites(offers))
+        }
     }
 
     private func putMessage(

@@ -106,6 +106,8 @@ extension Records {
         guard epoch <= view.epoch else { return }
         let standing = standing(ofSlot: slot)
         let batches = OriginSet.batches(store.sets(topic))
+        // Behind the writes under way: what a read has shown is never lost.
+        var answers: [Effect] = []
         for (index, sets) in (batches.isEmpty ? [[]] : batches).enumerated() {
             let answer = RecordMessage.contents(
                 epoch: view.epoch,
@@ -114,8 +116,9 @@ extension Records {
                 isLast: index + 1 >= batches.count,
                 sets: sets
             )
-            effects.append(.send(answer, to: peer))
+            answers.append(.send(answer, to: peer))
         }
+        effects.append(.afterWrites(answers))
     }
 
     mutating func takeContents(
@@ -193,7 +196,7 @@ extension Records {
         }
         let isRepaired = read.repair == nil
         let outcome = Outcome.contents(newest.values, isComplete: isComplete && isRepaired)
-        effects.append(.finished(request: request, outcome))
+        effects.append(.afterWrites([.finished(request: request, outcome)]))
         return true
     }
 
@@ -253,9 +256,8 @@ extension Records {
             where set.version > newest[set.origin]?.version ?? .never {
                 newest[set.origin] = set
             }
-            effects.append(
-                .finished(request: request, .contents(newest.values, isComplete: true))
-            )
+            let outcome = Outcome.contents(newest.values, isComplete: true)
+            effects.append(.afterWrites([.finished(request: request, outcome)]))
         }
     }
 }

@@ -123,11 +123,7 @@ extension Records {
         guard standing.isWhole, !watch.isSynced else { return }
         watches[topic, default: watch].isSynced = true
         // Behind the writes of the snapshot's sets, hence behind their `.changed`.
-        if case .persist(let set, let then) = effects.last {
-            effects[effects.count - 1] = .persist(set, then: then + [.synced(topic)])
-        } else {
-            effects.append(.synced(topic))
-        }
+        effects.append(.afterWrites([.synced(topic)]))
     }
 
     private mutating func takeWatched(_ set: OriginSet, from peer: NodeID) {
@@ -214,19 +210,20 @@ extension Records {
         var batches = OriginSet.batches(younger)
         let last = batches.popLast() ?? []
         let standing = standing(ofSlot: slot)
-        for sets in batches {
-            send(snapshot: topic, standing, revision: 0, sets, to: peer)
-        }
-        send(snapshot: topic, standing, revision: self.revision(of: topic), last, to: peer)
+        var parts = batches.map { snapshot(topic, standing, revision: 0, $0, to: peer) }
+        let end = self.revision(of: topic)
+        parts.append(snapshot(topic, standing, revision: end, last, to: peer))
+        // Behind the writes under way: a watcher never has what a crash here may undo.
+        effects.append(.afterWrites(parts))
     }
 
-    private mutating func send(
-        snapshot topic: Topic,
+    private func snapshot(
+        _ topic: Topic,
         _ standing: RecordMessage.Standing,
         revision: UInt64,
         _ sets: [OriginSet],
         to peer: NodeID
-    ) {
+    ) -> Effect {
         let snapshot = RecordMessage.snapshot(
             epoch: view.epoch,
             topic: topic,
@@ -234,7 +231,7 @@ extension Records {
             revision: revision,
             sets: sets
         )
-        effects.append(.send(snapshot, to: peer))
+        return .send(snapshot, to: peer)
     }
 
     /// What watchers are told of a change that was just applied; nil where nobody watches.

@@ -280,7 +280,7 @@ package struct Records: Sendable {
         let held = store.set(set.topic, set.origin)
         if let held, held.version >= set.version, !isForced {
             // Its write may still be under way: the answer waits behind it.
-            if !answer.isEmpty { effects.append(.persist(held, then: answer)) }
+            if !answer.isEmpty { effects.append(.afterWrites(answer)) }
             return
         }
         let previous = revision(of: set.topic)

@@ -14,7 +14,7 @@ package struct GenieRingCommand: ParsableCommand {
         subcommands: [
             MembersCommand.self, RingCommand.self, VPCsCommand.self, GroupsCommand.self,
             EndpointsCommand.self, DataplaneCommand.self, TransportCommand.self, WatchCommand.self,
-            KeysCommand.self,
+            KeysCommand.self, RegisterCommand.self, IPAMCommand.self, NodeCommand.self,
             SecretCommand.self, VersionCommand.self,
         ]
     )
@@ -29,13 +29,13 @@ package struct GenieRingCommand: ParsableCommand {
             Glibc.exit(0)
         } catch let error as InspectionError {
             printError("genie-ring: \(error)")
-            Glibc.exit(1)
+            Glibc.exit(error.exitStatus)
         } catch {
             let status = exitCode(for: error)
             let text = fullMessage(for: error)
             if status == .success {
                 print(text)
-            } else {
+            } else if !text.isEmpty {
                 printError(text)
             }
             // The library's code for wrong usage is 64; ours is that of most tools.

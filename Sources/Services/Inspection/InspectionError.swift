@@ -15,6 +15,19 @@ enum InspectionError: Error, CustomStringConvertible {
     case unreadableFile(path: String, detail: String)
     /// Several steps were wanted, and not all were done.
     case unfinished(reason: String, done: String, next: String)
+    /// A register has another version than the expected one.
+    case conflict(RegisterStatus, expectedVersion: UInt64)
+    /// A register may have been set, or not.
+    case indeterminate(key: String, reason: String)
+
+    /// The exit status: 1, or one of their own for how a compare-and-set may end.
+    var exitStatus: Int32 {
+        switch self {
+        case .indeterminate: 3
+        case .conflict: 4
+        case .unanswered, .refused, .unreadable, .unwritable, .unreadableFile, .unfinished: 1
+        }
+    }
 
     var description: String {
         switch self {
@@ -26,6 +39,13 @@ enum InspectionError: Error, CustomStringConvertible {
         case .unwritable(let path, let detail): "cannot write \(path): \(detail)"
         case .unreadableFile(let path, let detail): "cannot use \(path): \(detail)"
         case .unfinished(let reason, let done, let next): "\(reason). So far: \(done); \(next)"
+        case .conflict(let register, let expected):
+            "register \(register.key) was not set: it has version \(register.version), not "
+                + "\(expected), and holds "
+                + (register.isPresent ? String(register.shown.prefix(200)) : "nothing")
+        case .indeterminate(let key, let reason):
+            "it is not known whether register \(key) was set (\(reason)): read it with 'genie-ring "
+                + "register get \(key)' before trying again"
         }
     }
 }

@@ -25,7 +25,19 @@ enum AgentError: Error, Sendable {
     /// Others kept changing the same register.
     case contended(name: String)
     /// Every address of the group is in use.
-    case addressesExhausted(group: String, subnet: Prefix)
+    case addressesExhausted(group: String, subnet: Prefix, use: AddressUse)
+    /// The address that a pod asks for is another's.
+    case addressTaken(IPAddress, by: String)
+    /// The address that a pod asks for is none that pods of the group may have.
+    case addressUnusable(IPAddress, subnet: Prefix)
+    /// No member has this name or identity.
+    case unknownNode(String, known: [String])
+    /// Several members have this name.
+    case nodeNameTwice(String, ids: [String])
+    /// The node that is to be removed answers, or its dataplane does.
+    case nodeAlive(String, what: String)
+    /// The node that is to be removed holds registers.
+    case nodeIsSteward(String)
     /// Another call for the same interface is under way.
     case attachmentBusy(containerID: String, interface: String)
     /// The interface is attached already.
@@ -60,6 +72,8 @@ enum AgentError: Error, Sendable {
     case badKey
     /// The name of a gossip key has another form.
     case badKeyID(String)
+    /// Genie Ring keeps the register for itself.
+    case reservedRegister(String)
     /// The request itself is malformed.
     case badRequest(String)
     /// There is no such path in the API.
@@ -77,6 +91,12 @@ enum AgentError: Error, Sendable {
         case .endpointsUnknown: "group.endpoints_unknown"
         case .contended: "ring.contended"
         case .addressesExhausted: "ipam.exhausted"
+        case .addressTaken: "ipam.address_taken"
+        case .addressUnusable: "ipam.address_unusable"
+        case .unknownNode: "node.unknown"
+        case .nodeNameTwice: "node.ambiguous"
+        case .nodeAlive: "node.alive"
+        case .nodeIsSteward: "node.steward"
         case .attachmentBusy: "attachment.busy"
         case .alreadyAttached: "attachment.exists"
         case .namespaceMissing: "attachment.namespace_missing"
@@ -93,6 +113,7 @@ enum AgentError: Error, Sendable {
         case .storage: "node.storage"
         case .keys(let failure): failure.code
         case .badKey, .badKeyID: "key.malformed"
+        case .reservedRegister: "register.reserved"
         case .badRequest: "request.malformed"
         case .noSuchPath: "request.unknown_path"
         }
@@ -101,12 +122,15 @@ enum AgentError: Error, Sendable {
     /// The HTTP status.
     var status: Int {
         switch self {
-        case .unknownVPC, .notAttached, .noSuchPath: 404
+        case .unknownVPC, .notAttached, .noSuchPath, .unknownNode: 404
         case .model(.unknownGroup): 404
         case .keys(let failure): failure.status
-        case .badRequest, .model, .nameTooLong, .unsupportedVerb, .badKey, .badKeyID: 400
+        case .badRequest, .model, .nameTooLong, .unsupportedVerb, .badKey, .badKeyID,
+            .addressUnusable:
+            400
         case .vpcExists, .vniTaken, .groupInUse, .alreadyAttached, .attachmentBusy,
-            .groupFullOnNode:
+            .groupFullOnNode, .addressTaken, .nodeNameTwice, .nodeAlive, .nodeIsSteward,
+            .reservedRegister:
             409
         case .registers, .contended, .notJoined, .noDataplane, .endpointsUnknown,
             .addressesExhausted:
@@ -138,9 +162,30 @@ extension AgentError: CustomStringConvertible {
                 + "look at 'genie-ring members' and try again"
         case .contended(let name):
             "others keep changing \(name) at the same time: try again"
-        case .addressesExhausted(let group, let subnet):
-            "group \(group) has no free address left in \(subnet): delete pods (a freed address "
-                + "rests 60 s), or use a group with a wider subnet"
+        case .addressesExhausted(let group, let subnet, let use):
+            "group \(group) has no free address left in \(subnet): this node has \(use.blocks) of "
+                + "its \(use.blocksOfSubnet) blocks, with \(use.used) addresses in use and "
+                + "\(use.resting) resting, and other nodes have the others; delete pods (a freed "
+                + "address rests 60 s), or use a group with a wider subnet (see 'genie-ring ipam "
+                + "--group \(group)')"
+        case .addressTaken(let address, let owner):
+            "address \(address) is in use or resting on \(owner), or lies in a block of it: free it "
+                + "there first (a freed address rests 60 s), or ask for another"
+        case .addressUnusable(let address, let subnet):
+            "address \(address) is none that a pod may have in \(subnet): ask for one that lies in "
+                + "it, is not excluded and not the gateway"
+        case .unknownNode(let name, let known):
+            "no member of the ring is called \(name) (known: \(known.joined(separator: ", "))): mend "
+                + "the name, or give the id that 'genie-ring ring -o json' shows"
+        case .nodeNameTwice(let name, let ids):
+            "several members are called \(name): name one by its id, of "
+                + ids.joined(separator: ", ")
+        case .nodeAlive(let name, let what):
+            "node \(name) \(what): stop genied and the pods there first, or insist with 'genie-ring "
+                + "node remove \(name) --force' where you know that the machine is gone for good"
+        case .nodeIsSteward(let name):
+            "node \(name) holds registers: stop it, and remove it when another node has taken its "
+                + "place (see 'genie-ring ring'; a steward that is lost is replaced after 5 min)"
         case .attachmentBusy(let container, let interface):
             "interface \(interface) of container \(container) is being worked on: try again"
         case .alreadyAttached(let container, let interface):
@@ -173,6 +218,9 @@ extension AgentError: CustomStringConvertible {
         case .badKeyID(let name):
             "'\(name)' is not the name of a gossip key: it has eight hexadecimal digits, see "
                 + "'genie-ring keys'"
+        case .reservedRegister(let key):
+            "register \(key) is Genie Ring's own, and other registers depend on it: use another "
+                + "name, or insist with --force"
         case .badRequest(let what): "the request cannot be read: \(what)"
         case .noSuchPath(let path):
             "the node API has no \(path): genie-ring and genied may be of different releases"
@@ -247,6 +295,9 @@ extension NetModelError {
         case .badSubnet: "subnet.malformed"
         case .unsupportedFamily, .subnetSize, .reservedSubnet: "subnet.unsupported"
         case .overlap: "subnet.overlap"
+        case .sameFamily: "subnet.same_family"
+        case .strayExclusion, .badExclusion, .tooManyExclusions, .nothingLeft:
+            "group.exclusion_malformed"
         case .groupExists: "group.exists"
         case .unknownGroup: "group.unknown"
         case .vpcInUse: "vpc.in_use"

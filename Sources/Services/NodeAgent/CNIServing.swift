@@ -1,3 +1,4 @@
+import Addressing
 import CNIProtocol
 import Foundation
 import NetModel
@@ -45,7 +46,8 @@ extension NodeAgent {
                         netns: call.netns,
                         group: try Self.group(configuration),
                         podNamespace: arguments.podNamespace ?? "",
-                        podName: arguments.podName ?? ""
+                        podName: arguments.podName ?? "",
+                        wanted: try Self.wanted(arguments)
                     )
                 )
                 let version = configuration.version ?? .latest
@@ -86,6 +88,15 @@ extension NodeAgent {
         guard text.utf8.count <= max else { throw .nameTooLong(what: what, max: max) }
     }
 
+    /// The address that a pod asks for with `IP` in `CNI_ARGS`, as host-local reads it too.
+    private static func wanted(_ arguments: CNIArguments) throws(AgentError) -> IPAddress? {
+        guard let text = arguments.ip, !text.isEmpty else { return nil }
+        guard let address = IPAddress(text) else {
+            throw .badRequest("IP=\(text.prefix(50)) in CNI_ARGS is no IP address")
+        }
+        return address
+    }
+
     private static func group(
         _ configuration: NetworkConfiguration
     ) throws(AgentError) -> GroupReference {
@@ -118,10 +129,10 @@ extension CNIError {
         let code: CNIErrorCode =
             switch error {
             case .unknownVPC, .model(.unknownGroup): .unknownGroup
-            case .model: .invalidConfiguration
+            case .model, .addressUnusable: .invalidConfiguration
             case .registers, .contended, .notJoined, .noDataplane, .attachmentBusy,
                 .endpointsUnknown,
-                .addressesExhausted:
+                .addressesExhausted, .addressTaken:
                 .tryAgainLater
             case .alreadyAttached, .netlink(.nameTaken(_, _)): .interfaceExists
             case .namespaceMissing: .invalidEnvironment
@@ -130,7 +141,8 @@ extension CNIError {
             case .nameTooLong, .unsupportedVerb: .invalidEnvironment
             case .groupFullOnNode: .addressSpaceFull
             case .badRequest: .decodingFailure
-            case .vpcExists, .vniTaken, .groupInUse, .noSuchPath, .keys, .badKey, .badKeyID:
+            case .unknownNode, .nodeNameTwice, .nodeAlive, .nodeIsSteward, .vpcExists, .vniTaken,
+                .groupInUse, .noSuchPath, .keys, .badKey, .badKeyID, .reservedRegister:
                 .invalidConfiguration
             }
         self.init(code, error.description, cniVersion: cniVersion)

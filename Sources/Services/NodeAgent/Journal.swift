@@ -30,6 +30,8 @@ struct Attachment: Codable, Hashable, Sendable {
     var mac: String
     var address: String?
     var fence: UInt64 = 0
+    /// The block of the address; nil in rows of older releases.
+    var block: String?
     var hostIndex: UInt32 = 0
     var podNamespace: String
     var podName: String

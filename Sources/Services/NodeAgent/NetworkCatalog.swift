@@ -2,6 +2,7 @@ import Addressing
 import Determinism
 import NetModel
 import PeerService
+import RingIPAM
 import RingPeer
 import RingRegisters
 import SQLiteRows
@@ -93,14 +94,35 @@ struct NetworkCatalog: Sendable {
     }
 
     /// Adds a group to a VPC.
+    ///
+    /// - Throws: also for an IPv6 subnet: addresses of it could be given out, and no packet of it
+    ///   would be carried.
     func createGroup(
         _ reference: GroupReference,
-        subnet: Prefix
+        subnet: Prefix,
+        secondSubnet: Prefix? = nil,
+        exclusions: [AddressRange] = []
     ) async throws(AgentError) -> PodGroup {
         var generator = SystemRandomNumberGenerator()
         let group: PodGroup
-        do {
-            group = try PodGroup(id: generator.next(), name: reference.group, subnet: subnet)
+        do throws(NetModelError) {
+            group = try PodGroup(
+                id: generator.next(),
+                name: reference.group,
+                subnet: subnet,
+                secondSubnet: secondSubnet,
+                exclusions: exclusions
+            )
+            let uncarried = group.subnets.first { !$0.isV4 }
+            if let uncarried { throw .unsupportedFamily(uncarried) }
+            let hasAddress =
+                exclusions.isEmpty
+                || !BlockPlan(
+                    pool: group.id,
+                    subnet: subnet,
+                    exclusions: exclusions
+                ).candidates(for: NodeID(high: 0, low: 0)).isEmpty
+            guard hasAddress else { throw .nothingLeft(subnet) }
         } catch {
             throw .model(error)
         }

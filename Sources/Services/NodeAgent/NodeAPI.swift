@@ -9,6 +9,7 @@ package import Logging
 import NetModel
 import PeerService
 import RingMembership
+import RingPlacement
 import RingRecords
 
 /// The node API: every path that `genie-ring` and `genie` ask for.
@@ -89,7 +90,37 @@ package struct NodeAPI: Sendable {
         case ("DELETE", "groups", let name?):
             try await deleteGroup(name)
             return Self.json(VersionStatus(node: settings.nodeName))
+        case (_, "registers", let name): return try await registers(request, name)
+        case ("GET", "ipam", nil):
+            return Self.json(try await agent.ipamStatus(group: request.queryValue("group")))
+        case ("GET", "ipam", "findings"):
+            return Self.json(try await agent.ipamFindings(group: request.queryValue("group")))
+        case ("DELETE", "nodes", let name?):
+            let isForced = request.queryValue("force") == "true"
+            return Self.json(try await agent.removeNode(name, isForced: isForced))
         case ("POST", "cni", nil): return await serveCNI(request)
+        default: throw .noSuchPath("\(request.method) \(request.path)")
+        }
+    }
+
+    private func registers(
+        _ request: LocalServer.Request,
+        _ name: String?
+    ) async throws(AgentError) -> LocalServer.Response {
+        switch (request.method, name) {
+        case ("GET", nil):
+            return Self.json(
+                try await agent.registers(prefix: request.queryValue("prefix") ?? "")
+            )
+        case ("GET", let name?):
+            return Self.json(
+                try await agent.register(
+                    name,
+                    after: try Self.number("after", request),
+                    waitMilliseconds: try Self.number("waitMilliseconds", request) ?? 0
+                )
+            )
+        case ("POST", nil): return Self.json(try await agent.setRegister(try Self.read(request)))
         default: throw .noSuchPath("\(request.method) \(request.path)")
         }
     }
@@ -97,23 +128,36 @@ package struct NodeAPI: Sendable {
     private func memberEvents(
         _ request: LocalServer.Request
     ) async throws(AgentError) -> MemberEvents {
-        func number<Number: FixedWidthInteger>(_ name: String) throws(AgentError) -> Number? {
-            guard let text = request.queryValue(name) else { return nil }
-            guard let number = Number(text) else { throw .badRequest("\(name) is no number") }
-            return number
-        }
-        return try await agent.memberEvents(
-            after: try number("after"),
-            waitMilliseconds: try number("waitMilliseconds") ?? 0
+        try await agent.memberEvents(
+            after: try Self.number("after", request),
+            waitMilliseconds: try Self.number("waitMilliseconds", request) ?? 0
         )
+    }
+
+    private static func number<Number: FixedWidthInteger>(
+        _ name: String,
+        _ request: LocalServer.Request
+    ) throws(AgentError) -> Number? {
+        guard let text = request.queryValue(name) else { return nil }
+        guard let number = Number(text) else { throw .badRequest("\(name) is no number") }
+        return number
     }
 
     private func createGroup(_ wanted: CreateGroup) async throws(AgentError) -> VPCList.GroupItem {
         let reference = try Self.reference(wanted.name)
-        guard let subnet = Prefix(wanted.subnet) else {
-            throw .model(.badSubnet(String(wanted.subnet.prefix(80))))
-        }
-        let group = try await agent.catalog.createGroup(reference, subnet: subnet)
+        let group = try await agent.catalog.createGroup(
+            reference,
+            subnet: try Self.subnet(wanted.subnet),
+            secondSubnet: try wanted.secondSubnet.map { text throws(AgentError) in
+                try Self.subnet(text)
+            },
+            exclusions: try (wanted.exclusions ?? []).map { text throws(AgentError) in
+                guard let range = AddressRange(text) else {
+                    throw .model(.badExclusion(String(text.prefix(80))))
+                }
+                return range
+            }
+        )
         return group.payload(vpc: reference.vpc)
     }
 
@@ -128,7 +172,10 @@ package struct NodeAPI: Sendable {
                 Topic(reference.description)
             )
         else { throw .endpointsUnknown(group: name) }
-        let count = sets.reduce(0) { $0 + $1.records.count }
+        // What a node tells that was taken out of the ring is void.
+        let members = await agent.peer.snapshot()?.configuration
+        let count = sets.filter { members?.member($0.origin) != nil }
+            .reduce(0) { $0 + $1.records.count }
         guard count == 0 else { throw .groupInUse(group: name, endpoints: count) }
         try await agent.catalog.deleteGroup(reference)
     }
@@ -150,6 +197,11 @@ package struct NodeAPI: Sendable {
         case .success(let bytes): return LocalServer.Response(status: 200, body: bytes)
         case .failure(let error): return Self.json(error, status: 422)
         }
+    }
+
+    private static func subnet(_ text: String) throws(AgentError) -> Prefix {
+        guard let subnet = Prefix(text) else { throw .model(.badSubnet(String(text.prefix(80)))) }
+        return subnet
     }
 
     private static func reference(_ name: String) throws(AgentError) -> GroupReference {
@@ -195,7 +247,9 @@ extension PodGroup {
             vpc: vpc,
             name: name,
             subnet: subnet.description,
-            gateway: gateway.description
+            gateway: gateway.description,
+            secondSubnet: secondSubnet?.description,
+            exclusions: exclusions.isEmpty ? nil : exclusions.map(\.description)
         )
     }
 }

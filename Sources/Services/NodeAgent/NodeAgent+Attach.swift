@@ -7,7 +7,9 @@ import NetModel
 import Netlink
 import PeerService
 import RingIPAM
+import RingMembership
 import RingPeer
+import RingPlacement
 import RingRecords
 
 extension NodeAgent {
@@ -18,6 +20,8 @@ extension NodeAgent {
         let group: GroupReference
         let podNamespace: String
         let podName: String
+        /// The address that the pod asks for; nil for any.
+        var wanted: IPAddress?
     }
 
     /// Attaches one interface: journal, address, veth, maps, record; undoes all of it on failure.
@@ -48,7 +52,7 @@ extension NodeAgent {
         var attachment = makeAttachment(request, vpc, group)
         try journal.record(attachment)
         do throws(AgentError) {
-            try await wire(&attachment, group)
+            try await wire(&attachment, group, wanted: request.wanted)
             activeVPCs[vpc.name] = vpc
             await follow(vpc)
             await publish(request.group)
@@ -118,24 +122,54 @@ extension NodeAgent {
         )
     }
 
-    private func wire(_ attachment: inout Attachment, _ group: PodGroup) async throws(AgentError) {
+    /// Finds the attachment's address; the outcomes that are no address are errors.
+    private func takeAddress(
+        _ attachment: inout Attachment,
+        _ group: PodGroup,
+        wanted: IPAddress?
+    ) async throws(AgentError) {
         let holder = AddressHolder(
             containerID: attachment.containerID,
             interfaceName: attachment.interface
         )
-        let plan = BlockPlan(pool: group.id, subnet: group.subnet)
-        switch await peer.allocate(plan, holder) {
+        let plan = BlockPlan(
+            pool: group.id,
+            subnet: group.subnet,
+            exclusions: group.exclusions
+        )
+        switch await peer.allocate(plan, holder, wanted: wanted) {
         case .assigned(let assignment):
             attachment.address = assignment.address.description
             attachment.fence = assignment.fence
+            attachment.block = plan.block(containing: assignment.address)?.description
         case .exhausted:
             throw .addressesExhausted(
                 group: "\(attachment.vpc)/\(attachment.group)",
-                subnet: group.subnet
+                subnet: group.subnet,
+                use: await peer.addressUse(plan)
             )
-        case .registersUnavailable, .released: throw .registers(.unavailable)
+        case .addressTaken(let address, let owner):
+            throw .addressTaken(address, by: await memberName(owner))
+        case .addressUnusable(let address): throw .addressUnusable(address, subnet: group.subnet)
+        case .registersUnavailable, .released, .assignedPair: throw .registers(.unavailable)
         }
         try journal.record(attachment)
+    }
+
+    /// The name of a member of the ring for people.
+    private func memberName(_ id: NodeID?) async -> String {
+        guard let id else { return "another node" }
+        guard let snapshot = await peer.snapshot() else { return "node \(id.short)" }
+        if id == snapshot.own.id { return "this node" }
+        return snapshot.configuration.member(id).map { "node \($0.name)" } ?? "node \(id.short)"
+    }
+
+    private func wire(
+        _ attachment: inout Attachment,
+        _ group: PodGroup,
+        wanted: IPAddress?
+    ) async throws(AgentError) {
+        try await takeAddress(&attachment, group, wanted: wanted)
         guard let dataplane, let uplink else { throw .noDataplane }
         let mtu = UInt32(uplink.mtu) - NodeConfiguration.tunnelOverhead
         let planned = attachment

@@ -41,7 +41,10 @@ extension NodeAgent {
             let (sets, isSynced) = await peer.watched(topic)
             if isSynced { syncedTopics.insert(topic) }
             for set in sets where set.origin != snapshot.own.id {
-                guard !liveness.isWithdrawn(set.origin) else { continue }
+                // A node that was taken out of the ring is nobody, whatever it goes on telling.
+                guard !liveness.isWithdrawn(set.origin),
+                    snapshot.configuration.member(set.origin) != nil
+                else { continue }
                 remote += set.records.compactMap { try? Endpoint(encoded: $0.content) }
             }
         }
@@ -57,7 +60,7 @@ extension NodeAgent {
         for attachment in journal.all where attachment.state == .attached {
             if let entry = localEntry(attachment) { plan.add(entry) }
         }
-        for endpoint in remote { plan.add(Self.entry(endpoint)) }
+        for endpoint in current(remote) { plan.add(Self.entry(endpoint)) }
         let unsynced = SortedSet(
             watchedTopics.filter { !syncedTopics.contains($0.key) }.map(\.value)
         )
@@ -76,6 +79,27 @@ extension NodeAgent {
         // What does not fit before the removals may fit after them.
         let left = steps.filter { (try? take($0, dataplane)) == nil }
         for step in left { try take(step, dataplane) }
+    }
+
+    /// The endpoints of other nodes whose fences are not behind what was seen of their blocks, here
+    /// or elsewhere (rule A5).
+    private func current(_ endpoints: [Endpoint]) -> [Endpoint] {
+        let followed = SortedSet(watchedTopics.map(\.value))
+        fences.forget { followed.contains($0) }
+        for attachment in journal.all where attachment.state == .attached {
+            guard let vni = VNI(attachment.vni),
+                let block = attachment.block.flatMap({ Prefix($0) })
+            else { continue }
+            fences.note(vni, block, fence: attachment.fence)
+        }
+        for endpoint in endpoints {
+            guard let block = endpoint.block else { continue }
+            fences.note(endpoint.vni, block, fence: endpoint.fence)
+        }
+        return endpoints.filter { endpoint in
+            guard let block = endpoint.block else { return true }
+            return fences.isCurrent(endpoint.vni, block, fence: endpoint.fence)
+        }
     }
 
     private func take(_ step: ForwardingPlan.Step, _ dataplane: Dataplane) throws(BPFError) {
@@ -230,6 +254,7 @@ extension NodeAgent {
             mac: entry.mac,
             vtep: settings.vtep,
             fence: entry.fence,
+            block: attachment.block.flatMap { Prefix($0) },
             containerID: attachment.containerID,
             interfaceName: attachment.interface,
             podNamespace: attachment.podNamespace,

@@ -140,7 +140,7 @@ extension NodeAgent {
         for reference in try await references(group) {
             guard case .contents(let sets, _) = await peer.contents(Topic(reference.description))
             else { throw .endpointsUnknown(group: reference.description) }
-            for set in sets {
+            for set in sets where snapshot.configuration.member(set.origin) != nil {
                 let isGone = snapshot.members.contains {
                     $0.fact.id == set.origin && $0.fact.status.isGone
                 }

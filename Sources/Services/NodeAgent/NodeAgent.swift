@@ -29,6 +29,7 @@ package actor NodeAgent {
     var watchedTopics = SortedMap<Topic, VNI>()
     var activeVPCs = SortedMap<String, VPC>()
     var liveness = DataplaneLiveness()
+    var fences = FenceLedger()
     var echo: DataplaneEcho?
     var isReconciling = false
     var isReconcileDue = false

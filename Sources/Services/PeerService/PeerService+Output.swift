@@ -108,6 +108,8 @@ extension PeerService {
             // Written down: the next start would raise the boot counter past the other's.
             try? DurableState.markTaken(store)
             fail(PeerServiceError.identityTaken(path: store.path))
+        case .twin:
+            fail(PeerServiceError.twin(path: store.path))
         case .registerUnreadable(let key):
             logger.error(
                 "register unreadable: it was written by a later release, which this node needs",
@@ -123,13 +125,18 @@ extension PeerService {
         notifyChange()
     }
 
+    /// Answers everybody who waits: what they asked for may be done, or may yet be by others.
+    func interruptCallers() {
+        for (token, caller) in callers {
+            callers[token] = nil
+            caller.resume(returning: .register(.indeterminate))
+        }
+    }
+
     func fail(_ error: any Error) {
         guard failure == nil else { return }
         failure = error
-        for (token, caller) in callers {
-            callers[token] = nil
-            caller.resume(returning: .register(.unavailable))
-        }
+        interruptCallers()
         logger.critical("peer cannot go on", metadata: ["reason": "\(error)"])
         for waiter in failed { waiter.resume(returning: error) }
         failed = []

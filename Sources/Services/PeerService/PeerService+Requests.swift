@@ -1,3 +1,4 @@
+package import Addressing
 package import Determinism
 package import RingIPAM
 package import RingMembership
@@ -80,6 +81,8 @@ extension PeerService {
     package func read(_ key: String) async throws(RegisterFailure) -> RegisterValue {
         switch await ask(.read(key: key)) {
         case .value(let value): return value
+        // Nothing is changed by it, whatever became of it.
+        case .indeterminate: throw .unavailable
         case let other: throw Self.failure(other)
         }
     }
@@ -114,6 +117,7 @@ extension PeerService {
     package func list(_ prefix: String) async throws(RegisterFailure) -> [String] {
         switch await ask(.list(prefix: prefix)) {
         case .keys(let keys): return keys
+        case .indeterminate: throw .unavailable
         case let other: throw Self.failure(other)
         }
     }
@@ -137,9 +141,15 @@ extension PeerService {
         return outcome
     }
 
-    /// Finds an address for a holder.
-    package func allocate(_ plan: BlockPlan, _ holder: AddressHolder) async -> AddressOutcome {
-        let answer = await request { $0.allocate(plan, holder: holder, token: $1, now: $2) }
+    /// Finds an address for a holder: the wanted one, or any.
+    package func allocate(
+        _ plan: BlockPlan,
+        _ holder: AddressHolder,
+        wanted: IPAddress? = nil
+    ) async -> AddressOutcome {
+        let answer = await request {
+            $0.allocate(plan, holder: holder, wanted: wanted, token: $1, now: $2)
+        }
         guard case .address(let outcome) = answer else { return .registersUnavailable }
         return outcome
     }

@@ -147,10 +147,7 @@ package actor PeerService {
         joined = nil
         for waiter in failed { waiter.resume(returning: CancellationError()) }
         failed = []
-        for (token, caller) in callers {
-            callers[token] = nil
-            caller.resume(returning: .register(.unavailable))
-        }
+        interruptCallers()
     }
 
     private func found(_ identity: PeerIdentity, _ ring: RingID) throws {

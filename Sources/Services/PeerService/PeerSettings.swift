@@ -54,6 +54,8 @@ package enum PeerServiceError: Error, Sendable, CustomStringConvertible {
     case wrongRing(reason: String)
     /// Another process uses this node's identity, or the database is an old copy.
     case identityTaken(path: String)
+    /// Another process runs with this very start of this node's database.
+    case twin(path: String)
     /// `--bootstrap` and `--join` were both given to a node without a ring.
     case bootstrapAndJoin
     /// A row of the database cannot be read.
@@ -72,6 +74,9 @@ package enum PeerServiceError: Error, Sendable, CustomStringConvertible {
         case .identityTaken(let path):
             "the ring knows of a later life of this node than database \(path) does: it is an old copy "
                 + "or in use elsewhere; move it away to join as a new node"
+        case .twin(let path):
+            "another process speaks for this start of this node: if database \(path) was copied, move the "
+                + "copy away; starting again is safe, and the later start wins"
         case .bootstrapAndJoin:
             "--bootstrap founds a ring and --join enters one: give one of them"
         case .unreadableRow(let path, let field):

@@ -17,9 +17,16 @@ enum ModelFuzz {
             guard let vpc = try? VPC(encoded: content) else { return }
             try law((try? VPC(encoded: vpc.encoded)) == vpc, "\(vpc)")
             for group in vpc.groups {
-                let plan = BlockPlan(pool: group.id, subnet: group.subnet)
-                try law(plan.count <= 1 << 18, "\(plan.count) blocks of \(group.subnet)")
-                _ = plan.block(plan.count - 1)
+                for subnet in group.subnets {
+                    let plan = BlockPlan(
+                        pool: group.id,
+                        subnet: subnet,
+                        exclusions: group.exclusions
+                    )
+                    let last = plan.block(plan.countClamped - 1)
+                    try law(subnet.contains(last.last), "\(last) of \(subnet)")
+                    try law(plan.block(ofKey: plan.registerKey(last)) == last, "\(last)")
+                }
             }
         default:
             guard let owner = try? BlockOwner(encoded: content) else { return }
@@ -51,6 +58,10 @@ enum ModelFuzz {
             FuzzSeed("endpoint", [0] + endpoint.encoded),
             FuzzSeed("owner", [2] + owned.encoded),
             FuzzSeed("free-block", [2] + BlockOwner(node: nil, fence: 2).encoded),
+            FuzzSeed(
+                "draining-block",
+                [2] + BlockOwner.draining(FuzzWorld.node(1), fence: 2, era: 3).encoded
+            ),
         ]
         guard var vpc = try? VPC(name: "red", vni: vni, id: 7), (try? vpc.add(pods)) != nil else {
             preconditionFailure("the example is good")

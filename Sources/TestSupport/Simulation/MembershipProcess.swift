@@ -315,7 +315,7 @@ package struct MembershipProcess: SimulatedProcess {
             world.report(.datagramsBlocked(member.fact.id), from: node)
         case .changed(let member): world.report(.changed(member), from: node)
         case .newerEpoch: break
-        case .identityTaken:
+        case .identityTaken, .twin:
             world.report(.identityTaken, from: node)
             world.stopForGood(node)
         }

@@ -33,8 +33,15 @@ package struct PeerNet: Sendable {
     private var cuts: [Int: Int] = [:]
 
     /// Founds a ring on the first of `count` nodes; the others join it.
-    package init(count: Int, seed: UInt64) {
-        world = World(settings: PeerProcess.Settings(), seed: seed)
+    package init(
+        count: Int,
+        seed: UInt64,
+        settings: PeerProcess.Settings = PeerProcess.Settings(),
+        parameters: PeerParameters? = nil
+    ) {
+        var settings = settings
+        if let parameters { settings.parameters = parameters }
+        world = World(settings: settings, seed: seed)
         nextTokens = [RequestToken](repeating: 1, count: count)
         for _ in 0..<count { world.addNode() }
         for node in 0..<count { world.start(node) }

@@ -45,16 +45,33 @@ struct GroupsCreateCommand: ParsableCommand {
         discussion: """
             The first address of the subnet after the network's own is the group's gateway.
 
-            Example: genie-ring groups create red/web --subnet 10.1.0.0/16
+            Addresses that something else uses are left out with --exclude.
+
+            Example: genie-ring groups create red/web --subnet 10.1.0.0/16 --exclude \
+            10.1.0.2-10.1.0.20
             """
     )
 
     @OptionGroup var node: NodeOptions
     @Argument(help: "The name, VPC/GROUP.") var name: String
-    @Option(help: "The subnet in CIDR form, /8 to /30.") var subnet: String
+    @Option(help: "The subnet in CIDR form, /8 to /32; a second one of the other family.")
+    var subnet: [String]
+    @Option(help: "Addresses that no pod gets: FIRST-LAST, an address or a CIDR block.")
+    var exclude: [String] = []
+
+    func validate() throws {
+        guard (1...2).contains(subnet.count) else {
+            throw ValidationError("give --subnet once, or once for each family")
+        }
+    }
 
     func run() throws {
-        let request = CreateGroup(name: name, subnet: subnet)
+        let request = CreateGroup(
+            name: name,
+            subnet: subnet[0],
+            secondSubnet: subnet.dropFirst().first,
+            exclusions: exclude.isEmpty ? nil : exclude
+        )
         let group = try node.client.post("/v1/groups", request, as: VPCList.GroupItem.self)
         try render(group, as: node.output, empty: "") { group in
             TextTable(

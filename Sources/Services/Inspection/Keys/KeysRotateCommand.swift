@@ -145,7 +145,8 @@ extension InspectionError {
                 "ring.contended",
             ].contains(answer.code)
         case .unanswered(let error): error.isRetryable
-        case .unreadable, .unwritable, .unreadableFile, .unfinished: false
+        case .unreadable, .unwritable, .unreadableFile, .unfinished, .conflict, .indeterminate:
+            false
         }
     }
 }

@@ -1,6 +1,5 @@
 import ArgumentParser
 import Foundation
-import Glibc
 import LocalAPI
 import LocalSocket
 
@@ -43,15 +42,6 @@ struct WatchMembersCommand: ParsableCommand {
                 Thread.sleep(forTimeInterval: 1)
             }
         }
-    }
-
-    /// Also where a caller's mask, which is inherited, holds the signal back.
-    private func endOnInterrupt() {
-        signal(SIGINT) { _ in _exit(0) }
-        var interrupt = sigset_t()
-        sigemptyset(&interrupt)
-        sigaddset(&interrupt, SIGINT)
-        sigprocmask(SIG_UNBLOCK, &interrupt, nil)
     }
 
     private static func path(_ revision: UInt64?) -> String {
@@ -143,7 +133,8 @@ extension InspectionError {
         switch self {
         case .unanswered(let error): error.isRetryable
         case .refused(let answer): answer.code == "ring.not_joined"
-        case .unreadable, .unwritable, .unreadableFile, .unfinished: false
+        case .unreadable, .unwritable, .unreadableFile, .unfinished, .conflict, .indeterminate:
+            false
         }
     }
 }

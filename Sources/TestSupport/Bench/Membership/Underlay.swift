@@ -62,6 +62,15 @@ package struct Underlay: Sendable {
         )
     }
 
+    /// Makes a pod's empty namespace on a node, and gives back its path.
+    package func addPod(_ pod: String, on node: Int) throws(BenchError) -> String {
+        try Command.run(
+            script,
+            ["--id", "\(id)", "pod", "add", "node\(node)", pod],
+            environment: environment
+        )
+    }
+
     /// Runs a program inside a node to its end.
     @discardableResult
     package func run(_ command: [String], on node: Int) throws(BenchError) -> String {

@@ -1,0 +1,121 @@
+import Foundation
+import LocalAPI
+import PeerService
+import RingRegisters
+
+extension NodeAgent {
+    /// The longest that a question for the next version is held, in milliseconds.
+    private static let registerWaitMillisecondsMax = 60_000
+    /// How often the stewards are asked while a question is held.
+    private static let registerPollInterval = Duration.milliseconds(250)
+
+    /// What a register holds, linearizable.
+    ///
+    /// With a version, waits until the register has a later one, for `waitMilliseconds` at the
+    /// most; what it holds then is the answer either way.
+    func register(
+        _ key: String,
+        after version: UInt64?,
+        waitMilliseconds: Int
+    ) async throws(AgentError) -> RegisterStatus {
+        let wait = min(max(0, waitMilliseconds), Self.registerWaitMillisecondsMax)
+        let deadline = ContinuousClock.now.advanced(by: .milliseconds(wait))
+        while true {
+            let value = try await readRegister(key)
+            guard let version, value.version <= version, ContinuousClock.now < deadline else {
+                return RegisterStatus(key, value)
+            }
+            // Cancelled together with the connection; the answer then goes nowhere.
+            guard (try? await Task.sleep(for: Self.registerPollInterval)) != nil else {
+                return RegisterStatus(key, value)
+            }
+        }
+    }
+
+    /// The names of all registers that begin so and hold content.
+    func registers(prefix: String) async throws(AgentError) -> RegisterList {
+        try await checkJoined()
+        do throws(RegisterFailure) {
+            return RegisterList(prefix: prefix, keys: try await peer.list(prefix))
+        } catch {
+            throw .registers(error)
+        }
+    }
+
+    /// Sets a register whose version is still the expected one.
+    func setRegister(_ wanted: SetRegister) async throws(AgentError) -> RegisterChange {
+        guard !wanted.key.isEmpty else { throw .badRequest("a register has a name") }
+        guard wanted.isForced == true || !SetRegister.isReserved(wanted.key) else {
+            throw .reservedRegister(wanted.key)
+        }
+        let content = try wanted.content
+        try await checkJoined()
+        do throws(RegisterFailure) {
+            let end = try await peer.compareAndSet(
+                wanted.key,
+                expectedVersion: wanted.expectedVersion,
+                content: content
+            )
+            switch end {
+            case .committed(let value):
+                return RegisterChange(
+                    outcome: .committed,
+                    register: RegisterStatus(wanted.key, value)
+                )
+            case .conflict(let value):
+                return RegisterChange(
+                    outcome: .conflict,
+                    register: RegisterStatus(wanted.key, value)
+                )
+            }
+        } catch {
+            throw .registers(error)
+        }
+    }
+
+    private func readRegister(_ key: String) async throws(AgentError) -> RegisterValue {
+        guard !key.isEmpty else { throw .badRequest("a register has a name") }
+        try await checkJoined()
+        do throws(RegisterFailure) { return try await peer.read(key) } catch {
+            throw .registers(error)
+        }
+    }
+
+    /// Before it belongs to a ring a peer has no stewards to ask, which is another thing than
+    /// stewards that do not answer.
+    private func checkJoined() async throws(AgentError) {
+        guard await peer.snapshot() != nil else { throw .notJoined }
+    }
+}
+
+extension RegisterStatus {
+    fileprivate init(_ key: String, _ value: RegisterValue) {
+        let text = value.payload.flatMap { String(validating: $0, as: UTF8.self) }
+        self.init(
+            key: key,
+            version: value.version,
+            isPresent: value.payload != nil,
+            text: text,
+            base64: text == nil ? value.payload.map { Data($0).base64EncodedString() } : nil
+        )
+    }
+}
+
+extension SetRegister {
+    /// The new content; nil deletes.
+    fileprivate var content: [UInt8]? {
+        get throws(AgentError) {
+            switch (text, base64, isDeletion ?? false) {
+            case (let text?, nil, false): return Array(text.utf8)
+            case (nil, nil, true): return nil
+            case (nil, let base64?, false):
+                guard let data = Data(base64Encoded: base64) else {
+                    throw .badRequest("base64 is not base64")
+                }
+                return Array(data)
+            default:
+                throw .badRequest("exactly one of text, base64 and isDeletion is wanted")
+            }
+        }
+    }
+}

@@ -1,0 +1,84 @@
+/// Judges what never goes backward: for each observer and key the stamps only rise.
+package struct MonotonicCheck: Sendable {
+    /// A stamp that fell.
+    package struct Violation: Hashable, Sendable {
+        /// Who saw it.
+        package let observer: Int
+        /// What fell.
+        package let key: String
+        /// The stamp before.
+        package let before: [UInt64]
+        /// The stamp after it.
+        package let after: [UInt64]
+
+        /// What happened, for people.
+        package var text: String {
+            "\(key) went back from \(before) to \(after), as process \(observer) saw it"
+        }
+    }
+
+    /// The stamps that were judged.
+    package private(set) var count = 0
+    /// Those that fell.
+    package private(set) var violations: [Violation] = []
+
+    /// Judges.
+    package init(_ operations: [Operation]) {
+        struct Place: Hashable {
+            let observer: Int
+            let key: String
+        }
+        var newest: [Place: [UInt64]] = [:]
+        for operation in operations.stablySorted(by: \.begin)
+        where operation.function == .stamp && operation.kind == .ok {
+            guard let stamp = operation.output.stamp else { continue }
+            count += 1
+            let place = Place(observer: operation.process, key: operation.key)
+            if let before = newest[place], stamp.lexicographicallyPrecedes(before) {
+                violations.append(
+                    Violation(
+                        observer: operation.process,
+                        key: operation.key,
+                        before: before,
+                        after: stamp
+                    )
+                )
+            }
+            newest[place] = stamp
+        }
+    }
+}
+
+/// Judges configurations: an epoch means the same to everybody, and each has one successor.
+package struct EpochCheck: Sendable {
+    /// An epoch that means two things.
+    package struct Violation: Hashable, Sendable {
+        /// The epoch.
+        package let epoch: UInt64
+        /// Its digests, in rising order.
+        package let digests: [String]
+
+        /// What happened, for people.
+        package var text: String {
+            "epoch \(epoch) is \(digests.joined(separator: " to some, to others "))"
+        }
+    }
+
+    /// The epochs that were seen, in rising order.
+    package let epochs: [UInt64]
+    /// Epochs that mean more than one thing.
+    package let violations: [Violation]
+
+    /// Judges; an epoch with one digest is its predecessor's one successor.
+    package init(_ operations: [Operation]) {
+        var digests: [UInt64: Set<String>] = [:]
+        for operation in operations where operation.function == .epoch && operation.kind == .ok {
+            guard let epoch = operation.output.version, let digest = operation.output.content
+            else { continue }
+            digests[epoch, default: []].insert(digest)
+        }
+        epochs = digests.keys.sorted()
+        violations = digests.filter { $0.value.count > 1 }.sorted { $0.key < $1.key }
+            .map { Violation(epoch: $0.key, digests: $0.value.sorted()) }
+    }
+}

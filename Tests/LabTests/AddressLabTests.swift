@@ -1,0 +1,103 @@
+import Foundation
+import LabNet
+import LocalAPI
+import Testing
+
+@Suite(
+    "Addresses in a lab: blocks, wanted ones, the audit, nodes that are gone",
+    .serialized,
+    .enabled(if: getuid() == 0, "namespaces and BPF need root")
+)
+struct AddressLabTests {
+    @Test(
+        "groups with exclusions, wanted addresses, ipam and its check, and an IPv6 subnet refused"
+    )
+    func addresses() async throws {
+        try await Lab.with(nodes: 2, id: Lab.testID) { lab in
+            #expect(try lab.ring(1, "vpcs", "create", "red").status == 0)
+            let made = try lab.ring(
+                1,
+                "groups",
+                "create",
+                "red/web",
+                "--subnet",
+                "10.20.0.0/24",
+                "--exclude",
+                "10.20.0.2-10.20.0.9",
+                "--exclude",
+                "10.20.0.64/26"
+            )
+            #expect(made.status == 0, "\(made.errors)")
+            let refused = try lab.ring(
+                1,
+                "groups",
+                "create",
+                "red/six",
+                "--subnet",
+                "10.21.0.0/24",
+                "--subnet",
+                "fd00::/64"
+            )
+            #expect(refused.status == 1 && refused.errors.contains("IPv6"), "\(refused.errors)")
+
+            try lab.script("pod", "add", "node1", "a")
+            let wanted = try lab.cni("ADD", 1, "a", "red", arguments: "IP=10.20.0.200")
+            #expect(wanted.status == 0 && wanted.text.contains("10.20.0.200"), "\(wanted.text)")
+            try lab.script("pod", "add", "node2", "b")
+            let taken = try lab.cni("ADD", 2, "b", "red", arguments: "IP=10.20.0.200")
+            #expect(taken.status != 0 && taken.text.contains("node1"), "\(taken.text)")
+            let excluded = try lab.cni("ADD", 2, "b", "red", arguments: "IP=10.20.0.5")
+            #expect(excluded.status != 0 && excluded.text.contains("10.20.0.5"))
+            #expect(try lab.cni("ADD", 2, "b", "red").status == 0)
+
+            let status = try lab.ring(1, "ipam", as: IPAMStatus.self)
+            let subnet = try #require(status.subnets.first)
+            #expect(subnet.used == 2 && subnet.blocksOfSubnet == 4)
+            #expect(Set(subnet.blocks.map(\.owner)) == ["node1", "node2"])
+            #expect(subnet.blocks.allSatisfy { $0.state == "owned" && $0.fence == 1 })
+            let check = try lab.ring(1, "ipam", "check")
+            #expect(check.status == 0, "\(check.text)\(check.errors)")
+        }
+    }
+
+    @Test("a lost node is removed, its blocks drain under a higher fence; one that answers is not")
+    func removal() async throws {
+        try await Lab.with(nodes: 4, id: Lab.testID) { lab in
+            #expect(try lab.ring(1, "vpcs", "create", "red").status == 0)
+            _ = try lab.ring(1, "groups", "create", "red/web", "--subnet", "10.20.0.0/24")
+            let isGrown = try await lab.eventually(seconds: 20) {
+                try lab.ring(1, "ring", as: RingStatus.self).stewards.count == 3
+            }
+            #expect(isGrown)
+            let ring = try lab.ring(1, "ring", as: RingStatus.self)
+            let plain = try #require(ring.members.first { !ring.stewards.contains($0.name) })
+            let steward = try #require(ring.stewards.first { $0 != "node1" })
+            let number = try #require(Int(plain.name.dropFirst(4)))
+            let helper = number == 1 ? 2 : 1
+            _ = try lab.attach(number, "p", "red")
+
+            let alive = try lab.ring(helper, "node", "remove", plain.name)
+            #expect(alive.status == 1 && alive.errors.contains("answers"), "\(alive.errors)")
+            let unknown = try lab.ring(helper, "node", "remove", "nobody")
+            #expect(unknown.status == 1 && unknown.errors.contains("node1"))
+            let held = try lab.ring(helper, "node", "remove", steward, "--force")
+            #expect(held.status == 1 && held.errors.contains("registers"), "\(held.errors)")
+
+            let removed = try lab.ring(
+                helper,
+                "node",
+                "remove",
+                plain.name,
+                "--force",
+                "-o",
+                "json"
+            )
+            #expect(removed.status == 0, "\(removed.errors)")
+            let isDraining = try await lab.eventually(seconds: 25) {
+                try lab.ring(helper, "ipam", as: IPAMStatus.self).subnets.flatMap(\.blocks)
+                    .contains { $0.state == "draining" && $0.fence == 2 }
+            }
+            #expect(isDraining)
+        }
+    }
+}
