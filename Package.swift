@@ -202,7 +202,7 @@ let package = Package(
         tool("genie-bench", "Bench"),
         support(
             "Simulation",
-            ["RingPeer", "RingMembership", "RingPlacement", "RingRecords"]
+            ["RingPeer", "RingMembership", "RingPlacement", "RingRecords", "Statistics"]
         ),
         support("SimulationTool", ["Simulation", "RingMembership"], [argumentParser]),
         tool("genie-sim", "SimulationTool"),
@@ -211,7 +211,8 @@ let package = Package(
             "Fuzzing",
             coreModules["RingPeer", default: []] + ["RingPeer", "NetModel", "PeerTransport"]
         ),
-        support("Bench", ["CBenchProcess", "CNetworkNamespace"], [argumentParser]),
+        support("Statistics", []),
+        support("Bench", ["CBenchProcess", "CNetworkNamespace", "Statistics"], [argumentParser]),
         .target(name: "CBenchProcess", path: "Sources/TestSupport/CBenchProcess"),
         .target(name: "CNetworkNamespace", path: "Sources/TestSupport/CNetworkNamespace"),
         .testTarget(name: "TidyTests", path: "Tests/TidyTests", swiftSettings: settings),
@@ -229,7 +230,7 @@ let package = Package(
         ),
         tests(
             "SimulationTests",
-            ["Simulation", "RingMembership", "RingPeer", "genie-sim"]
+            ["Simulation", "RingMembership", "RingPeer", "Statistics", "genie-sim"]
         ),
         tests("NetModelTests", ["NetModel"]),
         tests("NetForwardingTests", ["NetForwarding"]),
@@ -237,7 +238,7 @@ let package = Package(
         tests("SQLiteRowsTests", ["SQLiteRows"]),
         tests("NetlinkTests", ["Netlink"]),
         tests("PeerTransportTests", ["PeerTransport", "CLinux", "COpenSSL"]),
-        tests("FuzzTests", ["Fuzzing"]),
+        tests("FuzzTests", ["Fuzzing", "RingRegisters"]),
         tests("LocalSocketTests", ["LocalSocket"]),
         tests("LocalServerTests", ["LocalServer", "LocalSocket"], [logging]),
         tests(
@@ -246,7 +247,7 @@ let package = Package(
             [logging]
         ),
         tests("CNIPluginTests", ["CNIPlugin", "CNIProtocol", "LocalSocket", "genie"]),
-        tests("BenchTests", ["Bench", "genie-bench"]),
+        tests("BenchTests", ["Bench", "Statistics", "genie-bench"]),
         tests("LabTests", ["LabNet", "LocalAPI", "genied", "genie", "genie-ring"]),
         tests(
             "DataplaneTests",
