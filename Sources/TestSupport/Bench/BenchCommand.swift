@@ -105,7 +105,6 @@ struct MembershipCommand: ParsableCommand {
             directory: directory
         )
         var bench = MembershipBench(settings, underlay) { Console.say("  " + $0) }
-        var figures = MembershipFigures(ours: nil, peer: nil, settings: settings)
         var oursResults: MembershipResults?
         var peerResults: MembershipResults?
         if ours {
@@ -122,7 +121,7 @@ struct MembershipCommand: ParsableCommand {
                 Console.say("  there is no \(serf): its figures are absent (apt-get install serf)")
             }
         }
-        figures = MembershipFigures(ours: oursResults, peer: peerResults, settings: settings)
+        let figures = MembershipFigures(ours: oursResults, peer: peerResults, settings: settings)
         Console.say("noise: \(figures.noise)")
         Console.say(
             "loss: \(loss) % of the packets that arrive at a node, at random: per path, each way"
