@@ -204,7 +204,7 @@ let package = Package(
         tool("genie-drill", "Drill"),
         support(
             "Simulation",
-            ["RingPeer", "RingMembership", "RingPlacement", "RingRecords"]
+            ["RingPeer", "RingMembership", "RingPlacement", "RingRecords", "Statistics"]
         ),
         support("SimulationTool", ["Simulation", "RingMembership"], [argumentParser]),
         tool("genie-sim", "SimulationTool"),
@@ -213,7 +213,8 @@ let package = Package(
             "Fuzzing",
             coreModules["RingPeer", default: []] + ["RingPeer", "NetModel", "PeerTransport"]
         ),
-        support("Bench", ["CBenchProcess", "CNetworkNamespace"], [argumentParser]),
+        support("Statistics", []),
+        support("Bench", ["CBenchProcess", "CNetworkNamespace", "Statistics"], [argumentParser]),
         support("HistoryCheck", []),
         support(
             "Drill",
@@ -239,7 +240,7 @@ let package = Package(
             "SimulationTests",
             [
                 "HistoryCheck", "Simulation", "RingMembership", "RingPeer", "RingRegisters",
-                "genie-sim",
+                "Statistics", "genie-sim",
             ]
         ),
         tests("NetModelTests", ["NetModel"]),
@@ -248,7 +249,7 @@ let package = Package(
         tests("SQLiteRowsTests", ["SQLiteRows"]),
         tests("NetlinkTests", ["Netlink"]),
         tests("PeerTransportTests", ["PeerTransport", "CLinux", "COpenSSL"]),
-        tests("FuzzTests", ["Fuzzing"]),
+        tests("FuzzTests", ["Fuzzing", "RingRegisters"]),
         tests("LocalSocketTests", ["LocalSocket"]),
         tests("LocalServerTests", ["LocalServer", "LocalSocket"], [logging]),
         tests(
@@ -257,7 +258,7 @@ let package = Package(
             [logging]
         ),
         tests("CNIPluginTests", ["CNIPlugin", "CNIProtocol", "LocalSocket", "genie"]),
-        tests("BenchTests", ["Bench", "genie-bench"]),
+        tests("BenchTests", ["Bench", "Statistics", "genie-bench"]),
         tests("HistoryCheckTests", ["HistoryCheck"]),
         tests("DrillTests", ["Bench", "Drill", "HistoryCheck"]),
         tests("LabTests", ["LabNet", "LocalAPI", "genied", "genie", "genie-ring"]),

@@ -1,5 +1,6 @@
 import Determinism
 import Foundation
+import Statistics
 import Testing
 
 @testable import Bench

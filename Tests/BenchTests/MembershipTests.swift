@@ -104,6 +104,37 @@ struct MembershipTests {
         #expect(ProcessUsage(stat: "no", status: status) == nil)
     }
 
+    @Test("what a process used is compared with what the same process had used before")
+    func processorPercent() throws {
+        func usage(_ ticks: Int) throws -> ProcessUsage {
+            let stat = "12 (a) S 1 12 12 0 -1 4194560 1 0 0 0 \(ticks) 0 0 0 20 0 1 0 5 1 1"
+            return try #require(
+                ProcessUsage(stat: stat, status: "VmRSS: 2048 kB\nRssAnon: 1024 kB\n")
+            )
+        }
+        let before = [1: try usage(100), 2: try usage(900), 3: try usage(100)]
+        let after = [1: try usage(110), 2: try usage(910), 3: try usage(140)]
+        let percent = ProcessUsage.processorPercent(before, after, over: .seconds(10))
+        #expect(percent == 2)
+        var fewer = after
+        fewer[1] = nil
+        #expect(ProcessUsage.processorPercent(before, fewer, over: .seconds(10)) == nil)
+        #expect(ProcessUsage.processorPercent([:], [:], over: .seconds(10)) == nil)
+        let gone = BenchError.memberGone(system: "genied", node: 2)
+        #expect("\(gone)".contains("genied on node 2"))
+    }
+
+    @Test("verdicts under loss are told with the pauses behind them")
+    func pauses() throws {
+        var ours = MembershipResults()
+        ours.falseDeaths = 0
+        ours.pauses = 17
+        let settings = MembershipSettings()
+        let all = MembershipFigures(ours: ours, peer: nil, settings: settings).all
+        let figure = try #require(all.first { $0.name == "membership.loss.falseDeaths" })
+        #expect(figure.runs == 17)
+    }
+
     @Test("figures of both sides stand beside one another, and bars judge ours")
     func figures() throws {
         var (ours, peer) = (MembershipResults(), MembershipResults())

@@ -1,8 +1,10 @@
 import Determinism
 import Foundation
 import RingMembership
-import Simulation
+import Synchronization
 import Testing
+
+@testable import Simulation
 
 @Suite("The world: the same seed gives the same run, faults do what they say")
 struct WorldTests {
@@ -62,12 +64,36 @@ struct WorldTests {
         arguments: [
             "", "plan", "plan seed=x nodes=3", "plan nodes=0", "plan nodes=2\nat=1ms pause",
             "plan nodes=2\nat=1ms for=2ms stumble", "plan nodes=2\nat=1 for=2ms pause",
+            "plan seed=1 faults=9ms", "plan =", "plan nodes=2 nodes=3", "plan nodes=100001",
+            "plan nodes=2\n=", "plan nodes=2\nat=1ms for=2ms =", "plan nodes=2\nat=1ms for=2ms",
+            "plan nodes=2\nat=1ms for=2ms nodes=1 pause",
+            "plan nodes=2\nat=1ms for=2ms pause nodes=x",
+            "plan nodes=2\nat=1ms for=2ms pause nodes=0,",
+            "plan nodes=2\nat=1ms for=2ms pause nodes=",
+            "plan nodes=2\nat=1ms for=2ms pause nodes=2",
+            "plan nodes=2\nat=1ms for=2ms pause nodes=-1",
+            "plan nodes=2\nat=1ms for=2ms pause nodes=0 nodes=1",
+            "plan nodes=2\nat=1ms for=2ms pause crash nodes=0",
+            "plan nodes=2\nat=1ms for=2ms link nodes=0 others=5 amount=100",
+            "plan nodes=2\nat=1ms for=2ms loss amount=much",
+            "plan nodes=2\nat=1ms for=2ms loss amount=1001",
+            "plan nodes=2\nat=1ms for=2ms drift nodes=1 amount=-1000000",
+            "plan nodes=2\nat=1ms for=2ms pause nodes=0 restart=kept",
+            "plan nodes=2\nat=-1ms for=2ms pause nodes=0",
+            "plan nodes=2\nat=1ms for=9223372036854775807ms pause nodes=0",
         ]
     )
     func noPlan(text: String) {
-        let plan = FaultPlan(text)
-        // A bare head is a plan of nothing for nobody only where it names no nodes.
-        #expect(plan == nil || plan?.nodes == 0)
+        #expect(FaultPlan(text) == nil)
+    }
+
+    @Test("a plan written by hand may leave out what has a usual value")
+    func planByHand() throws {
+        let plan = try #require(
+            FaultPlan("# two\nplan nodes=2 faults=9ms\n at=1ms for=2ms crash nodes=1\n")
+        )
+        #expect(plan.nodes == 2)
+        #expect(plan.faults.map(\.fault) == [Fault(.crash, nodes: [1])])
     }
 
     @Test("the options of a seed are printed for people")
@@ -98,6 +124,44 @@ struct WorldTests {
         world.restart(1, .wiped)
         #expect(world.world.identity(1)?.node != born.node)
         #expect(world.world.identity(1)?.boot == 1)
+    }
+
+    @Test("whenever a node crashes, what is under way to and from it is lost")
+    func crashesBreakStreams() throws {
+        let seen = Mutex<[String]>([])
+        var world = World<MembershipProcess>(settings: MembershipProcess.Settings(), seed: 5)
+        for node in 0..<2 {
+            world.addNode()
+            world.start(node)
+        }
+        world.log.write = { line in
+            if line.contains("<=") && line.contains("probe 9") { seen.withLock { $0.append(line) } }
+        }
+        func say(_ sequence: UInt32, from source: Int, to target: Int) throws {
+            let node = try #require(world.identity(target)?.node)
+            let frame = MembershipProcess.Frame.probe(sequence: sequence)
+            world.send(frame: frame, from: source, to: node, at: world.address(target))
+        }
+        for turn in UInt32(0)..<3 {
+            world.run(for: .seconds(2))
+            try say(900 + turn, from: 0, to: 1)
+            try say(910 + turn, from: 1, to: 0)
+            world.crash(1)
+            world.start(1)
+        }
+        world.run(for: .seconds(2))
+        #expect(seen.withLock { $0 } == [])
+        try say(920, from: 0, to: 1)
+        try say(921, from: 1, to: 0)
+        world.run(for: .seconds(2))
+        #expect(seen.withLock { $0.count } == 2, "without a crash both arrive")
+    }
+
+    @Test("a broken bound is told as one", arguments: [PlanRun.Law.bounded, .monotone])
+    func lawOfViolation(law: PlanRun.Law) {
+        let violation = MembershipWorld.Violation(law: law, at: .zero, node: 3, text: "too much")
+        let failure = PlanRun.Failure(violation)
+        #expect(failure.description == "\(law.rawValue) broken at 0 ms: n3: too much")
     }
 
     @Test("a paused process does nothing and then all that came", arguments: [1, 3])

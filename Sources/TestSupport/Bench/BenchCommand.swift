@@ -41,8 +41,8 @@ struct Output: ParsableArguments {
     @Option(help: "Also write the figures to this file, as a JSON array.")
     var json: String?
 
-    func write(_ figures: [Figure]) throws {
-        Console.say(Figure.table(figures))
+    func write(_ figures: [Figure], showing shown: [Figure]? = nil) throws {
+        Console.say(Figure.table(shown ?? figures))
         guard let json else { return }
         try Data(Figure.json(figures).utf8).write(to: URL(filePath: json))
     }
@@ -64,6 +64,12 @@ struct MembershipCommand: ParsableCommand {
     var bin = ".build/release"
     @Option(help: "The simulator, whose table is appended when there is one.")
     var sim: String?
+    @Flag(
+        name: .customLong("simulated"),
+        inversion: .prefixedNo,
+        help: "Simulate large rings as well."
+    )
+    var isSimulated = true
     @Option(help: "The program to compare with.")
     var serf = "serf"
     @Flag(inversion: .prefixedNo, help: "Measure serf.")
@@ -105,7 +111,6 @@ struct MembershipCommand: ParsableCommand {
             directory: directory
         )
         var bench = MembershipBench(settings, underlay) { Console.say("  " + $0) }
-        var figures = MembershipFigures(ours: nil, peer: nil, settings: settings)
         var oursResults: MembershipResults?
         var peerResults: MembershipResults?
         if ours {
@@ -122,7 +127,7 @@ struct MembershipCommand: ParsableCommand {
                 Console.say("  there is no \(serf): its figures are absent (apt-get install serf)")
             }
         }
-        figures = MembershipFigures(ours: oursResults, peer: peerResults, settings: settings)
+        let figures = MembershipFigures(ours: oursResults, peer: peerResults, settings: settings)
         Console.say("noise: \(figures.noise)")
         Console.say(
             "loss: \(loss) % of the packets that arrive at a node, at random: per path, each way"
@@ -130,7 +135,10 @@ struct MembershipCommand: ParsableCommand {
         Console.say(
             "bytes: nftables counters of the ring's port on eth0, Ethernet headers included"
         )
-        try output.write(figures.all + simulated(directory))
+        try output.write(figures.all)
+        guard let simulated = try simulated(directory) else { return }
+        // What was measured is written already, should the simulation not come to its end.
+        try output.write(figures.all + simulated, showing: simulated)
     }
 
     private var settings: MembershipSettings {
@@ -146,11 +154,15 @@ struct MembershipCommand: ParsableCommand {
     }
 
     /// The simulator's own table, in the same form.
-    private func simulated(_ directory: String) throws -> [Figure] {
+    private func simulated(_ directory: String) throws -> [Figure]? {
+        guard isSimulated else { return nil }
         guard let sim, let program = Child.find(sim) else {
             Console.say("there is no simulator: its figures are absent")
-            return []
+            return nil
         }
+        Console.say(
+            "simulated: rings of 5 to 5,000 nodes, some minutes (--no-simulated leaves it out)"
+        )
         let path = "\(directory)/simulated.json"
         try Command.run(program, ["table", "--json", path], within: .seconds(3_600))
         let text = try String(contentsOfFile: path, encoding: .utf8)

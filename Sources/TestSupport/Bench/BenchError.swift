@@ -12,6 +12,8 @@ package enum BenchError: Error, CustomStringConvertible {
     case refused(call: String, reason: String)
     /// What a program printed cannot be read.
     case unreadable(what: String, text: String)
+    /// A member has ended although nothing was done to it.
+    case memberGone(system: String, node: Int)
     /// The benchmark is being ended by a signal.
     case interrupted
 
@@ -25,6 +27,8 @@ package enum BenchError: Error, CustomStringConvertible {
             "waited \(seconds) s in vain for \(what)"
         case .refused(let call, let reason): "\(call) was refused: \(reason)"
         case .unreadable(let what, let text): "cannot read \(what): \(text)"
+        case .memberGone(let system, let node):
+            "\(system) on node \(node) has ended by itself: its output says why"
         case .interrupted: "interrupted"
         }
     }

@@ -34,6 +34,22 @@ package struct ProcessUsage: Hashable, Sendable {
         anonymousBytes = anonymous * 1_024
     }
 
+    /// The mean share of a core that the processes of two readings used, in percent.
+    ///
+    /// Nil where the readings are not of the same processes, or of none.
+    package static func processorPercent(
+        _ before: [Int: ProcessUsage],
+        _ after: [Int: ProcessUsage],
+        over span: Span
+    ) -> Double? {
+        guard !before.isEmpty, before.keys == after.keys else { return nil }
+        let used = after.reduce(Span.zero) { sum, entry in
+            sum + entry.value.processorTime - (before[entry.key]?.processorTime ?? .zero)
+        }
+        return Double(used.microseconds) / Double(max(1, span.microseconds))
+            / Double(before.count) * 100
+    }
+
     private static func kilobytes(_ field: String, _ status: String) -> Int? {
         status.split(separator: "\n").first { $0.hasPrefix("\(field):") }
             .flatMap { Int($0.split(whereSeparator: \.isWhitespace)[1]) }

@@ -19,10 +19,22 @@ enum FrameFuzz {
         for frame in frames {
             try checkCodec(frame)
             guard isDeep else { continue }
-            _ = world.peer.receive(frame: frame, from: speaker, now: world.now)
-            try world.carryOut()
+            try world.hear(frame, from: speaker)
         }
         if isDeep { try world.goOn(hearing: frames, from: speaker) }
+    }
+
+    /// What the peer answers to the registers' messages of an input.
+    static func registerAnswers(_ input: [UInt8]) throws(FuzzFinding) -> [RegisterMessage] {
+        guard let speaker = input.first.map(FuzzWorld.node(named:)) else { return [] }
+        var world = World(peer: template)
+        for frame in cut(input.dropFirst()) { try world.hear(frame, from: speaker) }
+        return world.said.compactMap { frame, listener in
+            guard case .register(let content) = frame, listener == speaker,
+                let message = try? RegisterMessage(content[...])
+            else { return nil }
+            return message.isAnswer ? message : nil
+        }
     }
 
     /// A frame has a second form only where it carries what this release does not write.
@@ -53,22 +65,24 @@ enum FrameFuzz {
     }
 
     /// A peer in the middle of everything: its own place in the configuration is being read, it has
-    /// published, follows a topic, reads another, changes a register and wants an address.
+    /// published, follows a topic, reads another, changes a register and wants an address; it
+    /// serves as a steward, since the others have vouched for its disk.
     static let template: Peer = {
-        let rows = FuzzWorld.sets.map { set in
-            PeerRow(space: .records, key: Array(set.topic.name.utf8), value: set.encoded)
-        }
         guard
             var peer = try? Peer(
                 identity: FuzzWorld.identity,
                 configuration: FuzzWorld.configuration(epoch: 2),
-                rows: rows,
+                rows: FuzzWorld.rows,
                 seed: 7,
                 now: .zero
             )
         else { preconditionFailure("the small ring can be made") }
         peer.meet((2...4).map { FuzzWorld.fact($0) }, now: .zero)
         peer.tick(now: start)
+        for effect in peer.effects {
+            guard let (answer, steward) = FuzzWorld.vouched(effect) else { continue }
+            _ = peer.receive(frame: answer, from: steward, now: start)
+        }
         peer.watch(FuzzWorld.topic, now: start)
         peer.read(Topic("green"), token: 1, now: start)
         let change = RegisterRequest.compareAndSet(key: "k", expectedVersion: 0, content: [1])

@@ -77,12 +77,7 @@ enum FrameSeeds {
             let value = RegisterValue(version: version, operation: operation, payload: payload)
             return AcceptedValue(ballot: ballot, value: value)
         }
-        let group = StewardSet(
-            epoch: 2,
-            members: (1...3).map {
-                Steward(node: FuzzWorld.node($0), storage: FuzzWorld.node($0))
-            }
-        )
+        let group = FuzzWorld.stewards(epoch: 2)
         let entry = RegisterEntry(key: "k", accepted: accepted(1, [7]))
         let newer = FuzzWorld.configuration(epoch: 3).encoded
         let older = FuzzWorld.configuration(epoch: 3, weight: 1).encoded
@@ -120,7 +115,7 @@ enum FrameSeeds {
                     .install(round: 3, group, part: 1, [], isLast: true),
                     .wrongEpoch(round: 1, group), .notReady(round: 1), .sealed(round: 1),
                     .entries(round: 1, [entry], isLast: true), .installed(round: 1, part: 0),
-                    .identity(round: 1, storage: FuzzWorld.node(3)),
+                    .identity(round: 1, storage: FuzzWorld.storage(3)),
                 ]
             ),
             register("promises-of-nothing", from: 2, (1...6).map { .promise(round: $0, nil) }),

@@ -11,7 +11,9 @@ extension FrameFuzz {
     struct World {
         var peer: Peer
         var now = FrameFuzz.start
-        private var database: [PeerRow] = []
+        /// The frames that it said, and to whom.
+        private(set) var said: [(frame: PeerFrame, listener: NodeID)] = []
+        private var database = FuzzWorld.rows
 
         init(peer: Peer) {
             self.peer = peer
@@ -27,6 +29,12 @@ extension FrameFuzz {
 
         /// The longest frame that a stream takes.
         private static let frameBytesMax = 4 << 20
+
+        /// Gives the peer a frame and does what it then wants done.
+        mutating func hear(_ frame: [UInt8], from speaker: NodeID) throws(FuzzFinding) {
+            _ = peer.receive(frame: frame, from: speaker, now: now)
+            try carryOut()
+        }
 
         /// Does what the service does: writes, then what waits for the writes; frames to this very
         /// node come back.
@@ -49,7 +57,7 @@ extension FrameFuzz {
             case .frame(let bytes, let node, _):
                 try law(bytes.count <= Self.frameBytesMax, "a frame of \(bytes.count) bytes")
                 do throws(WireError) {
-                    _ = try PeerFrame(bytes)
+                    said.append((try PeerFrame(bytes), node))
                 } catch { throw FuzzFinding("a frame is said and not read: \(error)") }
                 if node == peer.identity.node {
                     _ = peer.receive(frame: bytes, from: node, now: now)
@@ -77,8 +85,7 @@ extension FrameFuzz {
                 peer.tick(now: now)
                 try carryOut()
                 for frame in frames {
-                    _ = peer.receive(frame: frame, from: speaker, now: now)
-                    try carryOut()
+                    try hear(frame, from: speaker)
                 }
             }
             var configuration = peer.configuration

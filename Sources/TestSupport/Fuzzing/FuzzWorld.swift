@@ -5,6 +5,7 @@ import RingPeer
 import RingPlacement
 import RingRecords
 import RingRegisters
+import Wire
 
 /// The small ring that inputs are given to: this peer, two other stewards, a fourth member.
 enum FuzzWorld {
@@ -52,10 +53,7 @@ enum FuzzWorld {
                     address: address(number)
                 )
             },
-            stewards: StewardSet(
-                epoch: 1,
-                members: (1...3).map { Steward(node: node($0), storage: storage($0)) }
-            )
+            stewards: stewards(epoch: 1)
         )
     }
 
@@ -86,4 +84,53 @@ enum FuzzWorld {
             ]
         ),
     ]
+
+    /// The group that the configuration names, and the groups that may follow it.
+    static func stewards(epoch: UInt64) -> StewardSet {
+        StewardSet(
+            epoch: epoch,
+            members: (1...3).map { Steward(node: node($0), storage: storage($0)) }
+        )
+    }
+
+    /// The rows that this peer starts with: its group with a register in it, and ``sets``.
+    static let rows: [PeerRow] = {
+        let operation = OperationID(node: node(2), boot: 2, number: 1)
+        let entry = RegisterEntry(
+            key: "a",
+            accepted: AcceptedValue(
+                ballot: Ballot(epoch: 1, counter: 1, proposer: node(2), boot: 2),
+                value: RegisterValue(version: 1, operation: operation, payload: [7])
+            )
+        )
+        let group = RegisterMessage.install(
+            round: 1,
+            stewards(epoch: 1),
+            part: 0,
+            [entry],
+            isLast: true
+        )
+        guard var acceptor = try? Acceptor(storage: storage(1), founding: nil, rows: []),
+            let step = acceptor.receive(group, from: node(2)), !step.rows.isEmpty
+        else { preconditionFailure("an acceptor without a group is handed one") }
+        return step.rows.map { PeerRow(space: .acceptor, key: $0.key, value: $0.value) }
+            + sets.map { set in
+                var key = ByteWriter()
+                key.write(raw: set.topic.name.utf8)
+                key.write(UInt8(0))
+                key.write(set.origin)
+                return PeerRow(space: .records, key: key.bytes, value: set.encoded)
+            }
+    }()
+
+    /// What another steward answers to the question whether it knows of a later life of this
+    /// peer's disk; nil for every other effect.
+    static func vouched(_ effect: PeerEffect) -> (answer: [UInt8], steward: NodeID)? {
+        guard case .frame(let bytes, let steward, _) = effect,
+            case .register(let content) = try? PeerFrame(bytes),
+            case .vouch(let round, _, _, _) = try? RegisterMessage(content[...])
+        else { return nil }
+        let answer = RegisterMessage.vouched(round: round, knowsLaterLife: false)
+        return (PeerFrame.register(answer.encoded).encoded, steward)
+    }
 }

@@ -18,6 +18,8 @@ struct Event {
         case faultBegins
         /// A fault ends; `value` is its number.
         case faultEnds
+        /// A process starts; only logged, since whoever starts it does so at once.
+        case processStarts
     }
 
     /// Microseconds of the world's clock.

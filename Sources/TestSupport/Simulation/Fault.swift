@@ -113,39 +113,71 @@ extension TimedFault: CustomStringConvertible {
         numbers.map(String.init).joined(separator: ",")
     }
 
-    /// Reads a line that ``description`` wrote; nil for anything else.
-    package init?(_ line: some StringProtocol) {
-        var at: Span?
-        var lasting: Span?
-        var fault: Fault?
-        for word in line.split(separator: " ") {
-            let parts: [String] = word.split(separator: Character("=")).map { String($0) }
-            guard parts.count == 2 else {
-                guard let kind = Fault.Kind(rawValue: parts[0]) else { return nil }
-                fault = Fault(kind)
-                continue
-            }
-            switch parts[0] {
-            case "at": at = Span(text: parts[1])
-            case "for": lasting = Span(text: parts[1])
-            case "nodes": fault?.nodes = parts[1].split(separator: ",").compactMap { Int($0) }
-            case "others": fault?.others = parts[1].split(separator: ",").compactMap { Int($0) }
-            case "amount": fault?.amount = Int(parts[1]) ?? 0
+    /// Reads a line that ``description`` wrote for a world of `count` nodes.
+    ///
+    /// Nil for anything else: a fault that is not read as it was meant would be another run.
+    package init?(_ line: some StringProtocol, nodes count: Int) {
+        let words = line.split(separator: " ")
+        guard words.count >= 3, let at = Span(text: words[0], after: "at="),
+            let lasting = Span(text: words[1], after: "for="),
+            let kind = Fault.Kind(rawValue: String(words[2]))
+        else { return nil }
+        var fault = Fault(kind)
+        var read: Set<String> = []
+        for word in words.dropFirst(3) {
+            guard let sign = word.firstIndex(of: "="), read.insert(String(word[..<sign])).inserted
+            else { return nil }
+            let value = word[word.index(after: sign)...]
+            switch word[..<sign] {
+            case "nodes":
+                guard let nodes = Self.numbers(value, below: count) else { return nil }
+                fault.nodes = nodes
+            case "others":
+                guard let others = Self.numbers(value, below: count) else { return nil }
+                fault.others = others
+            case "amount":
+                guard let amount = Int(value), kind.amounts.contains(amount) else { return nil }
+                fault.amount = amount
             case "restart":
-                guard let restart = Fault.Restart(rawValue: parts[1]) else { return nil }
-                fault?.restart = restart
+                guard fault.endsProcesses, let restart = Fault.Restart(rawValue: String(value))
+                else { return nil }
+                fault.restart = restart
             default: return nil
             }
         }
-        guard let at, let lasting, let fault else { return nil }
         self.init(at: at, lasting: lasting, fault)
+    }
+
+    /// Node numbers behind commas; nil where one is none.
+    private static func numbers(_ text: some StringProtocol, below count: Int) -> [Int]? {
+        let words = text.split(separator: ",", omittingEmptySubsequences: false)
+        let numbers = words.compactMap { Int($0) }.filter { (0..<count).contains($0) }
+        return numbers.count == words.count ? numbers : nil
+    }
+}
+
+extension Fault.Kind {
+    /// The amounts that mean something.
+    var amounts: ClosedRange<Int> {
+        switch self {
+        case .loss, .duplicate, .reorder, .corrupt, .mute, .deaf, .link: 0...1_000
+        case .delay: 0...3_600_000
+        case .drift: -100_000...100_000
+        case .partition, .oneway, .clog, .pause, .crash, .blackhole, .leave: 0...0
+        }
     }
 }
 
 extension Span {
-    /// Reads whole milliseconds, written `1200ms`.
-    init?(text: some StringProtocol) {
-        guard text.hasSuffix("ms"), let count = Int64(text.dropLast(2)) else { return nil }
+    /// The longest time in a plan: a year, so that no sum of times overflows.
+    private static let planned = Int64(0)...(366 * 86_400_000)
+
+    /// Reads whole milliseconds behind a prefix, written `at=1200ms`.
+    init?(text: some StringProtocol, after prefix: String = "") {
+        guard text.hasPrefix(prefix), text.hasSuffix("ms"),
+            let count = Int64(text.dropFirst(prefix.count).dropLast(2)),
+            Self.planned.contains(count)
+        else { return nil }
         self = .milliseconds(count)
     }
 }

@@ -17,6 +17,9 @@ package struct FaultPlan: Hashable, Sendable {
     /// The time that nodes have to find each other before anything goes wrong.
     package static let warmUp = Span.seconds(5)
 
+    /// The most nodes of a plan that is read.
+    package static let nodesMax = 100_000
+
     /// Makes a plan.
     package init(seed: UInt64, nodes: Int, faultsFor: Span, faults: [TimedFault]) {
         self.seed = seed
@@ -44,15 +47,17 @@ extension FaultPlan: CustomStringConvertible {
             .filter { !$0.isEmpty && !$0.hasPrefix("#") }
         guard let head = lines.first, head.hasPrefix("plan ") else { return nil }
         self.init(seed: 0, nodes: 0, faultsFor: .zero, faults: [])
+        var read: Set<Substring> = []
         for word in head.split(separator: " ").dropFirst() {
             let parts = word.split(separator: Character("="))
-            guard parts.count == 2 else { return nil }
+            guard parts.count == 2, read.insert(parts[0]).inserted else { return nil }
             switch parts[0] {
             case "seed":
                 guard let number = UInt64(parts[1]) else { return nil }
                 seed = number
             case "nodes":
-                guard let number = Int(parts[1]), number > 0 else { return nil }
+                guard let number = Int(parts[1]), (1...Self.nodesMax).contains(number)
+                else { return nil }
                 nodes = number
             case "faults":
                 guard let span = Span(text: parts[1]) else { return nil }
@@ -63,8 +68,9 @@ extension FaultPlan: CustomStringConvertible {
             default: return nil
             }
         }
+        guard read.contains("nodes") else { return nil }
         for line in lines.dropFirst() {
-            guard let fault = TimedFault(line) else { return nil }
+            guard let fault = TimedFault(line, nodes: nodes) else { return nil }
             faults.append(fault)
         }
     }

@@ -84,7 +84,7 @@ package struct MembershipProcess: SimulatedProcess {
 
     private static let contactInterval = Span.seconds(2)
     private static let contactsMax = 64
-    private static let contactsKey = DiskKey(space: 1, key: [])
+    static let contactsKey = DiskKey(space: 1, key: [])
 
     package static func launch(_ node: Int, in world: inout World<Self>) -> Self {
         guard let identity = world.identity(node) else {
@@ -235,11 +235,14 @@ package struct MembershipProcess: SimulatedProcess {
 
     private static func readContacts(_ bytes: [UInt8]) -> [Contact] {
         var reader = ByteReader(bytes)
-        let facts = try? reader.readList("contacts", max: contactsMax) {
-            reader throws(WireError) in
-            try MemberFact(from: &reader)
-        }
-        return (facts ?? []).map { Contact(id: $0.id, address: $0.address) }
+        do throws(WireError) {
+            let facts = try reader.readList("contacts", max: contactsMax) {
+                reader throws(WireError) in
+                try MemberFact(from: &reader)
+            }
+            try reader.finish()
+            return facts.map { Contact(id: $0.id, address: $0.address) }
+        } catch { preconditionFailure("a process reads the contacts that it wrote: \(error)") }
     }
 
     /// The law of monotone evidence: nothing that was heard may be above what is stored.
@@ -270,170 +273,5 @@ package struct MembershipProcess: SimulatedProcess {
             taken.append(.membership(effect))
         }
         return taken
-    }
-
-    package static func carry(
-        _ effect: Effect,
-        from node: Int,
-        in world: inout World<Self>
-    ) {
-        switch effect {
-        case .membership(let effect): carry(effect, from: node, in: &world)
-        case .frame(let frame, let id, let address):
-            if world.settings.countsBytes { world.countSent(frame.roughLength) }
-            world.send(frame: frame, from: node, to: id, at: address)
-        case .keepContacts(let bytes):
-            world.persist([DiskRow(key: contactsKey, value: bytes)], then: [], on: node)
-        case .violation(let text): world.report(.violation(text), from: node)
-        }
-    }
-
-    private static func carry(
-        _ effect: Membership.Effect,
-        from node: Int,
-        in world: inout World<Self>
-    ) {
-        switch effect {
-        case .send(let datagram, let address):
-            if world.settings.countsBytes {
-                world.countSent(datagram.encodedLength + PeerProcess.datagramOverhead)
-            }
-            world.send(datagram: datagram, from: node, to: address)
-        case .sync(let message, let id, let address):
-            let frame = Frame.sync(message)
-            if world.settings.countsBytes { world.countSent(frame.roughLength) }
-            world.send(frame: frame, from: node, to: id, at: address)
-        case .probeOverStream(let sequence, let target):
-            if world.settings.countsBytes { world.countSent(Frame.roughShort) }
-            world.send(
-                frame: .probe(sequence: sequence),
-                from: node,
-                to: target.id,
-                at: target.address
-            )
-        case .datagramsBlocked(let member):
-            world.report(.datagramsBlocked(member.fact.id), from: node)
-        case .changed(let member): world.report(.changed(member), from: node)
-        case .newerEpoch: break
-        case .identityTaken, .twin:
-            world.report(.identityTaken, from: node)
-            world.stopForGood(node)
-        }
-    }
-}
-
-extension MembershipProcess.Frame {
-    /// About what a frame of one fact takes, with the headers of TLS, TCP and IP.
-    static let roughShort = 160
-
-    /// About what the frame takes on the wire.
-    var roughLength: Int {
-        switch self {
-        case .welcome(let facts), .sync(.facts(let facts, _)): 100 + 63 * facts.count
-        case .sync(.summary(let sums, _)): Self.roughShort + 8 * sums.count
-        case .hello, .probe, .probeAnswer: Self.roughShort
-        }
-    }
-}
-
-extension World<MembershipProcess> {
-    func isValid(_ contact: MembershipProcess.Contact) -> Bool {
-        guard let id = contact.id, let node = number(of: id) else { return false }
-        return isRunning(node) && identity(node)?.node == id && address(node) == contact.address
-    }
-
-    /// Up to three other nodes' addresses, those that run before those that do not.
-    mutating func drawContacts(for node: Int) -> [MembershipProcess.Contact] {
-        let others = (0..<count).filter { $0 != node }
-        let running = settings.seedNode.map { [$0] } ?? others.filter { isRunning($0) }
-        // Nobody else was ever started: whoever comes next greets this one.
-        guard !running.isEmpty else {
-            return others.filter { identity($0) != nil }.prefix(3)
-                .map { MembershipProcess.Contact(id: nil, address: address($0)) }
-        }
-        return running.shuffled(using: &generator).prefix(3)
-            .map { MembershipProcess.Contact(id: nil, address: address($0)) }
-    }
-}
-
-extension MembershipProcess {
-    package static func word(of datagram: MembershipDatagram) -> UInt64 {
-        var word = datagram.digest &+ datagram.sender.incarnation &* 31
-        word ^= UInt64(datagram.kind.number) << 56 ^ datagram.sender.id.high
-        for rumor in datagram.rumors {
-            word = word &* 31 &+ rumor.fact.id.high &+ rumor.fact.boot &* 7
-            word = word &* 31 &+ rumor.fact.incarnation &* 4 &+ UInt64(rumor.fact.status.rawValue)
-        }
-        return word
-    }
-
-    package static func word(of frame: Frame) -> UInt64 {
-        switch frame {
-        case .hello(let fact): fact.id.high &+ fact.boot
-        case .welcome(let facts): UInt64(facts.count) &* 3
-        case .sync(.summary(let sums, _)): sums.reduce(0, &+)
-        case .sync(.facts(let facts, let wanted)):
-            UInt64(facts.count) &* 5 &+ UInt64(wanted.count) << 32
-        case .probe(let sequence): UInt64(sequence) &* 7
-        case .probeAnswer(let sequence, let fact): UInt64(sequence) &* 11 &+ fact.incarnation
-        }
-    }
-
-    package static func describe(_ datagram: MembershipDatagram) -> String {
-        var words = [datagram.kind.name, "from \(datagram.sender.short)"]
-        words += datagram.rumors.map { rumor in
-            let isAccusation = rumor.accuser != rumor.fact.id
-            return "{\(rumor.fact.short)\(isAccusation ? " by \(rumor.accuser.short)" : "")}"
-        }
-        return words.joined(separator: " ")
-    }
-
-    package static func describe(_ frame: Frame) -> String {
-        switch frame {
-        case .hello(let fact): "hello \(fact.short)"
-        case .welcome(let facts): "welcome, \(facts.count) facts"
-        case .sync(.summary(_, let sender)): "summary of \(sender.short)"
-        case .sync(.facts(let facts, let wanted)):
-            "\(facts.count) facts, \(wanted.count) buckets wanted: "
-                + facts.prefix(6).map { "{\($0.short)}" }.joined(separator: " ")
-        case .probe(let sequence): "probe \(sequence)"
-        case .probeAnswer(let sequence, let fact): "probe answer \(sequence) of \(fact.short)"
-        }
-    }
-
-    package static func meetDamaged(
-        _ datagram: MembershipDatagram,
-        using generator: inout SeededGenerator
-    ) {}
-}
-
-extension MemberFact {
-    var short: String { "\(name) \(boot).\(incarnation) \(status)" }
-}
-
-extension MemberClaim {
-    var short: String { "\(boot).\(incarnation) \(status)" }
-}
-
-extension MembershipDatagram.Kind {
-    var number: UInt8 {
-        switch self {
-        case .ping: 1
-        case .ack: 2
-        case .pingRequest: 3
-        case .nack: 4
-        case .gossip: 5
-        }
-    }
-
-    var name: String {
-        switch self {
-        case .ping(let sequence, let target): "ping \(sequence) of \(target.short)"
-        case .ack(let sequence): "ack \(sequence)"
-        case .pingRequest(let sequence, let target, _):
-            "ping-request \(sequence) of \(target.short)"
-        case .nack(let sequence): "nack \(sequence)"
-        case .gossip: "gossip"
-        }
     }
 }

@@ -54,8 +54,10 @@ package struct PeerNet: Sendable {
     /// A hash of everything that was delivered, for comparing runs.
     package var trace: EventLog { world.log }
 
-    /// The share of datagrams that are lost, in per cent; frames are never lost while both ends
-    /// run.
+    /// The share of packets that are lost, in per cent.
+    ///
+    /// Frames only come later because of it, but where it is so high that TCP gives up, the stream
+    /// breaks and all that is under way on it is lost.
     package var lossPercent = 0 {
         didSet {
             if let lossFault { world.end(lossFault) }

@@ -61,10 +61,8 @@ package struct PeerProcess: SimulatedProcess {
             address: world.address(node)
         )
         let key = DiskKey(space: PeerRow.Space.configuration.rawValue, key: [])
-        if let bytes = world.disk(node).rows[key],
-            let configuration = try? RingConfiguration(encoded: bytes[...])
-        {
-            return make(identity, configuration, node, in: &world)
+        if let bytes = world.disk(node).rows[key] {
+            return make(identity, read(bytes), node, in: &world)
         }
         let welcomer = (0..<world.count).first { world.process($0) != nil }
             .flatMap { world.process($0)?.peer }
@@ -77,6 +75,14 @@ package struct PeerProcess: SimulatedProcess {
             process.peer.meet(welcomer.membership.facts, now: world.localTime(node))
         }
         return process
+    }
+
+    private static func read(_ bytes: [UInt8]) -> RingConfiguration {
+        do {
+            return try RingConfiguration(encoded: bytes[...])
+        } catch {
+            preconditionFailure("a peer reads the configuration that it wrote: \(error)")
+        }
     }
 
     private static func make(

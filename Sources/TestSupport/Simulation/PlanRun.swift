@@ -34,6 +34,20 @@ package struct PlanRun: Sendable {
         /// What was seen.
         package let text: String
 
+        init(law: Law, at: Instant, text: String) {
+            self.law = law
+            self.at = at
+            self.text = text
+        }
+
+        init(_ violation: MembershipWorld.Violation) {
+            self.init(
+                law: violation.law,
+                at: violation.at,
+                text: "n\(violation.node): \(violation.text)"
+            )
+        }
+
         package var description: String {
             "\(law.rawValue) broken at \(at.since(.zero).milliseconds) ms: \(text)"
         }
@@ -111,9 +125,7 @@ package struct PlanRun: Sendable {
     }
 
     private mutating func check() {
-        if let violation = net.violations.first {
-            fail(.monotone, "n\(violation.node): \(violation.text)", at: violation.at)
-        }
+        if failure == nil { failure = net.violations.first.map(Failure.init) }
         if let taken = net.takenIdentities.first(where: { !laws.mayFindItselfCopied($0.subject) }) {
             fail(.unique, "n\(taken.subject) stopped, its identity is in use", at: taken.at)
         }

@@ -1,5 +1,6 @@
 package import Determinism
 import RingMembership
+import Statistics
 
 /// Measures of large simulated rings, each against its bar.
 package struct ScaleTable: Sendable {
@@ -107,15 +108,14 @@ package struct ScaleTable: Sendable {
             missing += net.running.count - found.count
             spans += found.values
         }
-        spans.sort()
-        guard let most = spans.last, missing == 0 else { return }
+        guard let percentiles = Percentiles(milliseconds: spans), missing == 0 else { return }
         let bar: Double? =
             nodes >= 5_000 ? 4_000 : nodes >= 1_000 ? 3_000 : nodes <= 5 ? 2_500 : nil
         rows.append(
             Row(
                 name: "gone node found by all, \(nodes) nodes, p50",
                 unit: "ms",
-                ours: Self.milliseconds(spans[spans.count / 2]),
+                ours: percentiles.p50,
                 bar: nodes <= 5 ? 1_500 : nil,
                 runs: spans.count
             )
@@ -124,7 +124,7 @@ package struct ScaleTable: Sendable {
             Row(
                 name: "gone node found by all, \(nodes) nodes, max",
                 unit: "ms",
-                ours: Self.milliseconds(most),
+                ours: percentiles.max,
                 bar: bar,
                 runs: spans.count
             )

@@ -147,7 +147,6 @@ extension World {
         nodes[node].disk.content.identity = identity
         nodeNumbers[identity.node] = node
         nodes[node].life &+= 1
-        nodes[node].streams = []
         let origin = clocksStartApart ? draw(below: 1_000_000_000_000) : now.microseconds
         pulses[node].clock = Clock(
             local: origin,
@@ -155,7 +154,7 @@ extension World {
             partsPerMillion: nodes[node].driftPartsPerMillion
         )
         log.line(now.microseconds, node, "starts: \(identity.node.short), boot \(identity.boot)")
-        log.add(now.microseconds, node, .faultEnds, identity.boot)
+        log.add(now.microseconds, node, .processStarts, identity.boot)
         let process = Process.launch(node, in: &self)
         nodes[node].process = process
         pulses[node].isUp = true

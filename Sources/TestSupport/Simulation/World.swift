@@ -47,6 +47,7 @@ package struct World<Process: SimulatedProcess>: Sendable {
         /// Whether its host answers for closed ports while no process runs.
         var answersClosed = true
         var driftPartsPerMillion: Int64 = 0
+        /// The streams from and to it, which keep their numbers over all its lives.
         var streams: [Int32] = []
         var mustBeWiped = false
     }
@@ -221,6 +222,7 @@ package struct World<Process: SimulatedProcess>: Sendable {
         case .streamGivenUp: giveUp(event.value)
         case .faultBegins: beginFault(Int(event.value))
         case .faultEnds: endFault(Int(event.value))
+        case .processStarts: preconditionFailure("a start is never put off")
         }
     }
 

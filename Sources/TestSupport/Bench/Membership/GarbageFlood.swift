@@ -14,6 +14,7 @@ package final class GarbageFlood: Sendable {
         var threads = 0
         var datagrams = 0
         var connections = 0
+        var failure: BenchError?
     }
 
     private let state = Mutex(State())
@@ -21,7 +22,9 @@ package final class GarbageFlood: Sendable {
 
     /// Starts the flood at `datagramsPerSecond` in total, and fifty connections a second.
     ///
-    /// - Throws: ``BenchError/refused(call:reason:)`` where the namespace cannot be entered.
+    /// - Throws: ``BenchError/refused(call:reason:)`` where the namespace cannot be entered;
+    ///   ``BenchError/timedOut(waitingFor:seconds:)`` where nothing genuine is overheard: half of
+    ///   the flood would then be weaker than the figures say.
     package init(
         from attacker: String,
         at targets: [(namespace: String, address: String)],
@@ -29,9 +32,9 @@ package final class GarbageFlood: Sendable {
         datagramsPerSecond: Int,
         seed: UInt64
     ) throws(BenchError) {
-        let udp = try Self.sockets(attacker, 1, SOCK_DGRAM)[0]
         let names = targets.map { Self.name($0.address, port) }
         let opening = try Self.overhear(targets[0].namespace, port)
+        let udp = try Self.sockets(attacker, 1, SOCK_DGRAM)[0]
         state.withLock { $0.threads = 2 }
         Thread.detachNewThread { [self] in
             var generator = SeededGenerator(seed: seed)
@@ -41,18 +44,32 @@ package final class GarbageFlood: Sendable {
         }
         Thread.detachNewThread { [self] in
             var generator = SeededGenerator(seed: seed &+ 1)
-            sendStreams(attacker, names, &generator)
+            do throws(BenchError) {
+                try sendStreams(attacker, names, &generator)
+            } catch { state.withLock { $0.failure = error } }
             state.withLock { $0.threads -= 1 }
         }
     }
 
-    /// Ends it; datagrams a second and connections that were really made.
-    package func end() -> (datagramsPerSecond: Double, connections: Int) {
+    /// Ends it; datagrams a second, and connections over which garbage really left.
+    ///
+    /// - Throws: why a part of the flood ended before.
+    package func end() throws(BenchError) -> (datagramsPerSecond: Double, connections: Int) {
         let span = Monotonic.now.since(startedAt)
+        abandon()
+        let last = state.withLock { $0 }
+        if let failure = last.failure { throw failure }
+        guard last.threads == 0 else {
+            throw .timedOut(waitingFor: "the end of the flood", seconds: 5)
+        }
+        let rate = Double(last.datagrams) / Double(max(1, span.microseconds)) * 1_000_000
+        return (rate, last.connections)
+    }
+
+    /// Ends it where its figures are of no use any more.
+    package func abandon() {
         state.withLock { $0.isEnding = true }
         _ = Monotonic.wait(.seconds(5)) { state.withLock { $0.threads } == 0 }
-        let (datagrams, connections) = state.withLock { ($0.datagrams, $0.connections) }
-        return (Double(datagrams) / Double(max(1, span.microseconds)) * 1_000_000, connections)
     }
 
     private var isEnding: Bool { state.withLock { $0.isEnding } }
@@ -114,9 +131,9 @@ package final class GarbageFlood: Sendable {
         _ attacker: String,
         _ targets: [sockaddr_in],
         _ generator: inout SeededGenerator
-    ) {
+    ) throws(BenchError) {
         while !isEnding {
-            guard let sockets = try? Self.sockets(attacker, 50, SOCK_STREAM) else { return }
+            let sockets = try Self.sockets(attacker, 50, SOCK_STREAM)
             for (index, socket) in sockets.enumerated() where !isEnding {
                 _ = fcntl(socket, F_SETFL, O_NONBLOCK)
                 var target = targets[index % targets.count]
@@ -130,7 +147,8 @@ package final class GarbageFlood: Sendable {
                 let bytes = (0..<length).map { _ in
                     UInt8.random(in: .min ... .max, using: &generator)
                 }
-                _ = Glibc.send(socket, bytes, length, Int32(MSG_NOSIGNAL))
+                // Nothing leaves where nobody took the connection.
+                guard Glibc.send(socket, bytes, length, Int32(MSG_NOSIGNAL)) > 0 else { continue }
                 state.withLock { $0.connections += 1 }
             }
             for socket in sockets { close(socket) }
@@ -177,7 +195,7 @@ package final class GarbageFlood: Sendable {
         _ = fcntl(sniffer, F_SETFL, O_NONBLOCK)
         var packet = [UInt8](repeating: 0, count: 2_048)
         var opening: [UInt8] = []
-        _ = Monotonic.wait(.seconds(3)) {
+        let isHeard = Monotonic.wait(.seconds(3)) {
             let count = recv(sniffer, &packet, packet.count, 0)
             // IPv4 without options, UDP, to the port, with at least five bytes.
             guard count >= 33, packet[0] == 0x45, packet[9] == UInt8(IPPROTO_UDP),
@@ -185,6 +203,12 @@ package final class GarbageFlood: Sendable {
             else { return false }
             opening = Array(packet[28..<33])
             return true
+        }
+        guard isHeard else {
+            throw .timedOut(
+                waitingFor: "a genuine datagram to port \(port) in \(namespace)",
+                seconds: 3
+            )
         }
         return opening
     }

@@ -34,6 +34,8 @@ package struct MembershipResults: Sendable {
     var floodProcessorPercent: Double?
     var floodConnections: Int?
     var falseDeaths: Int?
+    /// Pauses that had to be forgiven, behind ``falseDeaths``.
+    var pauses = 0
     var falseDeathsElsewhere = 0
     var steady: Steady?
 
@@ -143,11 +145,10 @@ struct MembershipBench {
         let since = Monotonic.now
         let end = since.advanced(by: .seconds(Int64(settings.soakSeconds)))
         try underlay.lose(percent: settings.lossPercent)
-        var pauses = 0
         while Monotonic.now < end {
             let victim = cluster.members.randomElement(using: &generator) ?? 1
             cluster.pause(victim, .milliseconds(Int64.random(in: 200...1_000, using: &generator)))
-            pauses += 1
+            results.pauses += 1
             Monotonic.sleep(.milliseconds(Int64.random(in: 1_500..<3_500, using: &generator)))
         }
         // What is suspected now has the time to be called dead, still under loss.
@@ -155,7 +156,9 @@ struct MembershipBench {
         results.falseDeaths = noteFalse(cluster, since: since, "under loss with pauses")
         try underlay.lose(percent: 0)
         try cluster.waitForAll(within: .seconds(120))
-        say("\(cluster.system.name): \(pauses) pauses in \(settings.soakSeconds) s of loss")
+        say(
+            "\(cluster.system.name): \(results.pauses) pauses in \(settings.soakSeconds) s of loss"
+        )
     }
 
     private mutating func flood(
@@ -170,12 +173,22 @@ struct MembershipBench {
             datagramsPerSecond: settings.floodRate,
             seed: settings.seed
         )
-        let since = Monotonic.now
-        defer {
-            let sent = flood.end()
-            results.floodRate = sent.datagramsPerSecond
-            results.floodConnections = sent.connections
+        do throws(BenchError) {
+            try measureFlood(cluster, &results)
+        } catch {
+            flood.abandon()
+            throw error
         }
+        let sent = try flood.end()
+        results.floodRate = sent.datagramsPerSecond
+        results.floodConnections = sent.connections
+    }
+
+    private mutating func measureFlood(
+        _ cluster: MembershipCluster,
+        _ results: inout MembershipResults
+    ) throws(BenchError) {
+        let since = Monotonic.now
         let span = Span.seconds(5)
         let before = try sample(cluster)
         Monotonic.sleep(span)
@@ -183,7 +196,7 @@ struct MembershipBench {
         results.floodArrived =
             Double(after.received.packets - before.received.packets)
             / (Double(after.at.since(before.at).microseconds) / 1_000_000)
-        results.floodProcessorPercent = processorPercent(before, after)
+        results.floodProcessorPercent = try processorPercent(before, after)
         for turn in 1...settings.floodKills {
             results.floods.append(try blackhole(cluster, "blackhole \(turn) in the flood"))
         }
@@ -200,8 +213,7 @@ struct MembershipBench {
         let before = try sample(cluster)
         Monotonic.sleep(.seconds(Int64(settings.steadySeconds)))
         let after = try sample(cluster)
-        let usage = after.usage
-        guard usage.count == cluster.members.count else { return }
+        let usage = after.usage.values
         let span = Double(after.at.since(before.at).microseconds) / 1_000_000
         func perSecond(_ value: (Sample) -> Int) -> Double {
             Double(value(after) - value(before)) / span / Double(cluster.members.count)
@@ -210,7 +222,7 @@ struct MembershipBench {
             bytesSentPerSecond: perSecond { $0.sent.bytes },
             bytesReceivedPerSecond: perSecond { $0.received.bytes },
             packetsSentPerSecond: perSecond { $0.sent.packets },
-            processorPercent: processorPercent(before, after),
+            processorPercent: try processorPercent(before, after),
             residentMegabytes: usage.map { Double($0.residentBytes) }.max().map { $0 / 1e6 } ?? 0,
             anonymousMegabytes: usage.map { Double($0.anonymousBytes) }.max().map { $0 / 1e6 } ?? 0
         )
@@ -220,7 +232,7 @@ struct MembershipBench {
         let at: Instant
         var sent = Traffic()
         var received = Traffic()
-        var usage: [ProcessUsage] = []
+        var usage: [Int: ProcessUsage] = [:]
     }
 
     private func sample(_ cluster: MembershipCluster) throws(BenchError) -> Sample {
@@ -231,18 +243,31 @@ struct MembershipBench {
             sample.sent.bytes += traffic.sent.bytes
             sample.received.packets += traffic.received.packets
             sample.received.bytes += traffic.received.bytes
-            if let usage = ProcessUsage(pid: cluster.pid(node)) { sample.usage.append(usage) }
+            guard let usage = ProcessUsage(pid: cluster.pid(node)) else {
+                throw .memberGone(system: cluster.system.name, node: node)
+            }
+            sample.usage[node] = usage
         }
         return sample
     }
 
-    /// The mean of all members between two samples.
-    private func processorPercent(_ before: Sample, _ after: Sample) -> Double {
-        let used = zip(before.usage, after.usage).map { $1.processorTime - $0.processorTime }
-        let total = used.reduce(Span.zero) { $0 + $1 }
-        let span = after.at.since(before.at)
-        return Double(total.microseconds) / Double(max(1, span.microseconds))
-            / Double(max(1, used.count)) * 100
+    private func processorPercent(
+        _ before: Sample,
+        _ after: Sample
+    ) throws(BenchError) -> Double {
+        guard
+            let percent = ProcessUsage.processorPercent(
+                before.usage,
+                after.usage,
+                over: after.at.since(before.at)
+            )
+        else {
+            throw .unreadable(
+                what: "what the members used",
+                text: "of \(before.usage.keys.sorted()), then of \(after.usage.keys.sorted())"
+            )
+        }
+        return percent
     }
 
     private func noteFalse(

@@ -1,5 +1,6 @@
 import Determinism
 import Foundation
+import Statistics
 
 /// The figures of two systems, side by side.
 struct MembershipFigures {
@@ -7,7 +8,7 @@ struct MembershipFigures {
     let peer: MembershipResults?
     let settings: MembershipSettings
 
-    /// The bars of our figures: ring.md section 6, at five members.
+    /// The bars of our figures, at five members: the README's bars.
     private static let blackholeMedianMilliseconds = 1_500.0
     private static let blackholeMaxMilliseconds = 2_500.0
     private static let crashMedianMilliseconds = 500.0
@@ -31,7 +32,7 @@ struct MembershipFigures {
                 Self.blackholeMaxMilliseconds
             )
             + [
-                figure("loss.falseDeaths", "verdicts", runs: settings.soakSeconds, atMost: 0) {
+                figure("loss.falseDeaths", "verdicts", runs: pauses, atMost: 0) {
                     $0.falseDeaths.map(Double.init)
                 },
                 figure("failures.falseDeaths", "verdicts", runs: settings.kills * 2, atMost: 0) {
@@ -53,6 +54,8 @@ struct MembershipFigures {
                 steady("anonymous", "MB", nil, \.anonymousMegabytes),
             ].compactMap { $0 }
     }
+
+    private var pauses: Int { (ours ?? peer)?.pauses ?? 0 }
 
     private func detections(
         _ title: String,
