@@ -126,7 +126,10 @@ struct DatagramHostilityTests {
         }
     }
 
-    @Test("keys are rotated under traffic without a datagram lost", arguments: orders)
+    @Test(
+        "EncryptedGossipTransition: keys are rotated under traffic, no datagram lost",
+        arguments: orders
+    )
     func rotation_losesNothing(order: [Bool]) async throws {
         let (left, right) = (DatagramPeer(), DatagramPeer())
         let addresses = (try await left.open(), try await right.open())
@@ -163,7 +166,7 @@ struct DatagramHostilityTests {
     ]
 
     @Test(
-        "a step ahead of the other side is counted there and delivered to nobody",
+        "mismatched keys: a step ahead of the other side is counted there, delivered to nobody",
         arguments: 0..<3
     )
     func rotation_ahead_isCounted(number: Int) async throws {
@@ -194,7 +197,10 @@ struct DatagramHostilityTests {
         }
     }
 
-    @Test("another label is a forgery in both directions", arguments: ["", "la", "lab2", "LAB"])
+    @Test(
+        "mismatched labels: another label is a forgery in both directions",
+        arguments: ["", "la", "lab2", "LAB"]
+    )
     func otherLabel_isForged(label: String) async throws {
         let (left, right) = (DatagramPeer(), DatagramPeer(label: label))
         let addresses = (try await left.open(), try await right.open())

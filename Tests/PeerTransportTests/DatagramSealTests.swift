@@ -36,7 +36,7 @@ struct DatagramSealTests {
         #expect(seal.open(goldenDatagram) == .opened(Array("genie".utf8)))
     }
 
-    @Test("a change of any byte is noticed")
+    @Test("serf 336: a change of any byte is noticed")
     func tamper_everyByte_isRejected() throws {
         let datagram = try #require(seal().seal(Array("a ping of some length".utf8)))
         var generator = SeededGenerator(seed: 11)

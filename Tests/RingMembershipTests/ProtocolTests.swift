@@ -89,6 +89,21 @@ struct ProtocolTests {
         #expect(net.peers.allSatisfy { peer in peer.members.allSatisfy(\.fact.status.isGone) })
     }
 
+    @Test(
+        "FallbackTCP_old: a member that knows no probe over streams is found by its datagrams alone"
+    )
+    func fallbackOld() {
+        var net = MembershipNet(count: 4, seed: 4)
+        net.areStreamsOpen = false
+        net.lossPercent = 5
+        net.run(for: .seconds(30))
+        #expect(net.changes.allSatisfy { !$0.member.status.isGone })
+        net.isRunning[3] = false
+        net.run(for: .seconds(5))
+        let dead = net.changes.filter { $0.member.status == .dead }
+        #expect(dead.map(\.observer).sorted() == [0, 1, 2])
+    }
+
     @Test("an ack that came by a helper keeps the member alive and gives no round trip")
     func indirectAck() throws {
         var peer = OnePeer(knowing: 4)

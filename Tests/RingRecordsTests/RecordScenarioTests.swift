@@ -9,7 +9,7 @@ struct RecordScenarioTests {
         var acknowledgements = 0
         var reads = 0
         var epochs = 0
-        for seed in UInt64(0)..<100 {
+        for seed in UInt64(0)..<25 {
             let report = RecordScenario.run(seed: seed)
             for fault in report.faults.prefix(3) { Issue.record("seed \(seed): \(fault)") }
             acknowledgements += report.acknowledgements
@@ -17,7 +17,7 @@ struct RecordScenarioTests {
             epochs += report.epochs
         }
         // A run in which nothing happens would hold as well.
-        #expect(acknowledgements > 8_000 && reads > 8_000 && epochs > 300)
+        #expect(acknowledgements > 2_000 && reads > 2_000 && epochs > 75)
     }
 
     @Test("records outlive a change of all their owners, their origin being away")

@@ -66,6 +66,26 @@ struct TidyTests {
         }
     }
 
+    /// The node has one database, and its parts number their rows without knowing of each other.
+    @Test("no two parts of a node keep their rows under one number")
+    func rowSpaces() throws {
+        let constant = try Regex(
+            "(?:identity|cache)?[sS]pace = ([0-9]+)",
+            as: (Substring, Substring).self
+        )
+        let entry = try Regex("case [a-z]+ = ([0-9]+)", as: (Substring, Substring).self)
+        var numbers: [Int] = []
+        for path in try Checkout.files(under: "Sources/Services", ending: [".swift"]) {
+            let text = try Checkout.text(path)
+            numbers += text.matches(of: constant).compactMap { Int($0.output.1) }
+        }
+        let effects = try Checkout.text("Sources/Core/RingPeer/PeerEffect.swift")
+        let spaces = effects.drop { $0 != "{" }
+        numbers += spaces.matches(of: entry).compactMap { Int($0.output.1) }
+        #expect(numbers.count >= 10, "\(numbers)")
+        #expect(Set(numbers).count == numbers.count, "\(numbers.sorted())")
+    }
+
     @Test("adapters import no core, no service, and one another only as C shims")
     func adapterArrows() throws {
         let cores = try Checkout.modules("Core")

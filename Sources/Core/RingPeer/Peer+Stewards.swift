@@ -32,6 +32,8 @@ struct StewardJob: Sendable {
     var nextAt: Instant
     /// Nodes that did not say which storage they are, and until when they are passed over.
     var silent = SortedMap<NodeID, Instant>()
+    /// When the register was last read.
+    var readAt: Instant?
     /// When the stewards were last asked whether all of them serve.
     var checkedAt: Instant?
     /// Since when this peer's acceptor has been sealed.
@@ -81,7 +83,8 @@ extension Peer {
             let pause = Int64.random(in: 500...1_000, using: &generator)
             stewardJob.nextAt = now.advanced(by: .milliseconds(pause))
             if finishSealed(now: now) || bringUpLateStewards(now: now) { return }
-            guard leadsStewards else { return }
+            guard leadsStewards, hasReasonToRead(now: now) else { return }
+            stewardJob.readAt = now
             let number = makeNumber()
             stewardJob.step = .reading(number: number)
             start(.read(key: StewardJob.key), number: number, now: now)
@@ -109,6 +112,18 @@ extension Peer {
     package var stewardsUnderWay: [NodeID]? {
         guard case .changing(let change, _) = stewardJob.step else { return nil }
         return change.next.members.map(\.node)
+    }
+
+    /// The register is read where the group should be another one, and now and then to find a
+    /// change that somebody began.
+    private func hasReasonToRead(now: Instant) -> Bool {
+        let isDue = stewardJob.readAt.map { now.since($0) >= StewardJob.checkInterval } ?? true
+        return isDue
+            || StewardPolicy.successor(
+                of: proposer.group,
+                configuration: configuration,
+                standing: { standing($0, now: now) }
+            ) != nil
     }
 
     /// Of the stewards that can be reached the first leads; a peer that is none never does.

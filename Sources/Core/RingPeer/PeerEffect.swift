@@ -96,7 +96,7 @@ package struct PeerRow: Hashable, Sendable {
         /// family for a subnet.
         case allocator = 9
         /// Nodes whose records were retired, by node: the node and the last boot of these.
-        case retirements = 10
+        case retirements = 12
     }
 
     /// The kind of row.

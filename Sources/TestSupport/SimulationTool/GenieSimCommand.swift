@@ -23,7 +23,12 @@ package struct GenieSimCommand: ParsableCommand {
 
 /// Reads the flaws named on the command line.
 struct FlawOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Plant a known mistake; may be repeated.", valueName: "name"))
+    @Option(
+        help: ArgumentHelp(
+            "Plant a known mistake; may be repeated. Some show in crafted runs only.",
+            valueName: "name"
+        )
+    )
     var flaw: [String] = []
 
     func flaws() throws -> [MembershipFlaw] {
@@ -117,12 +122,12 @@ struct SwarmCommand: ParsableCommand {
     private func explain(_ finding: Swarm.Finding, _ flaws: [MembershipFlaw]) {
         let planted = flaws.map { " --flaw \($0.rawValue)" }.joined()
         print("\n\(SwarmOptions(seed: finding.seed))\n  \(finding.failure)")
-        print("  again: genie-sim swarm --seed \(finding.seed)\(planted) --trace")
+        print("  again: scripts/sim swarm --seed \(finding.seed)\(planted) --trace")
         guard !noShrink else { return print(finding.plan) }
         var shrinker = Shrinker(finding.plan, failure: finding.failure, flaws: flaws)
         shrinker.shrink()
         print("  shrunk in \(shrinker.runs) runs: \(shrinker.failure)")
-        print("  again: put these lines into a file, and genie-sim replay FILE\(planted) --trace")
+        print("  again: put these lines into a file, and scripts/sim replay FILE\(planted) --trace")
         print(shrinker.plan)
     }
 }

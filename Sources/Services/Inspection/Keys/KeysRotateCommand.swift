@@ -64,7 +64,7 @@ private struct KeyRotation {
                 )
             }
             done.append("used it")
-            report("every member has key \(key), and seals with it from now on")
+            report("every member that answers has key \(key), and seals with it from now on")
             for old in try keys().keys where old.id != key {
                 try patiently { try remove(old.id) }
                 done.append("removed key \(old.id)")
