@@ -130,6 +130,8 @@ let package = Package(
         .executable(name: "genie-sim", targets: ["genie-sim"]),
         .executable(name: "genie-bench", targets: ["genie-bench"]),
         .executable(name: "genie-drill", targets: ["genie-drill"]),
+        // Preloaded by the tests that take a daemon's power away.
+        .library(name: "PowerSwitch", type: .dynamic, targets: ["CPowerSwitch"]),
     ],
     dependencies: [
         .package(url: "https://github.com/groue/GRDB.swift", exact: "7.10.0"),
@@ -223,6 +225,7 @@ let package = Package(
         ),
         .target(name: "CBenchProcess", path: "Sources/TestSupport/CBenchProcess"),
         .target(name: "CNetworkNamespace", path: "Sources/TestSupport/CNetworkNamespace"),
+        .target(name: "CPowerSwitch", path: "Sources/TestSupport/CPowerSwitch"),
         .testTarget(name: "TidyTests", path: "Tests/TidyTests", swiftSettings: settings),
         tests("AddressingTests", []),
         tests("WireTests", []),

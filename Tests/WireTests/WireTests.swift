@@ -47,7 +47,7 @@ struct WireTests {
         #expect(throws: WireError.trailing(count: 1)) { try read((sample() + [0])[...]) }
     }
 
-    @Test("a length above the bound is refused before anything is read")
+    @Test("memberlist 357: a length above the bound is refused before anything is read")
     func oversized() {
         var reader = ByteReader([0xff, 0xff, 0xff, 0xff])
         #expect(throws: WireError.oversized(field: "list", length: 0xffff_ffff, max: 10)) {
