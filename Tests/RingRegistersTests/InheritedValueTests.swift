@@ -56,7 +56,8 @@ struct InheritedValueTests {
         )
         proposer.start(.read(key: "k"), token: 1, now: .zero)
         var now = Instant.zero
-        for _ in 0..<100 {
+        // Long enough for a command that was handed on in vain.
+        for _ in 0..<150 {
             now = now.advanced(by: .milliseconds(20))
             proposer.tick(now: now)
             let effects = proposer.effects

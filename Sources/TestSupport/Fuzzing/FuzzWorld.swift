@@ -126,6 +126,7 @@ enum FuzzWorld {
     /// What another steward answers to the question whether it knows of a later life of this
     /// peer's disk; nil for every other effect.
     static func vouched(_ effect: PeerEffect) -> (answer: [UInt8], steward: NodeID)? {
+        if case .persist(_, let then) = effect { return then.compactMap(vouched).first }
         guard case .frame(let bytes, let steward, _) = effect,
             case .register(let content) = try? PeerFrame(bytes),
             case .vouch(let round, _, _, _) = try? RegisterMessage(content[...])
