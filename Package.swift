@@ -33,7 +33,7 @@ let adapterShims: [String: [String]] = [
     "Netlink": ["CLinux"], "BPFObjects": ["CBPFPrograms", "CGenieABI", "CLibBPF"],
     "Platform": ["CLinux"], "SQLiteRows": [], "PeerTransport": ["CLinux", "COpenSSL"],
     "LocalSocket": [],
-    "LocalServer": [],
+    "LocalServer": [], "Telemetry": [],
 ]
 
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
@@ -182,6 +182,7 @@ let package = Package(
                 logging,
             ]
         ),
+        adapter("Telemetry"),
         service(
             "PeerService",
             coreModules["RingPeer", default: []] + ["RingPeer", "PeerTransport", "SQLiteRows"],
@@ -193,7 +194,7 @@ let package = Package(
                 "PeerService", "RingPeer", "RingMembership", "RingPlacement", "RingRegisters",
                 "RingRecords", "RingIPAM", "NetModel", "NetForwarding", "CNIProtocol", "LocalAPI",
                 "Netlink", "BPFObjects", "SQLiteRows", "LocalSocket", "LocalServer",
-                "PeerTransport", "Platform",
+                "PeerTransport", "Platform", "Telemetry",
             ],
             [logging, argumentParser]
         ),
@@ -206,17 +207,26 @@ let package = Package(
         tool("genie-drill", "Drill"),
         support(
             "Simulation",
-            ["RingPeer", "RingMembership", "RingPlacement", "RingRecords", "Statistics"]
+            coreModules["RingPeer", default: []] + ["HistoryCheck", "RingPeer", "Statistics"]
         ),
         support("SimulationTool", ["Simulation", "RingMembership"], [argumentParser]),
         tool("genie-sim", "SimulationTool"),
         support("LabNet", []),
+        support("MetricsText", []),
         support(
             "Fuzzing",
             coreModules["RingPeer", default: []] + ["RingPeer", "NetModel", "PeerTransport"]
         ),
         support("Statistics", []),
-        support("Bench", ["CBenchProcess", "CNetworkNamespace", "Statistics"], [argumentParser]),
+        support(
+            "Bench",
+            [
+                "CBenchProcess", "CNetworkNamespace", "Statistics", "CGenieABI", "CLibBPF",
+                "CNIProtocol", "LocalAPI", "LocalSocket", "PeerService", "PeerTransport",
+                "RingIPAM", "RingPeer", "SQLiteRows",
+            ],
+            [argumentParser, logging]
+        ),
         support("HistoryCheck", []),
         support(
             "Drill",
@@ -255,16 +265,20 @@ let package = Package(
         tests("FuzzTests", ["Fuzzing", "RingRegisters"]),
         tests("LocalSocketTests", ["LocalSocket"]),
         tests("LocalServerTests", ["LocalServer", "LocalSocket"], [logging]),
+        tests("TelemetryTests", ["Telemetry", "MetricsText"]),
         tests(
             "PeerServiceTests",
-            ["PeerService", "PeerTransport", "RingMembership", "RingPlacement", "SQLiteRows"],
+            [
+                "PeerService", "PeerTransport", "RingMembership", "RingPlacement", "RingRecords",
+                "RingRegisters", "SQLiteRows",
+            ],
             [logging]
         ),
         tests("CNIPluginTests", ["CNIPlugin", "CNIProtocol", "LocalSocket", "genie"]),
         tests("BenchTests", ["Bench", "Statistics", "genie-bench"]),
         tests("HistoryCheckTests", ["HistoryCheck"]),
         tests("DrillTests", ["Bench", "Drill", "HistoryCheck"]),
-        tests("LabTests", ["LabNet", "LocalAPI", "genied", "genie", "genie-ring"]),
+        tests("LabTests", ["LabNet", "LocalAPI", "MetricsText", "genied", "genie", "genie-ring"]),
         tests(
             "DataplaneTests",
             ["BPFObjects", "CGenieABI", "CLibBPF", "CNetworkNamespace"]

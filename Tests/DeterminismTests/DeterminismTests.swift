@@ -30,6 +30,28 @@ struct DeterminismTests {
         #expect(map.suffix(from: 20).map(\.key) == model.keys.filter { $0 >= 20 }.sorted())
     }
 
+    @Test("a map for many rows agrees with a plain model", arguments: 0..<4)
+    func sortedRows(seed: UInt64) {
+        var generator = SeededGenerator(seed: seed)
+        var map = SortedRows<Int, Int>()
+        var model: [Int: Int] = [:]
+        // Mostly in, then mostly out: chunks are cut, and vanish.
+        for round in 0..<8_000 {
+            let key = Int.random(in: 0..<2_000, using: &generator)
+            let value: Int? =
+                Int.random(in: 0..<8_000, using: &generator) > round ? round : nil
+            map[key] = value
+            model[key] = value
+            #expect(map[key] == value && map.count == model.count)
+            guard round % 500 == 0 else { continue }
+            let expected = model.sorted { $0.key < $1.key }
+            #expect(map.keys == expected.map(\.key))
+            #expect(map.map(\.value) == expected.map(\.value))
+            let from = expected.filter { $0.key >= 1_000 }.map(\.key)
+            #expect(map.suffix(from: 1_000).map(\.key) == from)
+        }
+    }
+
     @Test("a node id reads back from its text, and nothing else does")
     func nodeID() {
         var generator = SeededGenerator(seed: 3)

@@ -63,6 +63,33 @@ struct OtherChecksTests {
         #expect(check.violations.isEmpty)
     }
 
+    @Test("an address that is given out again before it has rested is found", arguments: [9, 11])
+    func rest(rest: Int64) {
+        let operations = [alloc("a", "1", 0), free("a", 20), alloc("b", "1", 25)]
+        let check = AddressCheck(operations, restNanoseconds: rest)
+        #expect(check.violations.isEmpty)
+        #expect(check.unrested.map(\.second.holder) == (rest > 10 ? ["b"] : []))
+    }
+
+    @Test(
+        "a stamp behind one that had ended is found, whoever took them; overlapping ones are free"
+    )
+    func realTime() {
+        func stamp(_ number: UInt64, process: Int, from: Int64, until: Int64) -> Operation {
+            var value = HistoryEvent.Value()
+            value.stamp = [1, number]
+            return pair(.stamp, "a", value, process: process, from: from, until: until)
+        }
+        let fine = [
+            stamp(2, process: 1, from: 0, until: 10), stamp(1, process: 2, from: 10, until: 20),
+            stamp(2, process: 3, from: 21, until: 30),
+        ]
+        #expect(RealTimeCheck(fine).violations.isEmpty)
+        let behind = RealTimeCheck(fine + [stamp(1, process: 2, from: 31, until: 40)])
+        #expect(behind.violations.map(\.before.process) == [1])
+        #expect(behind.count == 4)
+    }
+
     @Test("who asks again is told of the same address, and has it once")
     func repeated() {
         let check = AddressCheck([alloc("a", "1", 0), alloc("a", "1", 10), free("a", 20)])

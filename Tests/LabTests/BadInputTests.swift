@@ -61,9 +61,14 @@ struct BadInputTests {
                 (["groups", "delete", "red/api"], ["no group api", "web"]),
                 (["endpoints", "--group", "red/api"], ["no group api"]),
             ]
+            // What could not be meant whatever there is, and what is not so here.
+            let malformed: Set<String> = ["0", "Red_1", "10.1.0.0", "10.1.0.1/16", "red"]
             for (arguments, words) in cases {
                 let output = try lab.run(on: 1, ["genie-ring"] + arguments)
-                expectRefusal(output, naming: words)
+                let isMalformed =
+                    arguments[1] == "create" && arguments != ["vpcs", "create", "red"]
+                    && arguments.contains { malformed.contains($0) }
+                expectRefusal(output, naming: words, status: isMalformed ? 2 : 1)
             }
             expectRefusal(try lab.ring(1, "groups", "create"), naming: ["Usage"], status: 2)
 

@@ -127,6 +127,26 @@ struct KeysLabTests {
         }
     }
 
+    @Test("rotations that begin at the same time on all nodes end with one key that all have")
+    func concurrentRotations() async throws {
+        try await Lab.with(nodes: 3, id: Lab.testID) { lab in
+            let before = try keys(lab)
+            let ends = try await withThrowingTaskGroup(of: Lab.Output.self) { group in
+                for node in 1...3 {
+                    group.addTask { try lab.ring(node, "keys", "rotate", "--wait", "60") }
+                }
+                return try await group.reduce(into: [Lab.Output]()) { $0.append($1) }
+            }
+            for end in ends { #expect(end.status == 0, "\(end.errors)") }
+            let isWhole = try await lab.eventually(seconds: 10) {
+                let all = try (1...3).map { try keys(lab, $0).map(\.id) }
+                return all.allSatisfy { $0.count == 1 && $0 == all[0] }
+            }
+            #expect(isWhole)
+            #expect(try keys(lab).map(\.id) != before.map(\.id))
+        }
+    }
+
     @Test("a node that was down, and one that was stopped for 20 s, come back after a rotation")
     func absent() async throws {
         try await Lab.with(nodes: 3, id: Lab.testID) { lab in
@@ -165,13 +185,17 @@ struct KeysLabTests {
     func steps() async throws {
         try await Lab.with(nodes: 2, id: Lab.testID) { lab in
             let first = try #require(try keys(lab).first?.id)
-            func refused(_ words: [String], _ arguments: String...) throws {
+            func refused(
+                _ words: [String],
+                status: Int32 = 1,
+                _ arguments: String...
+            ) throws {
                 let output = try lab.run(on: 1, ["genie-ring", "keys"] + arguments)
-                #expect(output.status == 1, "\(output.text)")
+                #expect(output.status == status, "\(output.text)")
                 for word in words { #expect(output.errors.contains(word), "\(output.errors)") }
             }
             try refused(["00000000", first, "genie-ring keys"], "use", "00000000")
-            try refused(["'x'", "eight hexadecimal digits"], "use", "x")
+            try refused(["'x'", "eight hexadecimal digits"], status: 2, "use", "x")
             try refused([first, "use another"], "remove", first)
             try refused(["/nonexistent"], "install", "--file", "/nonexistent")
             let file = "\(folder(lab, 1))/key"

@@ -320,4 +320,18 @@ struct ProtocolTests {
         #expect(peer.status(2) == .suspect)
         #expect(peer.status(9) == nil)
     }
+
+    @Test("a whole table is not gossiped on, news of a few are, and so is who is accused in it")
+    func tableIsNoNews() {
+        var peer = OnePeer(knowing: 0)
+        peer.membership.merge((1...200).map { OnePeer.fact($0) }, from: OnePeer.id(1), now: .zero)
+        #expect(peer.membership.presentCount == 201)
+        // Itself.
+        #expect(peer.membership.queueLengths.rumors == 1)
+        peer.membership.merge([OnePeer.fact(201)], from: OnePeer.id(1), now: .zero)
+        #expect(peer.membership.queueLengths.rumors == 2)
+        let table = (1...200).map { OnePeer.fact($0, $0 == 7 ? .suspect : .alive) }
+        peer.membership.merge(table, from: OnePeer.id(1), now: .zero)
+        #expect(peer.membership.queueLengths.rumors == 3)
+    }
 }

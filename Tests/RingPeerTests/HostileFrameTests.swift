@@ -68,7 +68,9 @@ struct HostileFrameTests {
 
     @Test(
         "a frame that cannot be read has no consequence but a word of it",
-        arguments: [[], [0], [4], [7], [7, 1], [8, 99], [8, 1, 0], [11], [255, 255]] as [[UInt8]]
+        arguments: [
+            [], [0], [4], [7], [7, 1], [8, 99], [8, 1, 0], [11], [12], [12, 9], [12, 1, 0],
+        ] as [[UInt8]]
     )
     func unreadable_isTold(bytes: [UInt8]) throws {
         var peer = try peer()

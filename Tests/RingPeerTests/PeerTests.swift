@@ -204,7 +204,7 @@ struct PeerTests {
         #expect(net.peer(2)?.records.isSynced(topic) == true)
         let read = net.request(0) { $0.read(topic, token: $1, now: $2) }
         expectSoon(&net, limit: .seconds(5)) { $0.answers[0]?[read] != nil }
-        guard case .records(.contents(let sets, isComplete: true)) = net.answers[0]?[read] else {
+        guard case .records(.contents(let sets)) = net.answers[0]?[read] else {
             Issue.record("not read")
             return
         }
@@ -291,7 +291,7 @@ struct PeerTests {
         let frames = peer.effects.compactMap { effect -> PeerFrame? in
             if case .frame(let bytes, _, _) = effect { try? PeerFrame(bytes) } else { nil }
         }
-        guard case .refusal(let ring, let reason) = try #require(frames.first) else {
+        guard case .refusal(.ring, let ring, let reason) = try #require(frames.first) else {
             Issue.record("not refused")
             return
         }

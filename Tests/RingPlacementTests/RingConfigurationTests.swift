@@ -111,7 +111,7 @@ struct RingConfigurationCodecTests {
         for length in 0..<bytes.count {
             #expect(throws: WireError.self) { try self.decode(Array(bytes[..<length])).get() }
         }
-        #expect(decode(bytes + [0]) == .failure(.trailing(count: 1)))
+        #expect(decode(bytes + [0]) == .failure(.malformed(field: "tagged fields")))
     }
 
     @Test("random and damaged bytes are refused or read, never trusted", arguments: 0..<20)

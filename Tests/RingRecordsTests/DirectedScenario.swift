@@ -59,6 +59,27 @@ enum DirectedScenario {
         return world.history.faults
     }
 
+    /// A node that runs is taken out, and takes part again without a new start.
+    static func originIsTakenOutAndBack(seed: UInt64) -> [String] {
+        var world = RecordsWorld(members: 5, count: 5, seed: seed, flaws: [])
+        world.run(for: .seconds(1))
+        for topic in RecordsWorld.topics { world.publish(0, topic, [record(1)]) }
+        world.run(for: .seconds(2))
+        world.history.remove(world.nodes[0].id)
+        world.change(members: [1, 2, 3, 4])
+        world.run(for: .seconds(3))
+        world.history.add(world.nodes[0].id)
+        world.change(members: Array(0..<5))
+        world.run(for: .seconds(6))
+        for topic in RecordsWorld.topics {
+            for node in world.nodes where world.view.owners(of: topic).contains(node.id) {
+                guard node.records?.store.set(topic, world.nodes[0].id) == nil else { continue }
+                world.history.faults.append("\(topic) is missing on \(node.id.short)")
+            }
+        }
+        return world.history.faults
+    }
+
     /// The power fails everywhere as soon as something is acknowledged; its origin stays away.
     static func powerFails(seed: UInt64, flaws: [RecordFlaw]) -> [String] {
         var world = RecordsWorld(members: 5, count: 5, seed: seed, flaws: flaws)

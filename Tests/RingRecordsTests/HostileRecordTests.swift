@@ -51,9 +51,8 @@ struct HostileRecordTests {
         var records = records([set(own, RecordVersion(boot: 3, sequence: .max))])
         records.publish(topic, [], request: 1, now: .zero)
         #expect(records.effects.contains(.ownPastUnknown))
-        #expect(
-            records.effects.last == .finished(request: 1, .tooFewOwners(stored: 0, wanted: 1))
-        )
+        let shortfall = Records.Shortfall(level: .quorum, answered: 0, wanted: 1, missing: [own])
+        #expect(records.effects.last == .finished(request: 1, .tooFewOwners(shortfall)))
     }
 
     @Test("a set that is asked for many times is sent once")

@@ -36,6 +36,14 @@ struct RecordScenarioTests {
         }
     }
 
+    @Test("a node that was taken out while it ran, and is back, has its records at their owners")
+    func originIsTakenOutAndBack() {
+        for seed in UInt64(0)..<5 {
+            let faults = DirectedScenario.originIsTakenOutAndBack(seed: seed)
+            for fault in faults.prefix(3) { Issue.record("seed \(seed): \(fault)") }
+        }
+    }
+
     @Test("what was acknowledged is there after the power failed everywhere")
     func powerFails() {
         for seed in UInt64(0)..<5 {

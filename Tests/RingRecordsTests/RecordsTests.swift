@@ -3,7 +3,7 @@ import RingRecords
 import Testing
 
 /// Peers' records joined by a virtual network, each with a disk that survives a restart.
-private struct RecordsNet {
+struct RecordsNet {
     static func id(_ index: Int) -> NodeID { NodeID(high: UInt64(index + 1), low: 0) }
 
     var now = Instant.zero
@@ -152,7 +152,13 @@ struct RecordsTests {
         net.peers[0].publish(topic, [record("a")], request: 7, now: net.now)
         net.collect(0)
         net.run(for: .seconds(3))
-        #expect(net.finished[7] == .tooFewOwners(stored: 1, wanted: 2))
+        let shortfall = Records.Shortfall(
+            level: .quorum,
+            answered: 1,
+            wanted: 2,
+            missing: net.view.owners(of: topic).filter { $0 != RecordsNet.id(0) }
+        )
+        #expect(net.finished[7] == .tooFewOwners(shortfall))
         net.start(1, boot: 2)
         net.start(2, boot: 2)
         net.run(for: .seconds(2))
@@ -174,7 +180,7 @@ struct RecordsTests {
         net.peers[reader].read(topic, request: 3, now: net.now)
         net.collect(reader)
         net.run(for: .seconds(2))
-        guard case .contents(let sets, isComplete: true) = net.finished[3] else {
+        guard case .contents(let sets) = net.finished[3] else {
             Issue.record("no contents: \(String(describing: net.finished[3]))")
             return
         }

@@ -345,7 +345,7 @@ struct RecordHistory {
             acknowledged[place] = max(acknowledged[place] ?? .never, version)
             floor[place] = max(floor[place] ?? .never, version)
         }
-        guard case .contents(let sets, isComplete: true) = outcome,
+        guard case .contents(let sets) = outcome,
             let (topic, least) = reads[request]
         else { return }
         completeReads += 1

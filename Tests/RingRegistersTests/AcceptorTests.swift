@@ -156,19 +156,29 @@ struct AcceptorTests {
     func vouch() throws {
         var witness = try acceptor(group(1, 1, 2, 3), number: 2)
         let storage = NodeID(high: 3, low: 1)
-        func ask(_ boot: UInt64, _ life: UInt64) -> RegisterMessage? {
-            witness.receive(
-                .vouch(round: 1, storage: storage, boot: boot, life: life),
-                from: node
-            )?.answer
+        func isOutlived(_ boot: UInt64, _ life: UInt64, last: (UInt64, UInt64)?) -> Bool? {
+            let question = RegisterMessage.vouch(
+                round: 1,
+                storage: storage,
+                StorageLife(boot: boot, number: life),
+                last: last.map { StorageLife(boot: $0.0, number: $0.1) }
+            )
+            guard case .vouched(1, let isOutlived) = witness.receive(question, from: node)?.answer
+            else { return nil }
+            return isOutlived
         }
-        #expect(ask(7, 70) == .vouched(round: 1, knowsLaterLife: false))
-        // Asked again, and started again.
-        #expect(ask(7, 70) == .vouched(round: 1, knowsLaterLife: false))
-        #expect(ask(8, 80) == .vouched(round: 1, knowsLaterLife: false))
-        // Copies from before: of an earlier boot, and of the one before, started again.
-        #expect(ask(7, 70) == .vouched(round: 1, knowsLaterLife: true))
-        #expect(ask(8, 81) == .vouched(round: 1, knowsLaterLife: true))
+        #expect(isOutlived(7, 70, last: nil) == false)
+        // Asked again, started again before anybody vouched, and started again after that.
+        #expect(isOutlived(7, 70, last: nil) == false)
+        #expect(isOutlived(8, 70, last: nil) == false)
+        #expect(isOutlived(9, 90, last: (8, 70)) == false)
+        // It had lives that this witness was away for.
+        #expect(isOutlived(12, 120, last: (11, 110)) == false)
+        // Copies from before the last life, started once, and so often that their boot is higher.
+        #expect(isOutlived(12, 121, last: (11, 110)) == true)
+        #expect(isOutlived(15, 121, last: (11, 110)) == true)
+        #expect(isOutlived(12, 122, last: nil) == true)
+        #expect(isOutlived(40, 122, last: (9, 90)) == true)
     }
 
     @Test("an acceptor among others serves nothing before they have vouched for it")
@@ -213,6 +223,9 @@ struct AcceptorTests {
         #expect(hand(0, 5, isLast: false, from: 2) == .installed(round: 1, part: 0))
         #expect(hand(1, 1, isLast: true) == .notReady(round: 1))
         #expect(hand(1, 6, isLast: true, from: 2) == .installed(round: 1, part: 1))
+        // Nobody has heard of this life of its database yet.
+        #expect(!acceptor.isTrusted)
+        acceptor.trust()
         #expect(acceptor.group == next)
         // Late copies change nothing.
         #expect(hand(0, 9, isLast: true) == .installed(round: 1, part: 0))
@@ -282,8 +295,22 @@ struct AcceptorTests {
                 [RegisterEntry(key: "k", accepted: accepted)],
                 isLast: true
             ), .installed(round: 1, part: 3), .identity(round: 1, storage: NodeID(high: 4, low: 5)),
-            .vouch(round: 1, storage: NodeID(high: 4, low: 5), boot: 6, life: 7),
+            .vouch(
+                round: 1,
+                storage: NodeID(high: 4, low: 5),
+                StorageLife(boot: 6, number: 7),
+                last: nil
+            ),
+            .vouch(
+                round: 1,
+                storage: NodeID(high: 4, low: 5),
+                StorageLife(boot: 6, number: 7),
+                last: StorageLife(boot: 3, number: 2)
+            ),
             .vouched(round: 1, knowsLaterLife: true),
+            .follow(round: 1, epoch: 2, [FollowedVersion(key: "k", version: 3)]),
+            .news(round: 1, [RegisterEntry(key: "k", accepted: accepted)], isLast: false),
+            .news(round: 1, [], isLast: true),
         ]
     }()
 

@@ -34,6 +34,8 @@ struct InheritedValueTests {
                 .install(round: 1, new, part: 0, [entry], isLast: true),
                 from: client
             )
+            // The others have heard of no other life of its database.
+            acceptor.trust()
             return acceptor
         }
     }
@@ -56,7 +58,8 @@ struct InheritedValueTests {
         )
         proposer.start(.read(key: "k"), token: 1, now: .zero)
         var now = Instant.zero
-        for _ in 0..<100 {
+        // Long enough for a command that was handed on in vain.
+        for _ in 0..<150 {
             now = now.advanced(by: .milliseconds(20))
             proposer.tick(now: now)
             let effects = proposer.effects

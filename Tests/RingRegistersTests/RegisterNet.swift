@@ -29,7 +29,15 @@ struct RegisterNet {
     private let founding: StewardSet
     private var nextRound: UInt64 = 1
     private var generator: SeededGenerator
+    /// The proposers that stewards have, which carry out what is handed on to them.
+    private var helpers: [Proposer] = []
+    private var helped: [UInt64: (peer: NodeID, round: UInt64)] = [:]
+    /// How many commands were carried out for other proposers.
+    private(set) var helpCount = 0
     private var packets: [(at: Instant, from: NodeID, to: NodeID, RegisterMessage)] = []
+
+    /// Helpers and messages get lost here all the time, and a run waits for each of them.
+    private static let helpPatience = Span.milliseconds(60)
 
     static func steward(_ index: Int) -> NodeID { NodeID(high: 1, low: UInt64(index)) }
     static func client(_ index: Int) -> NodeID { NodeID(high: 2, low: UInt64(index)) }
@@ -56,9 +64,13 @@ struct RegisterNet {
         newest = founding
         disks = Array(repeating: [:], count: pool ?? count)
         isUp = Array(repeating: true, count: pool ?? count)
-        for index in disks.indices { acceptors.append(makeAcceptor(index)) }
+        for index in disks.indices {
+            acceptors.append(makeAcceptor(index))
+            helpers.append(makeHelper(index, boot: 1))
+        }
         var parameters = Proposer.Parameters()
         parameters.flaws = faults.flaws
+        parameters.helpPatience = Self.helpPatience
         for index in 0..<proposers {
             self.proposers.append(
                 Proposer(
@@ -70,6 +82,19 @@ struct RegisterNet {
                 )
             )
         }
+    }
+
+    private mutating func makeHelper(_ index: Int, boot: UInt64) -> Proposer {
+        var parameters = Proposer.Parameters()
+        parameters.flaws = faults.flaws
+        parameters.helpPatience = Self.helpPatience
+        return Proposer(
+            own: Self.steward(index),
+            boot: boot,
+            group: founding,
+            parameters: parameters,
+            seed: generator.next()
+        )
     }
 
     private func makeAcceptor(_ index: Int) -> Acceptor {
@@ -104,6 +129,10 @@ struct RegisterNet {
             proposers[index].tick(now: now)
             collect(index)
         }
+        for index in helpers.indices where isUp[index] {
+            helpers[index].tick(now: now)
+            collectHelper(index)
+        }
         if faults.changeMilliseconds > 0, roll(1, of: faults.changeMilliseconds) { beginChange() }
         for index in changes.indices {
             changes[index]?.tick(now: now)
@@ -114,7 +143,10 @@ struct RegisterNet {
             // Down for a tenth of a second on average.
             guard roll(isUp[index] ? faults.crashPercent : 100, of: 10_000) else { continue }
             isUp[index].toggle()
-            if isUp[index] { acceptors[index] = makeAcceptor(index) }
+            guard isUp[index] else { continue }
+            acceptors[index] = makeAcceptor(index)
+            nextRound += 1
+            helpers[index] = makeHelper(index, boot: nextRound)
         }
     }
 
@@ -141,10 +173,20 @@ struct RegisterNet {
         let index = Int(to.low)
         switch to.high {
         case 1:
-            guard isUp[index], let step = acceptors[index].receive(message, from: from) else {
-                return
+            guard isUp[index] else { return }
+            if message.isAnswer {
+                helpers[index].receive(message, from: from, now: now)
+                return collectHelper(index)
             }
+            if case .perform(let round, let command) = message {
+                nextRound += 1
+                helped[nextRound] = (from, round)
+                helpers[index].start(command, token: nextRound, now: now)
+                return collectHelper(index)
+            }
+            guard let step = acceptors[index].receive(message, from: from) else { return }
             for row in step.rows { disks[index][row.key] = row.value }
+            acceptors[index].trust()
             send(step.answer, from: to, to: from)
         case 2:
             proposers[index].receive(message, from: from, now: now)
@@ -165,6 +207,23 @@ struct RegisterNet {
             case .finished(let token, let outcome):
                 precondition(outcomes[index]?[token] == nil, "a command ends once")
                 outcomes[index, default: [:]][token] = outcome
+            case .adopted: break
+            }
+        }
+    }
+
+    private mutating func collectHelper(_ index: Int) {
+        let effects = helpers[index].effects
+        helpers[index].effects = []
+        for effect in effects {
+            switch effect {
+            case .send(let message, let target):
+                send(message, from: Self.steward(index), to: target)
+            case .finished(let token, let outcome):
+                guard let asked = helped.removeValue(forKey: token) else { continue }
+                helpCount += 1
+                let answer = RegisterMessage.performed(round: asked.round, outcome)
+                send(answer, from: Self.steward(index), to: asked.peer)
             case .adopted: break
             }
         }

@@ -160,7 +160,7 @@ struct WorldTests {
     @Test("a broken bound is told as one", arguments: [PlanRun.Law.bounded, .monotone])
     func lawOfViolation(law: PlanRun.Law) {
         let violation = MembershipWorld.Violation(law: law, at: .zero, node: 3, text: "too much")
-        let failure = PlanRun.Failure(violation)
+        let failure = RunFailure(violation)
         #expect(failure.description == "\(law.rawValue) broken at 0 ms: n3: too much")
     }
 
@@ -178,9 +178,9 @@ struct WorldTests {
 
     @Test("the shrinker leaves of a failing plan what makes it fail")
     func shrinking() throws {
-        let outcome = Swarm(1...40, flaws: [.goneNeverProbed]).run()
+        let outcome = Swarm<PlanRun>(1...40, flaws: [.goneNeverProbed]).run()
         let finding = try #require(outcome.findings.first)
-        var shrinker = Shrinker(
+        var shrinker = Shrinker<PlanRun>(
             finding.plan,
             failure: finding.failure,
             flaws: [.goneNeverProbed],
@@ -202,7 +202,7 @@ struct WorldTests {
 
     @Test("every law holds over the first seeds")
     func swarm() {
-        let outcome = Swarm(1...40).run()
+        let outcome = Swarm<PlanRun>(1...40).run()
         #expect(outcome.seeds == 40)
         for finding in outcome.findings { Issue.record("seed \(finding.seed): \(finding.failure)") }
     }

@@ -113,7 +113,7 @@ package struct LocalServer: Sendable {
         )
     }
 
-    private static func respond(
+    static func respond(
         to request: Hummingbird.Request,
         with answer: Answer
     ) async -> Hummingbird.Response {

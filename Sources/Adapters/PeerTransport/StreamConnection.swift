@@ -51,11 +51,16 @@ final class StreamConnection: @unchecked Sendable {
     private var state: State
     private var decoder = FrameDecoder(lengthMax: StreamTransport.frameBytesMax)
     private var outgoing = OutgoingBuffer()
+    /// Frames with their lengths that wait for the end of what the queue does now.
+    private var unsealed: [UInt8] = []
+    private var isSealingDue = false
     /// Whether a frame came or went since idleness was last looked at.
     private var isUsed = true
     /// Why nothing can be sent any more, while what came before is still being read.
     private var sendFailure: StreamCloseReason?
 
+    /// An emptied buffer of more than this goes back to the allocator.
+    private static let keptByteCount = 64 << 10
     /// Reads that one wake-up makes before others on the queue have their turn: 1 MiB.
     private static let readsPerWakeUpMax = 16
 
@@ -106,20 +111,21 @@ final class StreamConnection: @unchecked Sendable {
         }
     }
 
-    /// Queues a frame and sends what the kernel takes.
+    /// Queues a frame; what is queued until the queue's next turn goes out together.
     func send(_ frame: [UInt8]) -> StreamSendOutcome {
         guard case .ready = state, sendFailure == nil else { return .notConnected }
         guard frame.count <= StreamTransport.frameBytesMax else { return .oversized }
-        guard outgoing.count + frame.count <= StreamTransport.queueBytesMax else {
+        guard outgoing.count + unsealed.count + frame.count <= StreamTransport.queueBytesMax else {
             return .queueFull
         }
         write(frame)
-        return peer == nil || sendFailure != nil ? .notConnected : .sent
+        return .sent
     }
 
     /// Sends what the kernel still takes, and ends.
     func close() {
         if case .ready = state {
+            seal()
             session.finish()
             flush()
         }
@@ -129,6 +135,7 @@ final class StreamConnection: @unchecked Sendable {
     /// Ends at once and says nothing to anybody.
     func abandon() {
         if case .ready = state {
+            seal()
             session.finish()
             flush()
         }
@@ -178,14 +185,17 @@ final class StreamConnection: @unchecked Sendable {
             if count > 0 {
                 session.feed(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
                 advance()
-                if count < buffer.count { return }
+                // On, also after less than was asked for: Dispatch reports a hang-up once, so the
+                // end of the stream behind these bytes would never be heard of.
             } else if count == 0 {
                 return end(.closedByPeer)
             } else {
-                if errno != EAGAIN && errno != EINTR { end(.socket(errno: errno)) }
+                if errno == EINTR { continue }
+                if errno != EAGAIN { end(.socket(errno: errno)) }
                 return
             }
         }
+        queue.async { @Sendable [weak self] in self?.readable() }
     }
 
     /// Goes as far as the bytes that came allow.
@@ -216,6 +226,8 @@ final class StreamConnection: @unchecked Sendable {
         case .done(let node):
             state = .greeting(node)
             write([settings.versions.lowerBound, settings.versions.upperBound])
+            // At once: also a peer that is refused for its versions learns which are spoken here.
+            seal()
             return true
         }
     }
@@ -277,16 +289,32 @@ final class StreamConnection: @unchecked Sendable {
         let period = DispatchTimeInterval.milliseconds(settings.idleMilliseconds)
         deadline.setEventHandler { @Sendable [weak self] in
             guard let self else { return }
-            guard self.isUsed || self.outgoing.count > 0 else { return self.end(.idle) }
+            let isWaiting = self.outgoing.count > 0 || !self.unsealed.isEmpty
+            guard self.isUsed || isWaiting else { return self.end(.idle) }
             self.isUsed = false
         }
         deadline.schedule(deadline: .now() + period, repeating: period, leeway: .seconds(1))
     }
 
+    /// One record and one call for all frames of a turn: each costs more than a small frame does.
     private func write(_ frame: [UInt8]) {
         isUsed = true
-        let bytes = FrameDecoder.header(length: frame.count) + frame
-        if let reason = bytes.withUnsafeBytes(session.write) { return end(reason) }
+        unsealed += FrameDecoder.header(length: frame.count)
+        unsealed += frame
+        guard !isSealingDue else { return }
+        isSealingDue = true
+        queue.async { @Sendable [weak self] in
+            self?.isSealingDue = false
+            self?.seal()
+        }
+    }
+
+    private func seal() {
+        if case .ended = state { return }
+        guard sendFailure == nil, !unsealed.isEmpty else { return }
+        let reason = unsealed.withUnsafeBytes(session.write)
+        unsealed.removeAll(keepingCapacity: unsealed.capacity <= Self.keptByteCount)
+        if let reason { return end(reason) }
         flush()
     }
 
@@ -319,6 +347,7 @@ final class StreamConnection: @unchecked Sendable {
     private func stopSending(_ reason: StreamCloseReason) {
         sendFailure = reason
         outgoing = OutgoingBuffer()
+        unsealed = []
         readiness.pauseWritable()
         queue.async { @Sendable [weak self] in
             self?.readable()

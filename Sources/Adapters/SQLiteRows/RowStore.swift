@@ -69,6 +69,12 @@ package final class RowStore: Sendable {
     /// "GnRi", kept in `application_id`.
     static let applicationID = 0x476e_5269
 
+    /// Pages in the log before they are copied into the file: 8 MiB.
+    ///
+    /// The commit that fills it waits for two more syncs; SQLite's own 1,000 pages would make that
+    /// twice as often.
+    private static let walPagesMax = 2_000
+
     /// Where the file is.
     package let path: String
     private let queue: DatabaseQueue
@@ -82,11 +88,13 @@ package final class RowStore: Sendable {
             try database.execute(sql: "PRAGMA locking_mode = EXCLUSIVE")
             try database.execute(sql: "PRAGMA journal_mode = WAL")
             try database.execute(sql: "PRAGMA synchronous = FULL")
+            try database.execute(sql: "PRAGMA wal_autocheckpoint = \(Self.walPagesMax)")
         }
         try Self.keepToOwner(path)
         do {
             queue = try DatabaseQueue(path: path, configuration: configuration)
             try queue.write { try Self.prepare($0, path: path) }
+            try queue.writeWithoutTransaction { try Self.lengthenLog($0) }
         } catch let error as RowStoreError {
             throw error
         } catch {
@@ -141,6 +149,33 @@ package final class RowStore: Sendable {
         )
         try database.execute(sql: "PRAGMA application_id = \(applicationID)")
         try database.execute(sql: "PRAGMA user_version = \(Self.layout)")
+    }
+
+    /// Gives the log its length at once, and begins it anew.
+    ///
+    /// A commit that makes the log longer has the file system write down the new length as well,
+    /// which takes half as long again as the commit itself. A disk without that much room is used
+    /// as it is.
+    private static func lengthenLog(_ database: Database) throws {
+        let pageSize = try Int.fetchOne(database, sql: "PRAGMA page_size") ?? 4_096
+        do {
+            try fillLog(database, byteCount: walPagesMax * pageSize)
+        } catch let error as DatabaseError where error.resultCode == .SQLITE_FULL {
+            return
+        }
+        _ = try database.checkpoint(.restart)
+    }
+
+    private static func fillLog(_ database: Database, byteCount: Int) throws {
+        try database.inTransaction {
+            try database.execute(sql: "CREATE TABLE filler (content BLOB)")
+            try database.execute(
+                sql: "INSERT INTO filler VALUES (zeroblob(?))",
+                arguments: [byteCount]
+            )
+            try database.execute(sql: "DROP TABLE filler")
+            return .commit
+        }
     }
 
     /// All rows of a space, by key.

@@ -8,6 +8,7 @@ package struct NodeID: Hashable, Comparable, Sendable, CustomStringConvertible {
     package let low: UInt64
 
     /// Makes an identity from its two halves.
+    @inlinable
     package init(high: UInt64, low: UInt64) {
         self.high = high
         self.low = low
@@ -34,6 +35,7 @@ package struct NodeID: Hashable, Comparable, Sendable, CustomStringConvertible {
     /// The first eight digits, for tables that people read.
     package var short: String { String(Self.hex(high).prefix(8)) }
 
+    @inlinable
     package static func < (lhs: NodeID, rhs: NodeID) -> Bool {
         (lhs.high, lhs.low) < (rhs.high, rhs.low)
     }

@@ -1,35 +1,44 @@
 /// Reads fixed-layout fields from bytes that anybody may have sent.
 ///
+/// Its code is open to other modules, so that it is compiled for their types there.
+///
 /// Nothing is read past the end, and no length is believed before it is held against what is left
 /// and against the bound that the caller names.
 package struct ByteReader: Sendable {
-    private let bytes: ArraySlice<UInt8>
-    private var position: Int
+    @usableFromInline let bytes: ArraySlice<UInt8>
+    @usableFromInline var position: Int
 
     /// Makes a reader over `bytes`.
+    @inlinable
     package init(_ bytes: ArraySlice<UInt8>) {
         self.bytes = bytes
         position = bytes.startIndex
     }
 
     /// Makes a reader over a whole array.
+    @inlinable
     package init(_ bytes: [UInt8]) {
         self.init(bytes[...])
     }
 
     /// The bytes not read yet.
+    @inlinable
     package var remaining: Int { bytes.endIndex - position }
 
     /// Reads a big-endian integer.
+    @inlinable
     package mutating func readInteger<Integer: FixedWidthInteger>(
         _ field: StaticName,
         as type: Integer.Type = Integer.self
     ) throws(WireError) -> Integer {
         let slice = try take(Integer.bitWidth / 8, field)
-        return slice.reduce(Integer.zero) { ($0 << 8) | Integer(truncatingIfNeeded: $1) }
+        var integer = Integer.zero
+        for byte in slice { integer = integer << 8 | Integer(truncatingIfNeeded: byte) }
+        return integer
     }
 
     /// Reads one byte that must be 0 or 1.
+    @inlinable
     package mutating func readFlag(_ field: StaticName) throws(WireError) -> Bool {
         switch try readInteger(field, as: UInt8.self) {
         case 0: return false
@@ -39,6 +48,7 @@ package struct ByteReader: Sendable {
     }
 
     /// Reads exactly `count` bytes.
+    @inlinable
     package mutating func readRaw(
         _ count: Int,
         _ field: StaticName
@@ -47,6 +57,7 @@ package struct ByteReader: Sendable {
     }
 
     /// Reads a 32-bit length, at most `max`, and then so many bytes.
+    @inlinable
     package mutating func readCounted(
         _ field: StaticName,
         max: Int
@@ -57,6 +68,7 @@ package struct ByteReader: Sendable {
     }
 
     /// Reads a 16-bit length, at most `max`, and then UTF-8 text that must be valid.
+    @inlinable
     package mutating func readText(_ field: StaticName, max: Int) throws(WireError) -> String {
         let length = Int(try readInteger(field, as: UInt16.self))
         guard length <= max else { throw .oversized(field: field, length: length, max: max) }
@@ -67,6 +79,7 @@ package struct ByteReader: Sendable {
     }
 
     /// Reads a count, at most `max`, and then each element as `body` reads it.
+    @inlinable
     package mutating func readList<Element>(
         _ field: StaticName,
         max: Int,
@@ -81,11 +94,13 @@ package struct ByteReader: Sendable {
     }
 
     /// Checks that every byte was read.
+    @inlinable
     package func finish() throws(WireError) {
         guard remaining == 0 else { throw .trailing(count: remaining) }
     }
 
-    private mutating func take(
+    @inlinable
+    mutating func take(
         _ count: Int,
         _ field: StaticName
     ) throws(WireError) -> ArraySlice<UInt8> {

@@ -23,9 +23,20 @@ package enum WireError: Error, Hashable, Sendable, CustomStringConvertible {
 
 /// The name of a wire field: a literal, so that an error never carries what a stranger sent.
 package struct StaticName: Hashable, Sendable, ExpressibleByStringLiteral, CustomStringConvertible {
-    package let description: String
+    private let name: StaticString
 
     package init(stringLiteral value: StaticString) {
-        description = "\(value)"
+        name = value
+    }
+
+    // Made when somebody reads it: a message has dozens of fields, and hardly ever an error.
+    package var description: String { "\(name)" }
+
+    package static func == (lhs: StaticName, rhs: StaticName) -> Bool {
+        lhs.description == rhs.description
+    }
+
+    package func hash(into hasher: inout Hasher) {
+        hasher.combine(description)
     }
 }

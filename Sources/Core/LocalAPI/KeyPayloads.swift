@@ -51,10 +51,14 @@ package struct KeyList: Codable, Hashable, Sendable {
 package struct InstallKey: Codable, Hashable, Sendable {
     /// 64 hexadecimal digits; a new key is drawn where there are none.
     package var key: String?
+    /// The names of the ring's keys, where the key is to be installed only beside exactly these: of
+    /// two rotations that begin at once one finds the other's key.
+    package var expectedKeys: [String]?
 
     /// Makes a request.
-    package init(key: String?) {
+    package init(key: String?, expectedKeys: [String]? = nil) {
         self.key = key
+        self.expectedKeys = expectedKeys
     }
 }
 
@@ -64,11 +68,14 @@ package struct UseKey: Codable, Hashable, Sendable {
     package var id: String
     /// Whether to use it although members lack it.
     package var isForced: Bool
+    /// Whether to leave it at that where a key that was installed later is in use already.
+    package var isForward: Bool?
 
     /// Makes a request.
-    package init(id: String, isForced: Bool) {
+    package init(id: String, isForced: Bool, isForward: Bool? = nil) {
         self.id = id
         self.isForced = isForced
+        self.isForward = isForward
     }
 }
 

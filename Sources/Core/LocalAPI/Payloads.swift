@@ -45,6 +45,8 @@ package struct MemberList: Codable, Hashable, Sendable {
         package var boot: UInt64
         /// The count of its refutations in this boot.
         package var incarnation: UInt64
+        /// The versions of the protocol that it speaks, as `1` or `1 to 2`.
+        package var versions: String
         /// The last round trip, in microseconds; absent where none was measured.
         package var roundTripMicroseconds: Int64?
         /// How long the state has lasted, in milliseconds.
@@ -66,6 +68,7 @@ package struct MemberList: Codable, Hashable, Sendable {
             dataplane: String,
             boot: UInt64,
             incarnation: UInt64,
+            versions: String,
             roundTripMicroseconds: Int64?,
             sinceMilliseconds: Int64,
             heldMilliseconds: Int64?,
@@ -80,111 +83,11 @@ package struct MemberList: Codable, Hashable, Sendable {
             self.dataplane = dataplane
             self.boot = boot
             self.incarnation = incarnation
+            self.versions = versions
             self.roundTripMicroseconds = roundTripMicroseconds
             self.sinceMilliseconds = sinceMilliseconds
             self.heldMilliseconds = heldMilliseconds
             self.isSelf = isSelf
-        }
-    }
-}
-
-/// The agreed ring configuration.
-package struct RingStatus: Codable, Hashable, Sendable {
-    /// The schema.
-    package var schema = LocalAPI.schema
-    /// The ring's identity.
-    package var id: String
-    /// The configuration's number.
-    package var epoch: UInt64
-    /// The number of slots.
-    package var slotCount: Int
-    /// The owners of each slot.
-    package var replicationFactor: Int
-    /// The members, by name.
-    package var members: [Item]
-    /// The names of the nodes that hold the registers.
-    package var stewards: [String]
-    /// What is under way between this node and the other owners of records.
-    package var records: Records
-
-    /// What is under way between owners, as one node sees it.
-    package struct Records: Codable, Hashable, Sendable {
-        /// Slots whose records this node still takes over from their former owners.
-        package var slotsArriving: Int
-        /// Slots that this node keeps until their new owners hold all of it.
-        package var slotsLeaving: Int
-        /// Sets that are kept for owners that are away.
-        package var hints: Int
-        /// The bytes of these sets.
-        package var hintBytes: Int
-        /// Groups of which some owner has not acknowledged what this node tells last.
-        package var publicationsUnsettled: Int
-
-        /// Makes a value.
-        package init(
-            slotsArriving: Int,
-            slotsLeaving: Int,
-            hints: Int,
-            hintBytes: Int,
-            publicationsUnsettled: Int
-        ) {
-            self.slotsArriving = slotsArriving
-            self.slotsLeaving = slotsLeaving
-            self.hints = hints
-            self.hintBytes = hintBytes
-            self.publicationsUnsettled = publicationsUnsettled
-        }
-    }
-
-    /// Makes a status.
-    package init(
-        id: String,
-        epoch: UInt64,
-        slotCount: Int,
-        replicationFactor: Int,
-        members: [Item],
-        stewards: [String],
-        records: Records
-    ) {
-        self.records = records
-        self.id = id
-        self.epoch = epoch
-        self.slotCount = slotCount
-        self.replicationFactor = replicationFactor
-        self.members = members
-        self.stewards = stewards
-    }
-
-    /// One member of the configuration.
-    package struct Item: Codable, Hashable, Sendable {
-        /// The node's identity.
-        package var id: String
-        /// Its name.
-        package var name: String
-        /// Its failure domain.
-        package var zone: String
-        /// Its share relative to others.
-        package var weight: Int
-        /// Where its ring port listens.
-        package var address: String
-        /// The slots that it is among the owners of.
-        package var slots: Int
-
-        /// Makes an item.
-        package init(
-            id: String,
-            name: String,
-            zone: String,
-            weight: Int,
-            address: String,
-            slots: Int
-        ) {
-            self.id = id
-            self.name = name
-            self.zone = zone
-            self.weight = weight
-            self.address = address
-            self.slots = slots
         }
     }
 }

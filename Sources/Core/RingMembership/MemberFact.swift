@@ -57,11 +57,13 @@ package struct MemberFact: Hashable, Sendable {
     package var zone: String
     /// What its operator wants others to know, such as `rack=r1,model=x`; at most 64 bytes.
     ///
-    /// Like name, zone and address it is fixed for a boot, so identity, boot and incarnation name
-    /// the whole fact.
+    /// Like name, zone, address and versions it is fixed for a boot, so identity, boot and
+    /// incarnation name the whole fact.
     package var metadata: String
     /// Where its ring port listens, UDP and TCP alike.
     package var address: SocketAddress
+    /// The versions of the protocol that it speaks.
+    package var versions: ProtocolRange
 
     /// The longest name and zone, in bytes.
     package static let textLengthMax = 63
@@ -79,7 +81,8 @@ package struct MemberFact: Hashable, Sendable {
         name: String,
         zone: String = "",
         metadata: String = "",
-        address: SocketAddress
+        address: SocketAddress,
+        versions: ProtocolRange = .spoken
     ) {
         self.id = id
         self.boot = boot
@@ -89,6 +92,7 @@ package struct MemberFact: Hashable, Sendable {
         self.zone = zone
         self.metadata = metadata
         self.address = address
+        self.versions = versions
     }
 
     /// The fact's place in the order of facts about its member.
@@ -96,19 +100,20 @@ package struct MemberFact: Hashable, Sendable {
 }
 
 extension MemberFact {
-    /// Appends the fact: claim 33, name, zone, metadata, address 16, port 2.
+    /// Appends the fact: claim 33, name, zone, metadata, address 16, port 2, versions 2.
     package func write(to writer: inout ByteWriter) {
         claim.write(to: &writer)
         writer.write(name)
         writer.write(zone)
         writer.write(metadata)
         writer.write(address)
+        versions.write(to: &writer)
     }
 
     /// The number of bytes that ``write(to:)`` appends.
     package var encodedLength: Int {
         MemberClaim.encodedLength + 3 * 2 + name.utf8.count + zone.utf8.count
-            + metadata.utf8.count + 16 + 2
+            + metadata.utf8.count + 16 + 2 + 2
     }
 
     /// Reads a fact that another peer wrote.
@@ -117,7 +122,7 @@ extension MemberFact {
         let name = try reader.readText("name", max: Self.textLengthMax)
         let zone = try reader.readText("zone", max: Self.textLengthMax)
         let metadata = try reader.readText("metadata", max: Self.metadataLengthMax)
-        let address = try reader.readIPAddress("address")
+        let address = try reader.readSocketAddress("address")
         self.init(
             id: claim.id,
             boot: claim.boot,
@@ -126,7 +131,8 @@ extension MemberFact {
             name: name,
             zone: zone,
             metadata: metadata,
-            address: SocketAddress(address: address, port: try reader.readInteger("port"))
+            address: address,
+            versions: try ProtocolRange(from: &reader)
         )
     }
 }

@@ -42,6 +42,7 @@ extension Membership {
         guard late > parameters.stallShortest, !parameters.flaws.contains(.pauseUndetected) else {
             return
         }
+        counters.stalls += 1
         probes = SortedMap()
         relays = SortedMap()
         accusesFrom = now.advanced(by: probeDeadline)
@@ -62,6 +63,7 @@ extension Membership {
         guard probes.count < MembershipParameters.probesMax else { return }
         let scale = localHealth + 1
         let sequence = makeSequence()
+        counters.probesSent += 1
         let deadline = purpose == .closedPort ? ackTimeout : probeDeadline
         probes[sequence] = Probe(
             target: target.id,
@@ -79,7 +81,8 @@ extension Membership {
     private mutating func nextProbeTarget() -> MemberFact? {
         for _ in 0..<min(4, table.presentCount) {
             guard let fact = table.nextToProbe(using: &generator) else { return nil }
-            if !isProbing(fact.id) { return fact }
+            // Who cannot understand a ping is not to be accused for its silence.
+            if !isProbing(fact.id), fact.versions.common(with: own.versions) != nil { return fact }
         }
         return nil
     }
@@ -92,6 +95,7 @@ extension Membership {
     /// dead confirmed soon; a few peers do, however large the ring.
     mutating func inquire(_ fact: MemberFact, accuser: NodeID, now: Instant) {
         guard accuser != own.id, now >= accusesFrom, !isProbing(fact.id),
+            fact.versions.common(with: own.versions) != nil,
             Int.random(in: 0..<max(1, table.presentCount), using: &generator)
                 < parameters.inquirersWanted
         else { return }
@@ -117,6 +121,7 @@ extension Membership {
 
     private mutating func fail(_ probe: Probe, helpersAsked: Int, now: Instant) {
         guard let member = table[probe.target], probe.purpose != .gone else { return }
+        counters.probesFailed += 1
         if probe.purpose == .closedPort {
             if now >= accusesFrom { accuseClosed(member.fact, now: now) }
             return
@@ -152,6 +157,7 @@ extension Membership {
         let isDirect = sender == probe.target
         guard isDirect || !parameters.flaws.contains(.indirectAnswerIgnored) else { return }
         probes[sequence] = nil
+        counters.probesAnswered += 1
         if probe.purpose == .round { localHealth = max(0, localHealth - 1) }
         guard isDirect else { return }
         let roundTrip = now.since(probe.sentAt)

@@ -76,7 +76,12 @@ extension Membership {
         case .ping(let sequence, let target):
             // A ping for another node: the address was reused, and silence is the true answer.
             guard target == own.id, own.status != .left else { return }
-            send(.ack(sequence: sequence), toAddress: source, about: datagram.sender.id)
+            send(
+                .ack(sequence: sequence),
+                toAddress: source,
+                about: datagram.sender.id,
+                in: datagram.version
+            )
         case .ack(let sequence):
             if let relay = relays.remove(sequence) {
                 send(.ack(sequence: relay.sequence), toAddress: relay.requester)
@@ -110,14 +115,16 @@ extension Membership {
     }
 
     /// Takes in one rumor: the younger fact stays, and what is new is passed on.
-    mutating func learn(_ rumor: Rumor, now: Instant) {
+    ///
+    /// A stranger out of somebody's table is not where `isPassedOn` says so.
+    mutating func learn(_ rumor: Rumor, isPassedOn: Bool = true, now: Instant) {
         var fact = rumor.fact
         guard fact.id != own.id else { return refute(rumor, now: now) }
         guard let known = table[fact.id] else {
             // Also of somebody gone whom nobody here knew: the news must reach whom it concerns.
             let isDropped = parameters.flaws.contains(.accusationOfUnknownDropped)
             guard !(fact.status.isGone && isDropped), makeRoom(for: fact) else { return }
-            return record(rumor, previous: nil, now: now)
+            return record(rumor, previous: nil, isPassedOn: isPassedOn, now: now)
         }
         if isYounger(fact.age, than: known.fact.age) {
             let isHole = known.fact.status.isGone && fact.status >= .suspect
@@ -165,7 +172,12 @@ extension Membership {
         rumors.add(id, accuser: accuser)
     }
 
-    private mutating func record(_ rumor: Rumor, previous: Member?, now: Instant) {
+    private mutating func record(
+        _ rumor: Rumor,
+        previous: Member?,
+        isPassedOn: Bool = true,
+        now: Instant
+    ) {
         var member = Member(fact: rumor.fact, since: now)
         if let previous {
             let isSameBoot = previous.fact.boot == rumor.fact.boot
@@ -183,6 +195,10 @@ extension Membership {
         changedAt = now
         held[member.fact.id] = member.heldUntil
         suspicions[member.fact.id] = nil
+        if member.fact.status != previous?.fact.status {
+            counters.suspicions += member.fact.status == .suspect ? 1 : 0
+            counters.deaths += member.fact.status == .dead ? 1 : 0
+        }
         if member.fact.status == .suspect {
             let suspicion = makeSuspicion(
                 incarnation: member.fact.incarnation,
@@ -193,7 +209,7 @@ extension Membership {
             noteDue(suspicion.deadline)
             inquire(member.fact, accuser: rumor.accuser, now: now)
         }
-        rumors.add(member.fact.id, accuser: rumor.accuser)
+        if isPassedOn { rumors.add(member.fact.id, accuser: rumor.accuser) }
         if previous?.fact.status != member.fact.status || previous?.fact.boot != member.fact.boot {
             effects.append(.changed(member))
         }
@@ -249,6 +265,7 @@ extension Membership {
         else { return }
         let before = own
         own.incarnation = fact.incarnation + 1
+        counters.refutations += 1
         table.replaceOwn(before, by: own)
         changedAt = now
         localHealth = min(Self.localHealthMax, localHealth + 1)
@@ -274,12 +291,15 @@ extension Membership {
         _ kind: MembershipDatagram.Kind,
         toAddress address: SocketAddress,
         about id: NodeID? = nil,
-        first: Rumor? = nil
+        first: Rumor? = nil,
+        in version: UInt8? = nil
     ) {
+        guard let version = version ?? self.version(with: id) else { return }
         var told: [Rumor] = []
         if let first { told.append(first) }
         if let accusation = id.flatMap(accusationAgainst) { told.append(accusation) }
         var datagram = MembershipDatagram(
+            version: version,
             kind: kind,
             ring: ring,
             sender: own.claim,
@@ -295,6 +315,15 @@ extension Membership {
             }
         }
         effects.append(.send(datagram, to: address))
+    }
+
+    /// The version to talk to a member in; nil where there is none in common.
+    ///
+    /// To a stranger it is the lowest, which is the likeliest to be understood.
+    private func version(with id: NodeID?) -> UInt8? {
+        guard own.versions.lowest < own.versions.highest, let id, let fact = table[id]?.fact
+        else { return own.versions.lowest }
+        return fact.versions.common(with: own.versions)
     }
 
     /// How often each peer tells a rumor: twice the logarithm of the ring, so that next to nobody

@@ -61,6 +61,8 @@ package struct Membership: Sendable {
     package var effects: [Effect] = []
     /// Lifeguard's local health: 0 is well, up to ``localHealthMax``; waits scale by it plus one.
     package internal(set) var localHealth = 0
+    /// What was done so far, for people.
+    package internal(set) var counters = MembershipCounters()
 
     let parameters: MembershipParameters
     var generator: SeededGenerator
@@ -155,6 +157,9 @@ package struct Membership: Sendable {
 
     /// Everyone but this peer, in an order that follows from the table's history.
     package var members: [Member] { table.members }
+
+    /// The members that are dead or left, in an order that follows from the table's history.
+    package var goneMembers: [Member] { table.goneMembers }
 
     /// What is known of one member; nil for strangers and for this peer itself.
     package func member(_ id: NodeID) -> Member? { table[id] }

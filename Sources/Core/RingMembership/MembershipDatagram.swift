@@ -36,6 +36,8 @@ package struct MembershipDatagram: Hashable, Sendable {
         case gossip
     }
 
+    /// The version of the protocol that it is in: the first byte of every datagram.
+    package var version: UInt8
     /// What is asked or answered.
     package var kind: Kind
     /// The ring that the sender belongs to; datagrams of another ring are dropped.
@@ -49,13 +51,12 @@ package struct MembershipDatagram: Hashable, Sendable {
     /// What the sender passes on.
     package var rumors: [Rumor]
 
-    /// The first byte of every datagram.
-    package static let version: UInt8 = 1
     /// The most rumors of one datagram.
     package static let rumorsMax = 64
 
     /// Makes a datagram.
     package init(
+        version: UInt8 = ProtocolRange.spoken.highest,
         kind: Kind,
         ring: NodeID,
         sender: MemberClaim,
@@ -63,6 +64,7 @@ package struct MembershipDatagram: Hashable, Sendable {
         epoch: UInt64,
         rumors: [Rumor] = []
     ) {
+        self.version = version
         self.kind = kind
         self.ring = ring
         self.sender = sender
@@ -74,7 +76,7 @@ package struct MembershipDatagram: Hashable, Sendable {
     /// The datagram's bytes before sealing: version, kind, ring, sender, digest, epoch, rumors.
     package var encoded: [UInt8] {
         var writer = ByteWriter()
-        writer.write(Self.version)
+        writer.write(version)
         switch kind {
         case .ping(let sequence, let target):
             writer.write(UInt8(1))
@@ -113,12 +115,14 @@ package struct MembershipDatagram: Hashable, Sendable {
     /// Version and kind 2, ring 16, sender, digest 8, epoch 8, count of rumors 4.
     static let headerLength = 2 + 16 + MemberClaim.encodedLength + 8 + 8 + 4
 
-    /// Reads a datagram that a stranger may have made.
-    package init(_ bytes: [UInt8]) throws(WireError) {
+    /// Reads a datagram that a stranger may have made, in one of the versions that are spoken here.
+    package init(
+        _ bytes: [UInt8],
+        speaking versions: ProtocolRange = .spoken
+    ) throws(WireError) {
         var reader = ByteReader(bytes)
-        guard try reader.readInteger("version", as: UInt8.self) == Self.version else {
-            throw .malformed(field: "version")
-        }
+        version = try reader.readInteger("version")
+        guard versions.contains(version) else { throw .malformed(field: "version") }
         kind = try Self.readKind(&reader)
         ring = try reader.readNodeID("ring")
         sender = try MemberClaim(from: &reader)

@@ -48,6 +48,9 @@ package enum MembershipSync: Hashable, Sendable {
 }
 
 extension Membership {
+    /// So many facts at once are news; more are a table.
+    private static let newsMax = 32
+
     /// What this peer's summary says now.
     package var summary: MembershipSync { .summary(table.digests.buckets, sender: own) }
 
@@ -86,15 +89,20 @@ extension Membership {
     /// A member that the other believes dead becomes a suspect here and not a dead one, so that it
     /// has time to refute what may be old news; one that is gone and was never known is nobody's
     /// news, since it would never be forgotten if tables passed it on.
+    /// Those who are alive in a table of many are not passed on either: others know them, each told
+    /// of itself, and digests find whom that missed. A node that is let into a ring of thousands
+    /// would otherwise gossip the whole table for minutes.
     /// - Source: memberlist's merge rule for dead members.
     package mutating func merge(_ facts: [MemberFact], from peer: NodeID, now: Instant) {
+        let isTable = facts.count > Self.newsMax
         for var fact in facts.prefix(MembershipParameters.membersMax) {
             if fact.id != own.id, fact.status.isGone {
                 guard let known = table[fact.id]?.fact else { continue }
                 let isTrusted = parameters.flaws.contains(.deathTakenFromTable)
                 if fact.status == .dead, !known.status.isGone, !isTrusted { fact.status = .suspect }
             }
-            learn(Rumor(fact: fact, accuser: peer), now: now)
+            let isPassedOn = !isTable || fact.status != .alive
+            learn(Rumor(fact: fact, accuser: peer), isPassedOn: isPassedOn, now: now)
         }
     }
 

@@ -75,6 +75,8 @@ enum AllocatorTask: Sendable {
     case claim(ClaimKey)
     case giveBack(BlockKey)
     case reclaim
+    case registryCheck
+    case unasked
 }
 
 /// How this process stands with the node's boot register.
@@ -113,12 +115,18 @@ struct AllocatorState: Sendable {
     var returns = SortedMap<BlockKey, BlockReturn>()
     var emptySince = SortedMap<BlockKey, Instant>()
     var reclaim = ReclaimJob()
+    var registryCheck = RegistryCheck(settled: nil)
+    /// Until then no block is claimed: this peer told somebody which it has, for good.
+    var claimsBarredUntil = Instant.zero
     var nextUpkeepAt: Instant
-    var seenEpoch: UInt64 = 0
+    /// Claims that brought a block, and that did not; for people.
+    var claimsMade: UInt64 = 0
+    var claimsFailed: UInt64 = 0
 
     private enum RowKind {
         static let ledger: UInt8 = 0
         static let subnet: UInt8 = 1
+        static let settled: UInt8 = 2
     }
 
     /// Makes the state out of the rows of its space.
@@ -138,6 +146,10 @@ struct AllocatorState: Sendable {
             case RowKind.subnet:
                 let plan = try Self.plan(row.value ?? [])
                 plans[plan.key] = plan
+            case RowKind.settled:
+                var reader = ByteReader(row.value ?? [])
+                registryCheck.settled = try reader.readNodeID("registry")
+                try reader.finish()
             default: throw .malformed(field: "allocator row")
             }
         }
@@ -161,6 +173,15 @@ struct AllocatorState: Sendable {
 
     var ledgerRow: PeerRow {
         PeerRow(space: .allocator, key: [RowKind.ledger], value: ledger.encoded)
+    }
+
+    /// Says in which registry this node's blocks were found in order; nil before there was one.
+    var settledRow: PeerRow? {
+        registryCheck.settled.map { registry in
+            var value = ByteWriter()
+            value.write(registry)
+            return PeerRow(space: .allocator, key: [RowKind.settled], value: value.bytes)
+        }
     }
 
     static func row(_ plan: BlockPlan) -> PeerRow {

@@ -189,6 +189,8 @@ extension Peer {
         case .claim(let key): takeClaim(key, outcome, now: now)
         case .giveBack(let key): takeReturn(key, outcome, now: now)
         case .reclaim: takeReclaim(outcome, now: now)
+        case .registryCheck: takeRegistryCheck(outcome, now: now)
+        case .unasked: takeUnasked(outcome, now: now)
         }
         return true
     }

@@ -38,7 +38,11 @@ extension Peer {
 
     private mutating func begin(_ key: ClaimKey, now: Instant) {
         guard let claim = allocator.claims[key], !claim.hasBegun else { return }
+        guard now >= allocator.claimsBarredUntil else {
+            return fail(key, .registersUnavailable, now: now)
+        }
         guard allocator.mayClaim(now: now) else { return askBoot(now: now) }
+        guard isDoubtless(now: now) else { return }
         allocator.claims[key]?.hasBegun = true
         if let block = key.block {
             allocator.claims[key]?.candidates = [.init(block: block, isListed: true)]
@@ -117,6 +121,9 @@ extension Peer {
         now: Instant
     ) {
         guard let claim = allocator.claims[key] else { return }
+        var candidate = candidate
+        candidate.fence = max(candidate.fence, fenceLowest)
+        allocator.claims[key]?.candidates[0] = candidate
         let era = allocator.boot.confirmed?.era ?? 0
         let owner = BlockOwner(node: identity.node, fence: candidate.fence, era: era)
         let request = RegisterRequest.compareAndSet(
@@ -136,7 +143,7 @@ extension Peer {
         let isFree = value.payload == nil || owner?.state == .free
         if isFree {
             let raise: UInt64 = allocator.has(.fenceNotRaised) ? 0 : 1
-            candidate.fence = max(1, (owner?.fence ?? 0) + raise)
+            candidate.fence = max(fenceLowest, (owner?.fence ?? 0) + raise)
             allocator.claims[key]?.candidates[0] = candidate
             return set(key, candidate, over: value.version, now: now)
         }
@@ -174,6 +181,7 @@ extension Peer {
 
     private mutating func finish(_ key: ClaimKey, _ block: Prefix, fence: UInt64, now: Instant) {
         guard let claim = allocator.claims.remove(key) else { return }
+        allocator.claimsMade += 1
         let block = AddressPool.Block(pool: claim.plan.pool, prefix: block, fence: fence)
         if pool.block(block.pool, block.prefix) == nil {
             pool.add(block)
@@ -182,8 +190,9 @@ extension Peer {
         for waiter in claim.waiters { proceed(waiter, now: now) }
     }
 
-    private mutating func fail(_ key: ClaimKey, _ outcome: AddressOutcome, now: Instant) {
+    mutating func fail(_ key: ClaimKey, _ outcome: AddressOutcome, now: Instant) {
         guard let claim = allocator.claims.remove(key) else { return }
+        allocator.claimsFailed += 1
         for waiter in claim.waiters { end(waiter, outcome, now: now) }
     }
 

@@ -5,8 +5,12 @@ import RingRecords
 import RingRegisters
 import Wire
 
-/// The peer keeps itself in the agreed configuration: it reads the register, and where its own
-/// entry is missing or differs, changes it by compare-and-swap.
+/// The peer keeps itself in the agreed configuration.
+///
+/// Stewards read the register now and then, and change it by compare-and-swap where their own
+/// entry, those of nodes that asked, or the group of stewards is missing or differs. Everybody else
+/// learns of a newer configuration from the epochs in datagrams, pulls it from whoever has it, and
+/// asks a steward where its own entry is not in it; so the register costs the same in any ring.
 ///
 /// Membership has no part in this: a node that is unreachable keeps its place until somebody with
 /// authority takes it away.
@@ -19,6 +23,14 @@ struct ConfigurationJob: Sendable {
 
     var step = Step.idle
     var nextAt: Instant
+    /// Nodes that asked this peer for an entry.
+    var admissions = SortedMap<NodeID, Admission>()
+    /// When this peer last changed the register.
+    var writtenAt: Instant?
+    /// How often this peer asked for its own entry since it last had one.
+    var attempts = 0
+    /// Until when no other peer is asked for a configuration of this epoch.
+    var pull: (epoch: UInt64, until: Instant)?
 
     init(nextAt: Instant) {
         self.nextAt = nextAt
@@ -31,6 +43,8 @@ struct ConfigurationJob: Sendable {
     static let key = Peer.configurationKey
     static let retryInterval = Span.milliseconds(200)
     static let checkInterval = Span.seconds(10)
+    /// A configuration that was asked for is waited for so long.
+    static let pullPatience = Span.milliseconds(500)
 }
 
 extension Peer {
@@ -39,13 +53,16 @@ extension Peer {
 
     /// Puts a configuration into force that its register was seen to hold.
     package mutating func adopt(agreed: RingConfiguration, now: Instant) {
-        guard agreed.ringID == configuration.ringID else { return }
         adopt(agreed, now: now)
         collect(now: now)
     }
 
     mutating func tickConfigurationJob(now: Instant) {
         guard !configurationJob.isUnderWay, now >= configurationJob.nextAt else { return }
+        if !keepsConfiguration {
+            configurationJob.nextAt = now.advanced(by: ConfigurationJob.checkInterval)
+            if isSettled || askAdmission(now: now) { return }
+        }
         let number = makeNumber()
         configurationJob.step = .reading(number: number)
         start(.read(key: ConfigurationJob.key), number: number, now: now)
@@ -69,9 +86,11 @@ extension Peer {
             configurationJob.nextAt = now.advanced(by: pause())
             if case .committed = outcome {
                 configurationJob.nextAt = now.advanced(by: ConfigurationJob.checkInterval)
+                configurationJob.writtenAt = now
                 adopt(wanted, now: now)
             }
             tellRefusal(outcome)
+            bringForward(now: now)
             return true
         case .idle, .reading, .writing:
             return false
@@ -97,27 +116,27 @@ extension Peer {
     private mutating func considerConfiguration(_ value: RegisterValue, now: Instant) {
         guard let content = value.payload else { return foundRing(value, now: now) }
         guard let agreed = try? RingConfiguration(encoded: content[...]),
-            agreed.ringID == configuration.ringID
+            agreed.ringID == configuration.ringID, !agreed.isForked(from: configuration)
         else {
             effects.append(.event(.registerUnreadable(ConfigurationJob.key)))
             return
         }
         adopt(agreed, now: now)
-        guard let wanted = wanted(agreed) else {
+        guard let wanted = wanted(agreed, now: now) else {
             configurationJob.nextAt = now.advanced(by: ConfigurationJob.checkInterval)
             return
         }
         write(wanted, over: value.version, now: now)
     }
 
-    /// What this peer would have in the configuration: its own entry as it is, and the stewards
-    /// that are in force.
-    private func wanted(_ agreed: RingConfiguration) -> RingConfiguration? {
-        let own = identity.ringMember
-        let change = agreed.member(own.id) == nil ? agreed.adding(own) : agreed.updating(own)
-        if case .changed(let changed) = change { return changed }
-        guard proposer.group.epoch > agreed.stewards.epoch,
-            case .changed(let changed) = agreed.replacing(stewards: proposer.group)
+    /// What this peer would have in the configuration: its own entry as it is, those of nodes that
+    /// asked, and the stewards that are in force; all in one epoch.
+    private mutating func wanted(
+        _ agreed: RingConfiguration,
+        now: Instant
+    ) -> RingConfiguration? {
+        let members = [identity.ringMember] + admissible(now: now)
+        guard case .changed(let changed) = agreed.settling(members, stewards: proposer.group)
         else { return nil }
         return changed
     }
@@ -147,14 +166,65 @@ extension Peer {
 
     /// Puts a newer configuration into force.
     mutating func adopt(_ newer: RingConfiguration, now: Instant) {
-        guard newer.epoch > configuration.epoch else { return }
-        configuration = newer
-        placement = Placement(newer)
+        guard newer.supersedes(configuration) else { return }
+        let isOtherRegistry = newer.registry != configuration.registry
+        let picture = parameters.picture(newer)
+        history.add(
+            ConfigurationDelta(
+                from: configuration,
+                to: picture.configuration,
+                digest: picture.digest
+            ),
+            memberCount: newer.members.count,
+            now: now
+        )
+        configuration = picture.configuration
+        placement = picture.placement
         membership.epoch = newer.epoch
-        records.adopt(Self.view(placement, newer), now: now)
+        records.adopt(picture.view, now: now)
         proposer.adopt(newer.stewards, now: now)
         carryProposer(now: now)
-        let row = PeerRow(space: .configuration, key: [], value: newer.encoded)
-        effects.append(.persist([row], then: [.event(.configuration(newer))]))
+        if isOtherRegistry { enterRegistry(now: now) }
+        beginVouching(now: now)
+        if isSettled {
+            configurationJob.attempts = 0
+        } else {
+            configurationJob.nextAt = min(configurationJob.nextAt, now.advanced(by: pause()))
+            // This node may be the one that was taken out: its boot register tells. Others do not
+            // look, or each epoch would have all nodes ask the stewards.
+            allocator.boot.nextAt = min(allocator.boot.nextAt, now)
+            allocator.nextUpkeepAt = min(allocator.nextUpkeepAt, now)
+        }
+        let row = PeerRow(space: .configuration, key: [], value: picture.encoded)
+        effects.append(.persist([row], then: [.event(.configuration(configuration))]))
+    }
+
+    /// Takes in what changed; where it does not fit, the whole is asked for.
+    mutating func take(_ delta: ConfigurationDelta, from peer: NodeID, now: Instant) {
+        guard delta.ringID == configuration.ringID else { return }
+        noteEpoch(delta.toEpoch, of: peer)
+        guard delta.toEpoch > configuration.epoch else { return }
+        if let newer = delta.applied(to: configuration) {
+            adopt(newer, now: now)
+        } else {
+            send(.configurationRequest(epoch: 0), to: peer)
+        }
+    }
+
+    /// Asks a peer that has a newer configuration for it, unless one so new is under way already:
+    /// each datagram of a peer that is ahead would ask again.
+    mutating func pullConfiguration(_ epoch: UInt64, from peer: NodeID, now: Instant) {
+        if let pull = configurationJob.pull, pull.epoch >= epoch, now < pull.until { return }
+        configurationJob.pull = (epoch, now.advanced(by: ConfigurationJob.pullPatience))
+        send(.configurationRequest(epoch: configuration.epoch), to: peer)
+    }
+
+    /// Answers a peer that is behind: with what changed, where that is known.
+    mutating func tellConfiguration(to peer: NodeID, behind epoch: UInt64) {
+        if let delta = history.delta(since: epoch) {
+            send(.configurationChange(delta), to: peer)
+        } else {
+            send(.configuration(configuration), to: peer)
+        }
     }
 }

@@ -20,6 +20,10 @@ struct HeardEpoch: Sendable {
 extension Peer {
     /// Gone members that are asked at once.
     private static let goneContactsMax = 3
+    /// Missing members that are greeted at once.
+    private static let missingContactsMax = 3
+    /// Members of the configuration that are looked at for missing ones at once.
+    private static let missingLookedAt = 64
 
     /// The newest epoch that `member` was heard to have; 0 while none was.
     package func heardEpoch(of member: NodeID) -> UInt64 {
@@ -53,14 +57,16 @@ extension Peer {
         guard epoch <= RingConfiguration.epochMax, let boot = membership.member(member)?.fact.boot
         else { return }
         let known = heardEpochs[member].flatMap { $0.boot == boot ? $0.epoch : nil } ?? 0
+        // What datagrams tell is kept with the member itself.
+        guard epoch > membership.member(member)?.epoch ?? 0 else { return }
         heardEpochs[member] = HeardEpoch(boot: boot, epoch: max(known, epoch))
     }
 
     /// Answers a peer that told its epoch.
-    mutating func compareEpochs(_ epoch: UInt64, with peer: NodeID) {
+    mutating func compareEpochs(_ epoch: UInt64, with peer: NodeID, now: Instant) {
         noteEpoch(epoch, of: peer)
         if epoch < configuration.epoch {
-            send(.configuration(configuration), to: peer)
+            tellConfiguration(to: peer, behind: epoch)
         } else if epoch > configuration.epoch {
             send(.configurationRequest(epoch: configuration.epoch), to: peer)
         }
@@ -71,10 +77,35 @@ extension Peer {
     }
 
     mutating func contactGoneMembers() {
-        heardEpochs.removeAll { id, _ in membership.member(id) == nil }
-        let gone = membership.members.filter { $0.fact.status.isGone }.map(\.fact.id)
+        let membership = membership
+        heardEpochs.removeAll { id, heard in
+            guard let member = membership.member(id) else { return true }
+            return member.fact.boot == heard.boot && member.epoch >= heard.epoch
+        }
+        let gone = membership.goneMembers.map(\.fact.id)
         for member in gone.shuffled(using: &generator).prefix(Self.goneContactsMax) {
             send(.configurationRequest(epoch: configuration.epoch), to: member)
+        }
+    }
+
+    /// Members of the configuration that membership has never heard of are greeted again and again:
+    /// after a restart that is everyone, and whoever answers tells of the rest.
+    ///
+    /// Only a few at once, of a stretch of the list that moves on: what a peer sends does not grow
+    /// with the ring, nor does the work.
+    mutating func contactMissingMembers() {
+        let members = configuration.members
+        guard !members.isEmpty else { return }
+        var missing: [RingMember] = []
+        for _ in 0..<min(Self.missingLookedAt, members.count) {
+            nextMissing = (nextMissing + 1) % members.count
+            let member = members[nextMissing]
+            guard member.id != identity.node, membership.member(member.id) == nil else { continue }
+            missing.append(member)
+        }
+        let hello = PeerFrame.hello(ring: configuration.ringID, sender: membership.own)
+        for member in missing.shuffled(using: &generator).prefix(Self.missingContactsMax) {
+            effects.append(.frame(hello.encoded, to: member.id, at: member.address))
         }
     }
 }

@@ -25,13 +25,9 @@ extension Peer {
                 now.advanced(by: BootJob.retryInterval)
             )
         }
-        if configuration.epoch != allocator.seenEpoch {
-            // This node may be the one that was taken out.
-            allocator.seenEpoch = configuration.epoch
-            allocator.boot.nextAt = min(allocator.boot.nextAt, now)
-        }
         if now >= allocator.boot.nextAt { askBoot(now: now) }
         guard allocator.boot.confirmed != nil else { return }
+        tickRegistryCheck(now: now)
         keepUp(now: now)
         tickReclaim(now: now)
     }
@@ -85,7 +81,10 @@ extension Peer {
 
     private mutating func confirm(_ record: BootRecord, now: Instant) {
         allocator.boot.verifiedAt = allocator.boot.askedAt
-        allocator.boot.nextAt = now.advanced(by: allocator.parameters.verifyInterval)
+        // Drawn, so that nodes that started together do not ask together for ever.
+        let interval = allocator.parameters.verifyInterval.milliseconds
+        let wait = Int64.random(in: interval * 3 / 4...interval, using: &generator)
+        allocator.boot.nextAt = now.advanced(by: .milliseconds(wait))
         if allocator.boot.confirmed != record {
             allocator.boot.confirmed = record
             allocator.ledger.confirm(record)

@@ -13,6 +13,9 @@ extension Peer {
         case accepted
         /// It cannot be read.
         case unreadable(WireError)
+        /// It is in a version that is not spoken here, or a frame of a kind that a later release
+        /// has; it is left alone.
+        case unknown(UInt8)
         /// It belongs to another ring, or came from this very process.
         case foreign
     }
@@ -23,9 +26,12 @@ extension Peer {
         from source: SocketAddress,
         now: Instant
     ) -> Reception {
+        if let version = bytes.first, !identity.versions.contains(version) {
+            return .unknown(version)
+        }
         let datagram: MembershipDatagram
         do throws(WireError) {
-            datagram = try MembershipDatagram(bytes)
+            datagram = try MembershipDatagram(bytes, speaking: identity.versions)
         } catch {
             return .unreadable(error)
         }
@@ -40,6 +46,8 @@ extension Peer {
         from peer: NodeID,
         now: Instant
     ) -> Reception {
+        if let kind = bytes.first, kind > PeerFrame.kindLast { return .unknown(kind) }
+        if let greeting = Greeting(frame: bytes), refuse(greeting, from: peer) { return .foreign }
         do throws(WireError) {
             try take(PeerFrame(bytes), from: peer, now: now)
         } catch {
@@ -71,33 +79,44 @@ extension Peer {
             welcome(sender, ring: ring, now: now)
         case .welcome(let configuration, let facts):
             guard configuration.ringID == self.configuration.ringID else { return }
-            noteEpoch(configuration.epoch, of: peer)
-            adopt(configuration, now: now)
+            consider(configuration, of: peer, now: now)
             membership.merge(facts, from: peer, now: now)
-        case .refusal(_, let reason):
+        case .refusal(_, _, let reason):
             effects.append(.event(.refusedFrame(from: peer, reason: reason)))
         case .membership(let message):
             guard membership.receive(message, from: peer, now: now) else {
                 throw .malformed(field: "sender")
             }
         case .probe(let sequence, let epoch):
-            answerProbe(sequence, epoch: epoch, from: peer)
+            answerProbe(sequence, epoch: epoch, from: peer, now: now)
         case .probeAnswer(let sequence, let epoch, let fact):
             guard fact.id == peer else { throw .malformed(field: "sender") }
             membership.streamAnswered(sequence: sequence, by: fact, now: now)
-            compareEpoch(epoch, of: peer)
-        case .configurationRequest(let epoch): compareEpochs(epoch, with: peer)
+            compareEpoch(epoch, of: peer, now: now)
+        case .configurationRequest(let epoch): compareEpochs(epoch, with: peer, now: now)
+        case .configurationChange(let delta): take(delta, from: peer, now: now)
+        case .admission(let epoch, let member):
+            try takeAdmission(member, epoch: epoch, from: peer, now: now)
         case .configuration(let configuration):
-            guard configuration.ringID == self.configuration.ringID else { return }
-            noteEpoch(configuration.epoch, of: peer)
-            adopt(configuration, now: now)
-        case .register(let bytes): try takeRegister(bytes, from: peer, now: now)
+            consider(configuration, of: peer, now: now)
+        case .register(let bytes):
+            guard isOfRegistry(nil, peer, now: now) else { return }
+            try takeRegister(bytes, from: peer, now: now)
+        case .registerOf(let registry, let bytes):
+            guard isOfRegistry(registry, peer, now: now) else { return }
+            try takeRegister(bytes, from: peer, now: now)
+        case .recovery(let bytes): try takeRecovery(bytes, from: peer, now: now)
         case .record(let bytes):
             records.receive(try RecordMessage(bytes[...]), from: peer, now: now)
         }
     }
 
-    private mutating func answerProbe(_ sequence: UInt32, epoch: UInt64, from peer: NodeID) {
+    private mutating func answerProbe(
+        _ sequence: UInt32,
+        epoch: UInt64,
+        from peer: NodeID,
+        now: Instant
+    ) {
         guard membership.own.status != .left else { return }
         let answer = PeerFrame.probeAnswer(
             sequence: sequence,
@@ -105,24 +124,29 @@ extension Peer {
             membership.own
         )
         send(answer, to: peer)
-        compareEpoch(epoch, of: peer)
+        compareEpoch(epoch, of: peer, now: now)
     }
 
-    private mutating func compareEpoch(_ epoch: UInt64, of peer: NodeID) {
+    private mutating func compareEpoch(_ epoch: UInt64, of peer: NodeID, now: Instant) {
         noteEpoch(epoch, of: peer)
         guard epoch > configuration.epoch else { return }
-        send(.configurationRequest(epoch: configuration.epoch), to: peer)
+        pullConfiguration(epoch, from: peer, now: now)
     }
 
     private mutating func welcome(_ sender: MemberFact, ring: RingID?, now: Instant) {
         guard ring == nil || ring == configuration.ringID else {
             let reason =
                 "this is ring \(configuration.ringID), and \(sender.name) belongs to another"
-            let refusal = PeerFrame.refusal(ring: configuration.ringID, reason: reason)
+            let refusal = PeerFrame.refusal(.ring, ring: configuration.ringID, reason: reason)
             effects.append(.frame(refusal.encoded, to: sender.id, at: sender.address))
             return
         }
         membership.merge([sender], from: sender.id, now: now)
+        guard ring == nil else {
+            // One of this ring that was started anew: both tell what the other lacks, and no more.
+            send(.membership(membership.summary), to: sender.id)
+            return send(.configurationRequest(epoch: configuration.epoch), to: sender.id)
+        }
         let welcome = PeerFrame.welcome(configuration, membership.facts)
         effects.append(.frame(welcome.encoded, to: sender.id, at: sender.address))
     }
@@ -135,7 +159,13 @@ extension Peer {
             for effect in fromMembership { carry(effect, now: now) }
             let fromRecords = records.effects
             records.effects = []
-            effects.append(contentsOf: fromRecords.flatMap { translate($0) })
+            for effect in fromRecords {
+                if case .newerEpoch(let epoch, let peer) = effect {
+                    pullConfiguration(epoch, from: peer, now: now)
+                } else {
+                    effects.append(contentsOf: translate(effect))
+                }
+            }
         }
     }
 
@@ -150,11 +180,11 @@ extension Peer {
             effects.append(.frame(probe.encoded, to: target.id, at: target.address))
         case .changed(let member):
             records.noteReachable(member.fact.id, member.isReachable, now: now)
+            noteForFollowing(member, now: now)
             effects.append(.event(.member(member)))
         case .datagramsBlocked(let member):
             effects.append(.event(.datagramsBlocked(member)))
-        case .newerEpoch(_, let peer):
-            send(.configurationRequest(epoch: configuration.epoch), to: peer)
+        case .newerEpoch(let epoch, let peer): pullConfiguration(epoch, from: peer, now: now)
         case .identityTaken:
             effects.append(.event(.identityTaken))
         case .twin:
@@ -191,9 +221,7 @@ extension Peer {
             guard let token = recordCallers.remove(request) else { return [] }
             return [.answer(token, .records(outcome))]
         case .ownPastUnknown: return [.event(.identityTaken)]
-        case .newerEpoch(_, let peer):
-            let request = PeerFrame.configurationRequest(epoch: configuration.epoch)
-            return [frameEffect(request, to: peer)].compactMap(\.self)
+        case .newerEpoch: preconditionFailure("taken by the caller")
         }
     }
 

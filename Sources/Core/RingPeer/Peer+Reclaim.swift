@@ -176,7 +176,8 @@ extension Peer {
         let request = RegisterRequest.compareAndSet(
             key: key,
             expectedVersion: value.version,
-            content: next.encoded
+            content: next.state == .free && UnaskedNode.node(ofKey: key) != nil
+                ? nil : next.encoded
         )
         ask(.reclaim, request, now: now)
     }

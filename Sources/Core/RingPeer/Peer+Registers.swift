@@ -95,18 +95,38 @@ extension Peer {
             proposer.receive(message, from: peer, now: now)
             takeForChange(message, from: peer, now: now)
             takeVouched(message, from: peer, now: now)
+            takeNews(message, from: peer, now: now)
+            takeForRecovery(message, from: peer, now: now)
             carryProposer(now: now)
             return
         }
+        if case .perform(let round, let command) = message {
+            return perform(command, round: round, for: peer, now: now)
+        }
         guard let step = acceptor.receive(message, from: peer) else { return }
         // The rows are kept also where the asker's address is not known: they are remembered now.
-        let answer = frameEffect(.register(step.answer.encoded), to: peer)
+        let answer = frameEffect(registerFrame(step.answer), to: peer)
         // A steward of a younger group knows of it first.
         if let group = acceptor.group { proposer.adopt(group, now: now) }
         carryProposer(now: now)
         let rows = step.rows.map { PeerRow(space: .acceptor, key: $0.key, value: $0.value) }
         // Also an answer without a row waits for the writes before it: it may speak of their rows.
-        effects.append(.persist(rows, then: [answer].compactMap(\.self)))
+        let news = news(of: message, answeredBy: step.answer, from: peer, now: now)
+        effects.append(.persist(rows, then: [answer].compactMap(\.self) + news))
+        beginVouching(now: now)
+    }
+
+    /// Carries out what another proposer handed on.
+    private mutating func perform(
+        _ command: RegisterCommand,
+        round: UInt64,
+        for peer: NodeID,
+        now: Instant
+    ) {
+        let number = makeNumber()
+        helped[number] = HelpedPeer(node: peer, round: round)
+        proposer.start(command, token: number, now: now)
+        carryProposer(now: now)
     }
 
     mutating func carryProposer(now: Instant) {
@@ -116,10 +136,13 @@ extension Peer {
             for effect in pending {
                 switch effect {
                 case .send(let message, let steward):
-                    send(.register(message.encoded), to: steward)
+                    send(registerFrame(message), to: steward)
                 case .finished(let number, let outcome):
                     finish(number, outcome, now: now)
-                case .adopted: configurationJob.nextAt = now
+                case .adopted(let group):
+                    configurationJob.nextAt = now
+                    following.adopt(group, now: now)
+                    carryFollowing(now: now)
                 }
             }
         }
@@ -127,9 +150,21 @@ extension Peer {
 
     private mutating func finish(_ number: UInt64, _ outcome: RegisterOutcome, now: Instant) {
         if takeForConfigurationJob(number, outcome, now: now) { return }
+        if takeForRecovery(number, outcome, now: now) { return }
         if takeForStewardJob(number, outcome, now: now) { return }
         if takeForClaim(number, outcome, now: now) { return }
+        if let peer = helped.remove(number) {
+            let message = RegisterMessage.performed(round: peer.round, outcome)
+            return send(registerFrame(message), to: peer.node)
+        }
+        if takeForFollowing(number, outcome, now: now) { return }
         guard let token = callers.remove(number) else { return }
         effects.append(.answer(token, .register(outcome)))
     }
+}
+
+/// A proposer that handed a command on, and its number for it.
+struct HelpedPeer: Sendable {
+    let node: NodeID
+    let round: UInt64
 }

@@ -1,7 +1,7 @@
 package import Determinism
 import RingMembership
 import RingPlacement
-import RingRegisters
+package import RingRegisters
 import Wire
 
 /// Keeps the group of stewards as it should be: one of them looks, has a successor chosen in a
@@ -78,6 +78,7 @@ extension Peer {
 
     mutating func tickStewardJob(now: Instant) {
         guard let deadline = stewardDeadline, now >= deadline else { return }
+        retireOldAcceptor()
         switch stewardJob.step {
         case .idle:
             let pause = Int64.random(in: 500...1_000, using: &generator)
@@ -108,6 +109,11 @@ extension Peer {
     /// The stewards that this peer's acceptor serves with; nil where it is none.
     package var stewardGroup: [NodeID]? { acceptor.group?.members.map(\.node) }
 
+    /// The groups of stewards that this peer's acceptor and proposer know of.
+    package var stewardGroups: [StewardSet] {
+        [acceptor.group, acceptor.successor, proposer.group].compactMap(\.self)
+    }
+
     /// The stewards that this peer is leading the registers over to; nil while it is not.
     package var stewardsUnderWay: [NodeID]? {
         guard case .changing(let change, _) = stewardJob.step else { return nil }
@@ -135,7 +141,8 @@ extension Peer {
     /// A sealed acceptor sees to it that the next group begins, should its leader have gone.
     private mutating func finishSealed(now: Instant) -> Bool {
         guard let group = acceptor.group, let next = acceptor.successor,
-            stewardJob.activeEpoch < next.epoch
+            // A registry that is founded anew is not led to: its founder begins it.
+            next.epoch == group.epoch + 1, stewardJob.activeEpoch < next.epoch
         else {
             stewardJob.sealedAt = nil
             return false
@@ -193,7 +200,7 @@ extension Peer {
             until: now.advanced(by: StewardJob.identifyPatience)
         )
         for node in nodes {
-            send(.register(RegisterMessage.identify(round: round).encoded), to: node)
+            send(registerFrame(.identify(round: round)), to: node)
         }
     }
 
@@ -216,8 +223,20 @@ extension Peer {
         guard let member = membership.member(node) else { return .away }
         if let until = stewardJob.silent[node], now < until { return .away }
         let span = now.since(member.since)
-        if member.fact.status.isGone { return span >= parameters.stewardLostAfter ? .lost : .away }
+        if member.fact.status.isGone {
+            let isLost = span >= parameters.stewardLostAfter || hasHeir(member, now: now)
+            return isLost ? .lost : .away
+        }
         return member.isReachable && span >= parameters.stewardSettledAfter ? .present : .away
+    }
+
+    /// Whether another node lives at the address of one that is gone: it lost its disk, and will
+    /// not be back as who it was.
+    private func hasHeir(_ gone: Membership.Member, now: Instant) -> Bool {
+        membership.members.contains {
+            $0.fact.address == gone.fact.address && $0.fact.id != gone.fact.id && $0.isReachable
+                && now.since($0.since) >= parameters.stewardSettledAfter
+        }
     }
 
     private mutating func choose(
@@ -230,7 +249,8 @@ extension Peer {
         let group = proposer.group
         // One that did not answer makes the number even; one fewer is still more than there are.
         let nodes = nodes.count % 2 == 0 ? nodes.dropLast() : nodes[...]
-        guard nodes.count % 2 == 1, nodes.count >= group.members.count else { return }
+        let mayShrink = StewardPolicy.hasLeaving(group, configuration)
+        guard nodes.count % 2 == 1, mayShrink || nodes.count >= group.members.count else { return }
         let successor = StewardSet(
             epoch: group.epoch + 1,
             members: nodes.compactMap { node in
@@ -250,7 +270,13 @@ extension Peer {
     }
 
     private mutating func lead(from group: StewardSet, to next: StewardSet, now: Instant) {
-        let change = StewardChange(from: group, to: next, round: makeNumber(), now: now)
+        let change = StewardChange(
+            from: group,
+            to: next,
+            round: makeNumber(),
+            flaws: parameters.registers.flaws,
+            now: now
+        )
         stewardJob.step = .idle
         follow(change, until: now.advanced(by: StewardJob.changePatience), now: now)
     }
@@ -270,7 +296,7 @@ extension Peer {
             return
         }
         for case .send(let message, let node) in change.effects {
-            send(.register(message.encoded), to: node)
+            send(registerFrame(message), to: node)
         }
         change.effects = []
         stewardJob.step = .changing(change, until: until)

@@ -1,14 +1,17 @@
 import Determinism
+import RingPlacement
 import RingRegisters
 
-/// Asks the other stewards, after a start, whether they know of a later life of this database.
+/// Asks the other stewards, after a start or the first group, whether they know of a life that this
+/// database does not remember.
 ///
 /// All that can be reached are waited for; after a while a majority is enough, since one steward
 /// may be away for good. One failure at a time is survived: an old copy of a disk, or a steward
 /// that is away.
 struct Vouching: Sendable {
     let round: UInt64
-    let life: UInt64
+    let life: StorageLife
+    let last: StorageLife?
     let others: [NodeID]
     var answered = SortedSet<NodeID>()
     var nextAskAt: Instant
@@ -25,11 +28,33 @@ struct Vouching: Sendable {
 }
 
 extension Peer {
+    /// The stewards whose word is needed; nil where nobody's is.
+    ///
+    /// The ring's word counts where the database knows of no group at all: either the group is still
+    /// to be handed over, or this is a copy from before it was, which nobody would hand it again.
+    private var groupToAsk: StewardSet? {
+        if let group = acceptor.group { return acceptor.isTrusted ? nil : group }
+        let own = Steward(node: identity.node, storage: acceptor.storage)
+        let group = configuration.stewards
+        let isAsked =
+            group.members.count > 1 && !parameters.registers.flaws.contains(.oldCopyServes)
+        return isAsked && group.members.contains(own) ? group : nil
+    }
+
     mutating func beginVouching(now: Instant) {
-        guard !acceptor.isTrusted, let group = acceptor.group else { return }
+        guard vouching == nil, let group = groupToAsk else { return }
+        let (life, last, row) = acceptor.beginLife(
+            boot: identity.boot,
+            drawn: generator.next()
+        )
+        if let row {
+            let kept = PeerRow(space: .acceptor, key: row.key, value: row.value)
+            effects.append(.persist([kept], then: []))
+        }
         vouching = Vouching(
             round: makeNumber(),
-            life: generator.next(),
+            life: life,
+            last: last,
             others: group.members.map(\.node).filter { $0 != identity.node },
             nextAskAt: now,
             patientUntil: now.advanced(by: Vouching.patience)
@@ -42,13 +67,14 @@ extension Peer {
         self.vouching = vouching
         let question = RegisterMessage.vouch(
             round: vouching.round,
-            storage: identity.storage,
-            boot: identity.boot,
-            life: vouching.life
+            storage: acceptor.storage,
+            vouching.life,
+            last: vouching.last
         )
-        for node in vouching.others where !vouching.answered.contains(node) {
-            send(.register(question.encoded), to: node)
-        }
+        let questions = vouching.others.filter { !vouching.answered.contains($0) }
+            .compactMap { frameEffect(registerFrame(question), to: $0) }
+        // Behind the write of the life: nobody may know of one that this disk does not.
+        if !questions.isEmpty { effects.append(.persist([], then: questions)) }
         considerVouching(now: now)
     }
 
@@ -66,10 +92,12 @@ extension Peer {
     }
 
     private mutating func considerVouching(now: Instant) {
-        guard let vouching, let group = acceptor.group,
+        guard let vouching, let group = acceptor.group ?? groupToAsk,
             vouching.isEnough(of: group.members.count, now: now)
         else { return }
-        acceptor.trust()
         self.vouching = nil
+        guard let row = acceptor.trust(boot: identity.boot) else { return }
+        let kept = PeerRow(space: .acceptor, key: row.key, value: row.value)
+        effects.append(.persist([kept], then: []))
     }
 }

@@ -33,16 +33,30 @@ package struct Peer: Sendable {
     var proposer: Proposer
     var generator: SeededGenerator
     var callers = SortedMap<UInt64, RequestToken>()
+    /// Commands of other proposers that are carried out here, by this peer's number.
+    var helped = SortedMap<UInt64, HelpedPeer>()
     var recordCallers = SortedMap<UInt64, RequestToken>()
     var nextNumber: UInt64 = 1
     var configurationJob: ConfigurationJob
     var stewardJob: StewardJob
     var vouching: Vouching?
+    var following: RegisterFollowing
+    var followingReads = SortedMap<UInt64, String>()
+    var followers = RegisterFollowers()
     let parameters: PeerParameters
     var allocator: AllocatorState
     var nextContactAt: Instant
     var heardEpochs = SortedMap<NodeID, HeardEpoch>()
     var nextKeyContactAt: Instant
+    var recoveryJob: RecoveryJob?
+    /// Peers of another registry are told of this one's no earlier than this.
+    var nextRegistryTellAt: Instant
+    /// When the next fork may be told of.
+    var nextForkToldAt: Instant
+    /// What changed in the configuration of late.
+    var history = ConfigurationHistory()
+    /// Where the look for missing members goes on.
+    var nextMissing = 0
 
     /// Makes a peer out of the configuration it has or was welcomed with, and of its durable rows.
     ///
@@ -58,8 +72,9 @@ package struct Peer: Sendable {
         now: Instant
     ) throws(WireError) {
         self.identity = identity
-        self.configuration = configuration
-        placement = Placement(configuration)
+        let picture = parameters.picture(configuration)
+        self.configuration = picture.configuration
+        placement = picture.placement
         generator = SeededGenerator(seed: seed)
         membership = Membership(
             own: MemberFact(
@@ -68,7 +83,8 @@ package struct Peer: Sendable {
                 name: identity.name,
                 zone: identity.zone,
                 metadata: identity.metadata,
-                address: identity.address
+                address: identity.address,
+                versions: identity.versions
             ),
             ring: configuration.ringID.bits,
             parameters: parameters.membership,
@@ -84,7 +100,7 @@ package struct Peer: Sendable {
                 return try OriginSet(from: &reader)
             },
             fences: try Self.decode(rows, .retirements, Self.retirement),
-            view: Self.view(placement, configuration),
+            view: picture.view,
             parameters: parameters.records,
             seed: generator.next(),
             now: now
@@ -113,11 +129,14 @@ package struct Peer: Sendable {
             parameters,
             seed: generator.next()
         )
+        following = RegisterFollowing(group: proposer.group, seed: ~seed)
         configurationJob = ConfigurationJob(nextAt: now)
         stewardJob = StewardJob(nextAt: now.advanced(by: StewardJob.interval))
         self.parameters = parameters
         nextContactAt = now
         nextKeyContactAt = now
+        nextRegistryTellAt = now
+        nextForkToldAt = now
         beginVouching(now: now)
     }
 
@@ -153,22 +172,16 @@ package struct Peer: Sendable {
         return (node, try reader.readInteger("retired boot"))
     }
 
-    static func view(
-        _ placement: Placement,
-        _ configuration: RingConfiguration
-    ) -> OwnershipView {
-        OwnershipView(
-            epoch: placement.epoch,
-            ownersBySlot: (0..<placement.slotCount).map { placement.owners(of: Slot(index: $0)) },
-            members: SortedSet(configuration.members.map(\.id))
-        )
-    }
-
     /// The configuration of a new ring whose only member and steward is this peer.
-    package static func founding(_ identity: PeerIdentity, ring: RingID) -> RingConfiguration {
+    package static func founding(
+        _ identity: PeerIdentity,
+        ring: RingID,
+        slotCount: Int = RingConfiguration.slotCountDefault
+    ) -> RingConfiguration {
         RingConfiguration(
             ringID: ring,
             epoch: 1,
+            slotCount: slotCount,
             members: [identity.ringMember],
             stewards: StewardSet(
                 epoch: 1,
@@ -181,8 +194,10 @@ package struct Peer: Sendable {
     package var deadline: Instant {
         var earliest = min(membership.deadline, records.deadline)
         earliest = min(earliest, nextContactAt, allocator.deadline)
+        if let deadline = recoveryDeadline { earliest = min(earliest, deadline) }
         if let deadline = stewardDeadline { earliest = min(earliest, deadline) }
         if let vouching { earliest = min(earliest, vouching.nextAskAt) }
+        if let deadline = following.deadline { earliest = min(earliest, deadline) }
         if let deadline = proposer.nextDeadline { earliest = min(earliest, deadline) }
         if !configurationJob.isUnderWay { earliest = min(earliest, configurationJob.nextAt) }
         return earliest
@@ -193,12 +208,15 @@ package struct Peer: Sendable {
         membership.tick(now: now)
         if now >= records.deadline { records.tick(now: now) }
         tickProposer(now: now)
+        tickFollowing(now: now)
         tickConfigurationJob(now: now)
         tickStewardJob(now: now)
+        tickRecovery(now: now)
         tickVouching(now: now)
         tickAllocator(now: now)
         if now >= nextContactAt {
             nextContactAt = now.advanced(by: .seconds(2))
+            history.dropOld(now: now)
             contactMissingMembers()
             contactGoneMembers()
         }
@@ -209,16 +227,6 @@ package struct Peer: Sendable {
     package mutating func leave(now: Instant) {
         membership.leave(now: now)
         collect(now: now)
-    }
-
-    /// Members of the configuration that membership has never heard of are greeted again and again:
-    /// after a restart that is everyone, and whoever answers tells of the rest.
-    private mutating func contactMissingMembers() {
-        for member in configuration.members where member.id != identity.node {
-            guard membership.member(member.id) == nil else { continue }
-            let hello = PeerFrame.hello(ring: configuration.ringID, sender: membership.own)
-            effects.append(.frame(hello.encoded, to: member.id, at: member.address))
-        }
     }
 
     mutating func makeNumber() -> UInt64 {

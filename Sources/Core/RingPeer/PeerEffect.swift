@@ -31,6 +31,8 @@ package enum PeerAnswer: Hashable, Sendable {
     case records(Records.Outcome)
     /// An allocation's outcome.
     case address(AddressOutcome)
+    /// How a question about lost registers ended.
+    case recovery(RecoveryOutcome)
 }
 
 /// How an allocation of an address ended.
@@ -46,6 +48,9 @@ package enum AddressOutcome: Hashable, Sendable {
     /// A block was needed, or the boot register, and the registers could not be asked or changed in
     /// time.
     case registersUnavailable
+    /// A block was needed, and these nodes may have any: their blocks could not be asked for when
+    /// the registers were founded anew.
+    case blocksInDoubt([NodeID])
     /// The wanted address is in use or rests here, or lies in a block of another node.
     case addressTaken(IPAddress, by: NodeID?)
     /// The wanted address is not one that pods of the subnet may have.
@@ -66,6 +71,8 @@ package enum PeerEvent: Hashable, Sendable {
     case recordsRetired(Topic, NodeID)
     /// A watched topic is complete.
     case synced(Topic)
+    /// A register that is followed holds this, of a later version than was told before.
+    case register(String, RegisterValue)
     /// Another process uses this node's identity, or this one runs on an old copy of the database;
     /// it must stop.
     case identityTaken
@@ -73,6 +80,12 @@ package enum PeerEvent: Hashable, Sendable {
     case twin
     /// A register holds what this release cannot read; it is left as it is.
     case registerUnreadable(String)
+    /// The registers that this node held belong to a registry that was given up: they are erased,
+    /// and the database is another storage from now on.
+    case registersGivenUp(storage: NodeID)
+    /// A peer follows a registry that did not come after this one, nor this one after that: the
+    /// registers were recovered twice.
+    case registryForked(NodeID, NodeID)
     /// A frame could not be read or served; `reason` names the field.
     case refusedFrame(from: NodeID, reason: String)
 }
@@ -93,7 +106,7 @@ package struct PeerRow: Hashable, Sendable {
         /// is held, 0 and the assignment while it rests.
         case assignments = 6
         /// What else the allocator keeps: 0 for what is known of the boot register, 1 with pool and
-        /// family for a subnet.
+        /// family for a subnet, 2 for the registry in which its blocks were found in order.
         case allocator = 9
         /// Nodes whose records were retired, by node: the node and the last boot of these.
         case retirements = 12

@@ -1,3 +1,4 @@
+package import Determinism
 package import RingMembership
 package import RingPlacement
 import RingRecords
@@ -10,8 +11,8 @@ package enum PeerFrame: Hashable, Sendable {
     case hello(ring: RingID?, sender: MemberFact)
     /// "You may": the configuration in force and everyone that is known.
     case welcome(RingConfiguration, [MemberFact])
-    /// "You may not", and why.
-    case refusal(ring: RingID, reason: String)
+    /// "You may not", and why; its layout is the same in all versions.
+    case refusal(Refusal, ring: RingID, reason: String)
     /// What two peers whose member tables differ tell each other.
     case membership(MembershipSync)
     /// "Are you there?", asked where datagrams were not answered.
@@ -25,19 +26,39 @@ package enum PeerFrame: Hashable, Sendable {
     case configurationRequest(epoch: UInt64)
     /// The configuration in force at the sender.
     case configuration(RingConfiguration)
+    /// What changed between two configurations, for a peer that is behind.
+    case configurationChange(ConfigurationDelta)
+    /// "Let me be in the configuration as this member; mine is of this epoch."
+    case admission(epoch: UInt64, RingMember)
     /// A message about registers, encoded by its module.
     case register([UInt8])
     /// A message about records, encoded by its module.
     case record([UInt8])
+    /// A message about the registers of a registry that is not the ring's first.
+    case registerOf(NodeID, [UInt8])
+    /// A question about lost registers or an answer, encoded as a ``RecoveryMessage``.
+    case recovery([UInt8])
+
+    /// Why a peer may not take part.
+    package enum Refusal: UInt8, Sendable {
+        /// It belongs to another ring.
+        case ring = 1
+        /// It has no version in common with some member.
+        case versions = 2
+    }
 
     private static let contentLengthMax = 4 << 20
+
+    /// The last kind of frames that this release knows; a later one may have more.
+    static let kindLast: UInt8 = 14
 
     /// The frame's bytes: a kind, then its fields.
     package var encoded: [UInt8] {
         var writer = ByteWriter()
         switch self {
         case .hello(let ring, let sender):
-            writer.write(UInt8(1))
+            writer.write(Greeting.frameKind)
+            Greeting(of: sender).write(to: &writer)
             writer.write(ring != nil)
             if let ring { writer.write(ring.bits) }
             sender.write(to: &writer)
@@ -45,8 +66,9 @@ package enum PeerFrame: Hashable, Sendable {
             writer.write(UInt8(2))
             writer.write(counted: configuration.encoded)
             writer.write(list: facts) { $1.write(to: &$0) }
-        case .refusal(let ring, let reason):
+        case .refusal(let refusal, let ring, let reason):
             writer.write(UInt8(3))
+            writer.write(refusal.rawValue)
             writer.write(ring.bits)
             writer.write(reason)
         case .membership(let message):
@@ -73,6 +95,20 @@ package enum PeerFrame: Hashable, Sendable {
             writer.write(sequence)
             writer.write(epoch)
             fact.write(to: &writer)
+        case .registerOf(let registry, let bytes):
+            writer.write(UInt8(11))
+            writer.write(registry)
+            writer.write(raw: bytes)
+        case .recovery(let bytes):
+            writer.write(UInt8(12))
+            writer.write(raw: bytes)
+        case .configurationChange(let delta):
+            writer.write(UInt8(13))
+            delta.write(to: &writer)
+        case .admission(let epoch, let member):
+            writer.write(UInt8(14))
+            writer.write(epoch)
+            member.write(to: &writer)
         }
         return writer.bytes
     }
@@ -82,15 +118,20 @@ package enum PeerFrame: Hashable, Sendable {
         var reader = ByteReader(bytes)
         switch try reader.readInteger("frame kind", as: UInt8.self) {
         case 1:
+            let greeting = try Greeting(from: &reader)
             let hasRing = try reader.readFlag("has ring")
             let ring = hasRing ? RingID(bits: try reader.readNodeID("ring")) : nil
-            self = .hello(ring: ring, sender: try MemberFact(from: &reader))
+            let sender = try MemberFact(from: &reader)
+            guard greeting == Greeting(of: sender) else { throw .malformed(field: "greeting") }
+            self = .hello(ring: ring, sender: sender)
         case 2:
             let configuration = try Self.readConfiguration(&reader)
             self = .welcome(configuration, try Self.readFacts(&reader))
         case 3:
+            let code = try reader.readInteger("refusal", as: UInt8.self)
+            guard let refusal = Refusal(rawValue: code) else { throw .malformed(field: "refusal") }
             let ring = RingID(bits: try reader.readNodeID("ring"))
-            self = .refusal(ring: ring, reason: try reader.readText("reason", max: 1_024))
+            self = .refusal(refusal, ring: ring, reason: try reader.readText("reason", max: 1_024))
         case 4: self = .membership(try MembershipSync(from: &reader))
         case 5: self = .configurationRequest(epoch: try reader.readInteger("epoch"))
         case 6: self = .configuration(try Self.readConfiguration(&reader))
@@ -103,6 +144,14 @@ package enum PeerFrame: Hashable, Sendable {
             let sequence = try reader.readInteger("sequence", as: UInt32.self)
             let epoch = try reader.readInteger("epoch", as: UInt64.self)
             self = .probeAnswer(sequence: sequence, epoch: epoch, try MemberFact(from: &reader))
+        case 11:
+            let registry = try reader.readNodeID("registry")
+            self = .registerOf(registry, Array(try reader.readRaw(reader.remaining, "message")))
+        case 12: self = .recovery(Array(try reader.readRaw(reader.remaining, "message")))
+        case 13: self = .configurationChange(try ConfigurationDelta(from: &reader))
+        case 14:
+            let epoch = try reader.readInteger("epoch", as: UInt64.self)
+            self = .admission(epoch: epoch, try RingMember(from: &reader))
         default: throw .malformed(field: "frame kind")
         }
         try reader.finish()

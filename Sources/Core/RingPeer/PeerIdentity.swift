@@ -1,5 +1,6 @@
 package import Addressing
 package import Determinism
+package import RingMembership
 
 /// Who this peer is: what it says of itself when it joins.
 package struct PeerIdentity: Hashable, Sendable {
@@ -19,6 +20,8 @@ package struct PeerIdentity: Hashable, Sendable {
     package let weight: Int
     /// Where the ring port listens, as others reach it.
     package let address: SocketAddress
+    /// The versions of the protocol that it speaks.
+    package let versions: ProtocolRange
 
     /// Makes an identity.
     package init(
@@ -29,7 +32,8 @@ package struct PeerIdentity: Hashable, Sendable {
         zone: String,
         metadata: String = "",
         weight: Int,
-        address: SocketAddress
+        address: SocketAddress,
+        versions: ProtocolRange = .spoken
     ) {
         self.node = node
         self.storage = storage
@@ -39,5 +43,6 @@ package struct PeerIdentity: Hashable, Sendable {
         self.metadata = metadata
         self.weight = weight
         self.address = address
+        self.versions = versions
     }
 }

@@ -1,6 +1,7 @@
 package import Determinism
 package import RingIPAM
 package import RingMembership
+package import RingPlacement
 package import RingRecords
 package import RingRegisters
 
@@ -18,6 +19,8 @@ package struct PeerParameters: Sendable {
     package var stewardLostAfter = Span.seconds(300)
     /// A member becomes a steward once it has been present for so long: 2 s.
     package var stewardSettledAfter = Span.seconds(2)
+    /// Works out what follows from a configuration; the same for the same configuration, always.
+    package var picture: @Sendable (RingConfiguration) -> RingPicture = { RingPicture($0) }
 
     /// Makes the defaults.
     package init() {}

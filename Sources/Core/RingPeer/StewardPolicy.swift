@@ -30,15 +30,14 @@ struct StewardPolicy: Sendable {
 
     /// The nodes of the group that should follow; nil when the present one should stay.
     ///
-    /// `leaving` is a member that somebody with authority takes out of the ring.
+    /// Members that somebody with authority takes out of the ring are in no group that follows.
     static func successor(
         of group: StewardSet,
         configuration: RingConfiguration,
-        leaving: NodeID? = nil,
         standing: (NodeID) -> Standing
     ) -> [NodeID]? {
         let usable = configuration.members.filter {
-            $0.id != leaving && isUsable(standing($0.id))
+            !configuration.leaving.contains($0.id) && isUsable(standing($0.id))
         }
         var chosen = group.members.map(\.node).filter { node in
             usable.contains { $0.id == node }
@@ -49,12 +48,18 @@ struct StewardPolicy: Sendable {
             return !chosen.contains(member.id)
         }
         chosen += fill(wanted - chosen.count, from: candidates, beside: chosen, configuration)
-        let hasLeaving = group.members.contains { $0.node == leaving }
-        guard hasLeaving || chosen.count >= group.members.count else { return nil }
+        guard hasLeaving(group, configuration) || chosen.count >= group.members.count else {
+            return nil
+        }
         // An even group survives no more losses than the odd one below it.
         if chosen.count > 1, chosen.count % 2 == 0 { chosen.removeLast() }
         let isSame = SortedSet(chosen) == SortedSet(group.members.map(\.node))
         return chosen.isEmpty || isSame ? nil : chosen
+    }
+
+    /// Whether a member that is to leave the ring holds registers.
+    static func hasLeaving(_ group: StewardSet, _ configuration: RingConfiguration) -> Bool {
+        group.members.contains { configuration.leaving.contains($0.node) }
     }
 
     /// Nodes for so many places, from the zones that have the fewest stewards.

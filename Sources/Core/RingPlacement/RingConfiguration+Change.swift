@@ -34,6 +34,8 @@ extension RingConfiguration {
         case keyClash(RingKey.ID)
         /// The ring has as many gossip keys as it may have.
         case keysFull
+        /// The ring has other gossip keys than expected.
+        case otherKeys(known: [RingKey.ID])
 
         package var description: String {
             switch self {
@@ -59,6 +61,9 @@ extension RingConfiguration {
             case .keysFull:
                 "the ring has \(RingKeys.countMax) gossip keys, the most it may have; remove one "
                     + "first"
+            case .otherKeys(let known):
+                "somebody else changed the gossip keys meanwhile: there are "
+                    + known.map(\.description).joined(separator: ", ") + " now; look at them again"
             }
         }
     }
@@ -78,7 +83,10 @@ extension RingConfiguration {
     package func removing(_ id: NodeID) -> Change {
         guard member(id) != nil else { return .unchanged }
         guard stewards.steward(on: id) == nil else { return .refused(.isSteward(id)) }
-        return next(members: members.filter { $0.id != id })
+        return next(
+            members: members.filter { $0.id != id },
+            leaving: leaving.filter { $0 != id }
+        )
     }
 
     /// The configuration with other facts about one member.
@@ -102,10 +110,36 @@ extension RingConfiguration {
         return next(stewards: wanted)
     }
 
+    /// The configuration with all of `wanted` as they are given, new or known, and with a younger
+    /// group of stewards, in one epoch however many there are.
+    ///
+    /// New members for which there is no room are left out, and so is a group that cannot follow.
+    package func settling(_ wanted: [RingMember], stewards group: StewardSet? = nil) -> Change {
+        var changed = members
+        var added: [RingMember] = []
+        for member in wanted {
+            let index = position(of: member.id)
+            if index < members.count, members[index].id == member.id {
+                changed[index] = member
+            } else if !added.contains(where: { $0.id == member.id }),
+                members.count + added.count < Self.memberCountMax
+            {
+                added.append(member)
+            }
+        }
+        let isKnown = (group?.members ?? []).allSatisfy { steward in
+            member(steward.node) != nil || added.contains { $0.id == steward.node }
+        }
+        let follows = (group?.epoch ?? 0) > stewards.epoch && isKnown
+        guard !added.isEmpty || follows || changed != members else { return .unchanged }
+        return next(members: changed + added, stewards: follows ? group : nil)
+    }
+
     func next(
         members: [RingMember]? = nil,
         stewards: StewardSet? = nil,
-        gossipKeys: RingKeys? = nil
+        gossipKeys: RingKeys? = nil,
+        leaving: [NodeID]? = nil
     ) -> Change {
         guard epoch < Self.epochMax else { return .refused(.epochsExhausted) }
         return .changed(
@@ -117,6 +151,8 @@ extension RingConfiguration {
                 members: members ?? self.members,
                 stewards: stewards ?? self.stewards,
                 gossipKeys: gossipKeys ?? self.gossipKeys,
+                registry: registry,
+                leaving: leaving ?? self.leaving,
                 unknownFields: unknownFields
             )
         )

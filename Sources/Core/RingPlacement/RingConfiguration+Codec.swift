@@ -1,3 +1,4 @@
+import Determinism
 import RingRegisters
 package import Wire
 
@@ -13,6 +14,8 @@ extension RingConfiguration {
     /// The numbers of the tagged fields; those not listed here are kept as they are.
     private enum Field {
         static let gossipKeys: UInt16 = 1
+        static let registry: UInt16 = 2
+        static let leaving: UInt16 = 3
     }
 
     /// The bytes that registers and peers keep, equal exactly when the configurations are.
@@ -25,14 +28,12 @@ extension RingConfiguration {
     /// | stewards | 12 and 32 each |
     /// | member count | 4 |
     /// | member: id, name, zone, weight, address, port | 16, 2 + n, 2 + z, 2, 16, 2 |
-    /// | layout 2: tagged fields, of which 1 is the gossip keys | to the end |
+    /// | layout 2: tagged fields: 1 gossip keys, 2 registry, 3 members that leave | to the end |
     ///
     /// Integers are big-endian, members ascend by id.
     package var encoded: [UInt8] {
         var writer = ByteWriter()
-        var fields = unknownFields
-        if !gossipKeys.keys.isEmpty { fields[Field.gossipKeys] = gossipKeys.encoded }
-        let tagged = fields.encoded
+        let tagged = taggedFields
         writer.write(tagged.isEmpty ? Self.layoutPlain : Self.layoutTagged)
         writer.write(ringID.bits)
         writer.write(epoch)
@@ -42,6 +43,42 @@ extension RingConfiguration {
         writer.write(list: members) { $1.write(to: &$0) }
         writer.write(raw: tagged)
         return writer.bytes
+    }
+
+    /// What travels in tagged fields.
+    struct Extras: Hashable, Sendable {
+        var gossipKeys: RingKeys
+        var registry: Registry
+        var leaving: [NodeID]
+        var unknownFields: TaggedFields
+    }
+
+    /// The bytes of the tagged fields; none where there is nothing new.
+    var taggedFields: [UInt8] {
+        var fields = unknownFields
+        if !gossipKeys.keys.isEmpty { fields[Field.gossipKeys] = gossipKeys.encoded }
+        if registry.recoveries > 0 { fields[Field.registry] = registry.encoded }
+        if !leaving.isEmpty { fields[Field.leaving] = Self.encode(leaving) }
+        return fields.encoded
+    }
+
+    /// Reads what ``taggedFields`` leaves, of a ring.
+    static func readTagged(
+        _ bytes: ArraySlice<UInt8>,
+        of ringID: RingID
+    ) throws(WireError) -> Extras {
+        var fields = try TaggedFields(bytes, lengthMax: fieldBytesMax)
+        var extras = Extras(
+            gossipKeys: .fromSecret,
+            registry: .first(of: ringID),
+            leaving: try decode(leaving: fields[Field.leaving]),
+            unknownFields: TaggedFields()
+        )
+        if let keys = fields[Field.gossipKeys] { extras.gossipKeys = try RingKeys(encoded: keys) }
+        if let bytes = fields[Field.registry] { extras.registry = try Registry(encoded: bytes) }
+        for number in [Field.gossipKeys, Field.registry, Field.leaving] { fields[number] = nil }
+        extras.unknownFields = fields
+        return extras
     }
 
     /// Reads a configuration as ``encoded`` leaves it, to the last byte.
@@ -63,21 +100,36 @@ extension RingConfiguration {
             reader throws(WireError) in
             try RingMember(from: &reader)
         }
-        var fields = TaggedFields()
-        if layout == Self.layoutTagged {
-            let rest = try reader.readRaw(reader.remaining, "tagged fields")
-            fields = try TaggedFields(rest, lengthMax: Self.fieldBytesMax)
-            // Layout 2 without fields would be a second form of the same configuration.
-            guard !rest.isEmpty else { throw .malformed(field: "tagged fields") }
+        let rest = try reader.readRaw(reader.remaining, "tagged fields")
+        // Layout 2 without fields would be a second form of the same configuration.
+        guard rest.isEmpty == (layout == Self.layoutPlain) else {
+            throw .malformed(field: "tagged fields")
         }
-        if let keys = fields[Field.gossipKeys] {
-            gossipKeys = try RingKeys(encoded: keys)
-        } else {
-            gossipKeys = .fromSecret
-        }
-        fields[Field.gossipKeys] = nil
-        unknownFields = fields
+        let extras = try Self.readTagged(rest, of: ringID)
+        gossipKeys = extras.gossipKeys
+        registry = extras.registry
+        leaving = extras.leaving
+        unknownFields = extras.unknownFields
         try reader.finish()
         guard isConsistent else { throw .malformed(field: "ring configuration") }
+    }
+
+    private static func encode(_ leaving: [NodeID]) -> [UInt8] {
+        var writer = ByteWriter()
+        writer.write(list: leaving) { $0.write($1) }
+        return writer.bytes
+    }
+
+    private static func decode(leaving bytes: [UInt8]?) throws(WireError) -> [NodeID] {
+        guard let bytes else { return [] }
+        var reader = ByteReader(bytes)
+        let nodes = try reader.readList("leaving", max: memberCountMax) {
+            reader throws(WireError) in
+            try reader.readNodeID("leaving member")
+        }
+        try reader.finish()
+        // None at all is written as no field.
+        guard !nodes.isEmpty else { throw .malformed(field: "leaving") }
+        return nodes
     }
 }

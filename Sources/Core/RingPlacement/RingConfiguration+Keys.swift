@@ -7,15 +7,20 @@
 extension RingConfiguration {
     /// The configuration in which datagrams of one more key are opened.
     ///
-    /// `secret` is the name of the key that comes from the cluster's secret.
+    /// `secret` is the name of the key that comes from the cluster's secret. Refused where the keys
+    /// are others than the `expected` ones, if any are named.
     package func installing(
         _ id: RingKey.ID,
         _ origin: RingKey.Origin,
+        expected: [RingKey.ID]? = nil,
         secret: RingKey.ID
     ) -> Change {
         let present = gossipKeys.all(secret: secret)
         if let same = present.first(where: { $0.id == id }) {
             return same.origin == origin ? .unchanged : .refused(.keyClash(id))
+        }
+        if let expected, expected.map(\.number).sorted() != present.map(\.id.number).sorted() {
+            return .refused(.otherKeys(known: present.map(\.id)))
         }
         guard present.count < RingKeys.countMax else { return .refused(.keysFull) }
         let added = RingKey(id: id, origin: origin, epoch: epoch + 1)
@@ -27,13 +32,18 @@ extension RingConfiguration {
         )
     }
 
-    /// The configuration in which the key of that name seals.
-    package func using(_ id: RingKey.ID, secret: RingKey.ID) -> Change {
+    /// The configuration in which the key of that name seals; unchanged where `isForward` and one
+    /// that was installed later seals already.
+    package func using(
+        _ id: RingKey.ID,
+        isForward: Bool = false,
+        secret: RingKey.ID
+    ) -> Change {
         var keys = gossipKeys.all(secret: secret)
         guard let index = keys.firstIndex(where: { $0.id == id }) else {
             return .refused(.unknownKey(id, known: keys.map(\.id)))
         }
-        guard index > 0 else { return .unchanged }
+        guard index > 0, !isForward || keys[0].epoch <= keys[index].epoch else { return .unchanged }
         keys.insert(keys.remove(at: index), at: 0)
         return next(gossipKeys: RingKeys(keys: keys, sealingEpoch: epoch + 1))
     }

@@ -22,6 +22,10 @@ package struct RingConfiguration: Hashable, Sendable {
     package let stewards: StewardSet
     /// The keys that datagrams are sealed with.
     package let gossipKeys: RingKeys
+    /// The registry that holds what the ring agrees on.
+    package let registry: Registry
+    /// The members that are on their way out, ascending.
+    package let leaving: [NodeID]
     /// What a later release says beyond this, kept and passed on.
     package let unknownFields: TaggedFields
 
@@ -43,7 +47,8 @@ package struct RingConfiguration: Hashable, Sendable {
     /// The largest epoch: what a signed 64-bit column can hold.
     package static let epochMax = UInt64(Int64.max)
 
-    /// Makes a configuration; the order of `members` does not matter.
+    /// Makes a configuration, of the ring's first registry unless another is named; the order of
+    /// `members` and `leaving` does not matter.
     package init(
         ringID: RingID,
         epoch: UInt64,
@@ -52,17 +57,47 @@ package struct RingConfiguration: Hashable, Sendable {
         members: [RingMember],
         stewards: StewardSet,
         gossipKeys: RingKeys = .fromSecret,
+        registry: Registry? = nil,
+        leaving: [NodeID] = [],
         unknownFields: TaggedFields = TaggedFields()
+    ) {
+        self.init(
+            ringID: ringID,
+            epoch: epoch,
+            slotCount: slotCount,
+            replicationFactor: replicationFactor,
+            ascending: members.sorted { $0.id < $1.id },
+            stewards: stewards,
+            extras: Extras(
+                gossipKeys: gossipKeys,
+                registry: registry ?? .first(of: ringID),
+                leaving: leaving.sorted(),
+                unknownFields: unknownFields
+            )
+        )
+        precondition(isConsistent, "members and stewards are unique and within their bounds")
+    }
+
+    /// Takes everything as it is; the caller holds the result against ``isConsistent``.
+    init(
+        ringID: RingID,
+        epoch: UInt64,
+        slotCount: Int,
+        replicationFactor: Int,
+        ascending members: [RingMember],
+        stewards: StewardSet,
+        extras: Extras
     ) {
         self.ringID = ringID
         self.epoch = epoch
         self.slotCount = slotCount
         self.replicationFactor = replicationFactor
-        self.members = members.sorted { $0.id < $1.id }
+        self.members = members
         self.stewards = stewards
-        self.gossipKeys = gossipKeys
-        self.unknownFields = unknownFields
-        precondition(isConsistent, "members and stewards are unique and within their bounds")
+        gossipKeys = extras.gossipKeys
+        registry = extras.registry
+        leaving = extras.leaving
+        unknownFields = extras.unknownFields
     }
 
     /// The member with that identity; nil when there is none.
@@ -97,9 +132,14 @@ package struct RingConfiguration: Hashable, Sendable {
             && zip(members, members.dropFirst()).allSatisfy { $0.id < $1.id }
             && stewards.members.allSatisfy { member($0.node) != nil }
             && gossipKeys.isConsistent(epoch: epoch)
+            && (registry == .first(of: ringID)
+                || (registry.recoveries > 0 && registry.isConsistent))
+            && zip(leaving, leaving.dropFirst()).allSatisfy { $0 < $1 }
+            && leaving.allSatisfy { member($0) != nil }
     }
 
-    static func isSlotCount(_ count: Int) -> Bool {
+    /// Whether a ring may have so many slots: a power of two up to ``slotCountMax``.
+    package static func isSlotCount(_ count: Int) -> Bool {
         (1...slotCountMax).contains(count) && count & (count - 1) == 0
     }
 }

@@ -1,6 +1,6 @@
 package import Addressing
 package import Determinism
-import Wire
+package import Wire
 
 /// A node as an entry of the ring configuration.
 ///
@@ -49,7 +49,8 @@ package struct RingMember: Hashable, Sendable {
         self.address = address
     }
 
-    func write(to writer: inout ByteWriter) {
+    /// Appends the member: id 16, name, zone, weight 2, address 16, port 2.
+    package func write(to writer: inout ByteWriter) {
         writer.write(id)
         writer.write(name)
         writer.write(zone)
@@ -57,7 +58,8 @@ package struct RingMember: Hashable, Sendable {
         writer.write(address)
     }
 
-    init(from reader: inout ByteReader) throws(WireError) {
+    /// Reads a member that another peer wrote.
+    package init(from reader: inout ByteReader) throws(WireError) {
         let id = try reader.readNodeID("member id")
         let name = try reader.readText("member name", max: Self.nameLengthMax)
         let zone = try reader.readText("member zone", max: Self.zoneLengthMax)

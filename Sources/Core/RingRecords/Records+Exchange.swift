@@ -99,6 +99,8 @@ extension Records {
         where other[slot] == nil && store.digest(ofSlot: slot) != 0 {
             differing.append(slot)
         }
+        counters.digestsCompared += UInt64(verdicts.count + differing.count)
+        counters.digestsDiffering += UInt64(differing.count)
         var answers: [Effect] = []
         if !verdicts.isEmpty {
             let message = RecordMessage.verdicts(epoch: view.epoch, slots: verdicts)
@@ -287,6 +289,8 @@ extension Records {
         for set in sets {
             guard handoverBudget > 0 else { break }
             handoverBudget -= set.lengthEstimate
+            counters.setsHandedOver += 1
+            counters.bytesHandedOver += UInt64(set.lengthEstimate)
             affordable.append(set)
         }
         let puts = OriginSet.batches(affordable).map {

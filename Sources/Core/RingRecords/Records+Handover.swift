@@ -94,6 +94,8 @@ extension Records {
         for slot in view.ownersBySlot.indices {
             let earlier = before.ownersBySlot[slot]
             let later = view.ownersBySlot[slot]
+            // Nothing is to be done for most slots of most peers.
+            if earlier == later, isNext || !later.contains(own) { continue }
             if earlier != later {
                 let until = now.advanced(by: parameters.formerOwnerGrace)
                 former[slot] = FormerOwners(owners: earlier, until: until)

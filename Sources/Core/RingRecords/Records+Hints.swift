@@ -25,6 +25,10 @@ struct HintBook: Sendable {
     private var hints = SortedMap<Place, Hint>()
     private(set) var byteCount = 0
 
+    /// Sets that were kept, and that there was no room or no time for.
+    private(set) var keptCount: UInt64 = 0
+    private(set) var droppedCount: UInt64 = 0
+
     var count: Int { hints.count }
     var isEmpty: Bool { hints.isEmpty }
 
@@ -41,7 +45,11 @@ struct HintBook: Sendable {
         remove(place)
         let length = set.lengthEstimate
         guard hints.count < parameters.hintsMax, byteCount + length <= parameters.hintBytesMax
-        else { return }
+        else {
+            droppedCount += 1
+            return
+        }
+        keptCount += 1
         byteCount += length
         hints[place] = Hint(set: set, epoch: epoch, keptAt: now)
     }
@@ -64,7 +72,10 @@ struct HintBook: Sendable {
     }
 
     mutating func expire(now: Instant, age: Span) {
-        for (place, hint) in hints where now.since(hint.keptAt) >= age { remove(place) }
+        for (place, hint) in hints where now.since(hint.keptAt) >= age {
+            droppedCount += 1
+            remove(place)
+        }
     }
 
     /// Hints whose targets can be reached, and that were not sent within `pause`.

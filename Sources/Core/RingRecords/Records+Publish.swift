@@ -59,7 +59,8 @@ extension Records {
         )
         guard previous < set.version else {
             effects.append(.ownPastUnknown)
-            effects.append(.finished(request: request, .tooFewOwners(stored: 0, wanted: 1)))
+            let shortfall = Shortfall(level: level, answered: 0, wanted: 1, missing: [own])
+            effects.append(.finished(request: request, .tooFewOwners(shortfall)))
             return
         }
         publications[topic, default: Publication(set: set)].set = set
@@ -178,6 +179,7 @@ extension Records {
         for (request, entry) in waiting where entry.topic == summary.topic {
             guard let count = acknowledgedCount(entry, now: now) else { continue }
             waiting[request] = nil
+            counters.publicationsStored += 1
             effects.append(.finished(request: request, .stored(owners: count)))
         }
     }
@@ -212,11 +214,15 @@ extension Records {
     }
 
     /// Owners changed: what was settled with the earlier ones is offered to the new ones.
+    ///
+    /// While this peer was no member, nobody kept its sets (R8): what was stored then is nowhere.
     mutating func reconsiderPublications(since before: OwnershipView) {
+        let isBack = !before.isMember(own) && view.isMember(own)
         for topic in publications.keys {
+            if isBack { publications[topic]?.storedAt = SortedMap() }
             let slot = view.slot(of: topic)
             let isMoved = view.owners(ofSlot: slot) != before.owners(ofSlot: slot)
-            guard isMoved || unsettled.contains(topic) else { continue }
+            guard isBack || isMoved || unsettled.contains(topic) else { continue }
             publications[topic, default: Publication(topic, own)].offeredAt = SortedMap()
             unsettled.insert(topic)
         }
@@ -234,14 +240,17 @@ extension Records {
             waiting[request] = nil
             let owners = view.owners(of: entry.topic)
             let publication = publications[entry.topic]
-            let stored = owners.count { owner in
-                (publication?.storedAt[owner]?.version ?? .never) >= entry.version
+            let missing = owners.filter { owner in
+                (publication?.storedAt[owner]?.version ?? .never) < entry.version
             }
-            let outcome = Outcome.tooFewOwners(
-                stored: stored,
-                wanted: needed(entry.level, of: owners.count)
+            let shortfall = Shortfall(
+                level: entry.level,
+                answered: owners.count - missing.count,
+                wanted: needed(entry.level, of: owners.count),
+                missing: missing
             )
-            effects.append(.finished(request: request, outcome))
+            counters.publicationsShort += 1
+            effects.append(.finished(request: request, .tooFewOwners(shortfall)))
         }
         for (request, read) in reads where now >= read.nextAt { retryRead(request, read, now: now) }
     }

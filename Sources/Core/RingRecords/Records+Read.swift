@@ -24,8 +24,19 @@ extension Records {
     /// Sets that too few replicas hold for a later read to be sure to see them.
     struct Repair: Sendable {
         let newest: [OriginSet]
+        /// Owners that hold a set, by its origin.
         var holders: SortedMap<NodeID, [NodeID]>
         let needed: Int
+        /// Those who owned the slot before: whoever is behind still reads from them (R3).
+        let formers: [NodeID]
+        let formersNeeded: Int
+
+        /// Whether so many hold a set that nobody's later read can miss it.
+        func isMended(_ origin: NodeID, owners: [NodeID]) -> Bool {
+            let holding = holders[origin] ?? []
+            return holding.count { owners.contains($0) } >= needed
+                && holding.count { formers.contains($0) } >= formersNeeded
+        }
     }
 
     /// Asks so many owners what is held under a topic that one of them holds what was acknowledged.
@@ -69,8 +80,10 @@ extension Records {
 
     /// A newer epoch: answers of the one before count no more.
     mutating func restartReads(now: Instant) {
-        for (request, read) in reads where read.repair == nil {
+        for (request, read) in reads {
             var fresh = read
+            // What was being mended was counted among the owners of a closed epoch.
+            fresh.repair = nil
             fresh.answers = SortedMap()
             fresh.sources = []
             retryRead(request, withOwnAnswer(fresh), now: now)
@@ -175,55 +188,87 @@ extension Records {
         let isComplete = isEnough(read)
         guard isComplete || isOver else { return false }
         reads[request] = nil
-        guard read.answers.contains(where: \.value.isDone) else {
-            effects.append(.finished(request: request, .unanswered))
-            return true
-        }
         var newest = SortedMap<NodeID, OriginSet>()
         for set in read.answers.values.flatMap(\.sets)
         where set.version > newest[set.origin]?.version ?? .never {
             newest[set.origin] = set
         }
-        if !isOver, read.level == .quorum, !parameters.flaws.contains(.readRepairMissing),
-            let repair = repair(read, newest)
-        {
+        let isMending = read.level != .one && !parameters.flaws.contains(.readRepairMissing)
+        let repair = isMending ? repair(read, newest, now: now) : nil
+        if !isOver, let repair {
             var waiting = read
             waiting.repair = repair
+            counters.setsRepaired += UInt64(repair.newest.count)
             waiting.nextAt = now.advanced(by: parameters.retryInterval)
             reads[request] = waiting
             repairAgain(request, now: now)
             return true
         }
-        let isRepaired = read.repair == nil
-        let outcome = Outcome.contents(newest.values, isComplete: isComplete && isRepaired)
+        // What the last moment showed is not on a write quorum either.
+        let isServed = isComplete && read.repair == nil && repair == nil
+        counters.readsComplete += isServed ? 1 : 0
+        counters.readsIncomplete += isServed ? 0 : 1
+        let outcome: Outcome =
+            isServed ? .contents(newest.values) : .incomplete(newest.values, shortfall(read))
         effects.append(.afterWrites([.finished(request: request, outcome)]))
         return true
     }
 
-    /// What is to be mended before the read may be answered; nil where nothing is.
-    private func repair(_ read: Read, _ newest: SortedMap<NodeID, OriginSet>) -> Repair? {
+    /// Who has not answered; where enough have, who is not known to hold what they showed.
+    private func shortfall(_ read: Read) -> Shortfall {
         let owners = view.owners(of: read.topic)
-        let needed = needed(.quorum, of: owners.count)
+        let silent = owners.filter { !(read.answers[$0]?.isDone ?? false) }
+        let unmended = owners.filter { owner in
+            read.repair?.holders.contains { !$0.value.contains(owner) } ?? false
+        }
+        return Shortfall(
+            level: read.level,
+            answered: owners.count - silent.count,
+            wanted: readQuorum(read.level, of: owners.count),
+            missing: silent + unmended.filter { !silent.contains($0) }
+        )
+    }
+
+    /// What is to be mended before the read may be answered; nil where nothing is.
+    private func repair(
+        _ read: Read,
+        _ newest: SortedMap<NodeID, OriginSet>,
+        now: Instant
+    ) -> Repair? {
+        let owners = view.owners(of: read.topic)
+        let formers = formerOwners(ofSlot: view.slot(of: read.topic), now: now)
+        var whole = Repair(
+            newest: [],
+            holders: SortedMap(),
+            needed: needed(.quorum, of: owners.count),
+            formers: formers,
+            formersNeeded: min(parameters.writeQuorum, formers.count)
+        )
         var lacking: [OriginSet] = []
-        var holders = SortedMap<NodeID, [NodeID]>()
         for set in newest.values {
-            let holding = owners.filter { owner in
-                read.answers[owner]?.sets.contains {
+            whole.holders[set.origin] = SortedSet(owners + formers).elements.filter { replica in
+                read.answers[replica]?.sets.contains {
                     $0.origin == set.origin && $0.version >= set.version
                 } ?? false
             }
-            guard holding.count < needed else { continue }
-            lacking.append(set)
-            holders[set.origin] = holding
+            if !whole.isMended(set.origin, owners: owners) { lacking.append(set) }
         }
-        return lacking.isEmpty ? nil : Repair(newest: lacking, holders: holders, needed: needed)
+        guard !lacking.isEmpty else { return nil }
+        return Repair(
+            newest: lacking,
+            holders: whole.holders,
+            needed: whole.needed,
+            formers: formers,
+            formersNeeded: whole.formersNeeded
+        )
     }
 
     /// Gives owners what they lack of what a read has found.
     private mutating func repairAgain(_ request: UInt64, now: Instant) {
         guard let read = reads[request], let repair = read.repair else { return }
         reads[request]?.nextAt = now.advanced(by: parameters.retryInterval)
-        for owner in view.owners(of: read.topic) where isUp(owner) {
+        let replicas = SortedSet(view.owners(of: read.topic) + repair.formers).elements
+        for owner in replicas where isUp(owner) {
             let lacking = repair.newest.filter {
                 !(repair.holders[$0.origin]?.contains(owner) ?? false)
             }
@@ -236,9 +281,11 @@ extension Records {
 
     /// An owner acknowledges a set; reads that waited for that end.
     mutating func noteRepaired(_ summary: SetSummary, epoch: UInt64, at owner: NodeID) {
-        guard epoch == view.epoch else { return }
+        let owners = view.owners(of: summary.topic)
         for (request, read) in reads where read.topic == summary.topic {
+            // The word of an owner counts in this epoch only, that of a former one in its own.
             guard var repair = read.repair,
+                (epoch == view.epoch && owners.contains(owner)) || repair.formers.contains(owner),
                 let set = repair.newest.first(where: { $0.origin == summary.origin }),
                 summary.version >= set.version
             else { continue }
@@ -247,7 +294,7 @@ extension Records {
             repair.holders[set.origin] = holding
             reads[request]?.repair = repair
             let isDone = repair.newest.allSatisfy {
-                (repair.holders[$0.origin]?.count ?? 0) >= repair.needed
+                repair.isMended($0.origin, owners: owners)
             }
             guard isDone else { continue }
             reads[request] = nil
@@ -256,7 +303,8 @@ extension Records {
             where set.version > newest[set.origin]?.version ?? .never {
                 newest[set.origin] = set
             }
-            let outcome = Outcome.contents(newest.values, isComplete: true)
+            counters.readsComplete += 1
+            let outcome = Outcome.contents(newest.values)
             effects.append(.afterWrites([.finished(request: request, outcome)]))
         }
     }

@@ -17,13 +17,20 @@ extension Records {
     }
 
     /// Follows a topic: `.changed` for each set, `.synced` once all that an owner has is here.
+    ///
+    /// Of a topic that is followed already, what was told is told again.
     package mutating func watch(_ topic: Topic, now: Instant) {
-        guard watches[topic] == nil else { return }
+        if let watch = watches[topic] {
+            let told = store.sets(topic).map { Effect.changed($0) }
+            effects.append(.afterWrites(told + (watch.isSynced ? [.synced(topic)] : [])))
+            return
+        }
         var watch = Watch()
         // Each peer begins elsewhere in the list, so that no owner serves them all.
         watch.attempt = Int(StableHash.of(topic.name.utf8, seed: own.low) % 64)
         watches[topic] = watch
-        for set in store.sets(topic) { effects.append(.changed(set)) }
+        // Behind the writes under way: nothing is shown that a crash here may undo.
+        effects.append(.afterWrites(store.sets(topic).map { .changed($0) }))
         chooseProvider(topic, now)
     }
 
@@ -58,7 +65,7 @@ extension Records {
             if watch.provider == own, !watch.isSynced, isAlone {
                 watch.isSynced = true
                 watch.answeredAt = now
-                effects.append(.synced(topic))
+                effects.append(.afterWrites([.synced(topic)]))
             }
             watches[topic] = watch
             watchesDue.set(topic, at: now.advanced(by: parameters.watchTimeout))
@@ -203,6 +210,7 @@ extension Records {
         } else {
             // From another life of this process, or dropped meanwhile.
             dropWatcher(peer, of: topic)
+            counters.resyncsSent += 1
             effects.append(.send(.resync(topic: topic), to: peer))
             return
         }

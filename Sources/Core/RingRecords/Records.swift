@@ -49,15 +49,37 @@ package struct Records: Sendable {
     package enum Outcome: Hashable, Sendable {
         /// The publication is durable on so many owners.
         case stored(owners: Int)
-        /// Too few owners answered in time; the publication goes on being offered to them.
-        case tooFewOwners(stored: Int, wanted: Int)
+        /// Too few owners hold it in time; the publication goes on being offered to them.
+        case tooFewOwners(Shortfall)
         /// The records break a bound; nothing was published.
         case refused(SetRefusal)
-        /// What owners hold under the topic; complete when so many answered that one of them holds
-        /// whatever was acknowledged, and a later read cannot see less.
-        case contents([OriginSet], isComplete: Bool)
-        /// No owner answered in time.
+        /// What owners hold under the topic: at the level that was asked for, so that from a quorum
+        /// on nothing is missing that was acknowledged, and a later read cannot see less.
+        case contents([OriginSet])
+        /// Too few owners answered in time; what those that did hold may lack something.
+        case incomplete([OriginSet], Shortfall)
+        /// The peer ended before there was an answer.
         case unanswered
+    }
+
+    /// How far a request stayed from its level.
+    package struct Shortfall: Hashable, Sendable {
+        /// The level that was asked for.
+        package let level: Level
+        /// The owners that answered, or hold the publication.
+        package let answered: Int
+        /// The owners that the level takes.
+        package let wanted: Int
+        /// The owners that did not answer, or are not known to hold what was published or found.
+        package let missing: [NodeID]
+
+        /// Makes a shortfall.
+        package init(level: Level, answered: Int, wanted: Int, missing: [NodeID]) {
+            self.level = level
+            self.answered = answered
+            self.wanted = wanted
+            self.missing = missing
+        }
     }
 
     /// What is under way between owners.
@@ -84,6 +106,8 @@ package struct Records: Sendable {
     package internal(set) var view: OwnershipView
     /// What the caller has to carry out, oldest first.
     package var effects: [Effect] = []
+    /// What was done so far, for people.
+    package internal(set) var counters = RecordCounters()
 
     let parameters: Parameters
     var generator: SeededGenerator

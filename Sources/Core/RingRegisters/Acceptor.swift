@@ -8,13 +8,16 @@ package import Wire
 /// - P2 a ballot below the promise is refused, and the answer tells the promise;
 /// - P3 an answer may leave only after the rows that come with it are durable;
 /// - P4 once sealed, nothing of that epoch is promised or taken any more, for ever;
-/// - P6 an acceptor that was started serves only after the others were asked whether they know of
-///   a later life of its database: an old copy of a disk has forgotten promises;
+/// - P6 an acceptor that was started, or was handed its first group, serves only after the others
+///   were asked whether they know of a life of its database that it does not remember: an old copy
+///   of a disk has forgotten promises;
+/// - P7 a group of a later era comes from a recovery, whose word is final: it seals also what was
+///   sealed for another group, and what waits to be vouched for;
 /// - P5 a group is served from the moment all it was handed is there, and never twice begun.
 /// - Source: Rystsov, "CASPaxos", section 2.2; Lamport, Malkhi, Zhou, "Vertical Paxos".
 package struct Acceptor: Sendable {
     /// The database that the rows are in: another database is another acceptor.
-    package let storage: NodeID
+    package private(set) var storage: NodeID
     private var memory: AcceptorMemory
     private var staged: Staged?
     /// Whether it may serve (P6).
@@ -37,9 +40,10 @@ package struct Acceptor: Sendable {
         rows: [AcceptorRow],
         flaws: [RegisterFlaw] = []
     ) throws(WireError) {
-        self.storage = storage
         self.flaws = flaws
         memory = try AcceptorMemory(rows: rows, founding: group)
+        let storage = memory.storage ?? storage
+        self.storage = storage
         let others = memory.current?.members.filter { $0.storage != storage } ?? []
         isTrusted = others.isEmpty || flaws.contains(.oldCopyServes)
     }
@@ -56,9 +60,24 @@ package struct Acceptor: Sendable {
     /// The group that follows, once the present one is sealed.
     package var successor: StewardSet? { memory.next }
 
-    /// The other stewards have vouched that this is the latest life of the database (P6).
-    package mutating func trust() {
+    /// Begins with asking the others for their word (P6).
+    ///
+    /// The question is about `life`, and may leave only after the row is durable; there is none
+    /// where the life goes on from an earlier start that nobody vouched for.
+    package mutating func beginLife(
+        boot: UInt64,
+        drawn number: UInt64
+    ) -> (life: StorageLife, last: StorageLife?, row: AcceptorRow?) {
+        let (number, row) = memory.beginLife(drawn: number)
+        return (StorageLife(boot: boot, number: number), memory.lastLife, row)
+    }
+
+    /// The other stewards have vouched that this is the latest life of the database (P6); the row
+    /// that remembers it, for which nothing has to wait.
+    @discardableResult
+    package mutating func trust(boot: UInt64 = 0) -> AcceptorRow? {
         isTrusted = true
+        return memory.endLife(boot: boot)
     }
 
     /// An answer, and the rows that must be durable before it leaves.
@@ -74,12 +93,12 @@ package struct Acceptor: Sendable {
         switch message {
         case .identify(let round):
             return Step(answer: .identity(round: round, storage: storage))
-        case .vouch(let round, let storage, let boot, let life):
-            let (isOutlived, row) = memory.noteLife(of: storage, boot: boot, number: life)
+        case .vouch(let round, let storage, let life, let last):
+            let (isOutlived, row) = memory.noteLife(of: storage, life, last: last)
             let answer = RegisterMessage.vouched(round: round, knowsLaterLife: isOutlived)
             return Step(answer: answer, rows: [row].compactMap(\.self))
         default:
-            guard isTrusted else {
+            guard isTrusted || isRecovery(message) else {
                 return message.isAnswer ? nil : Step(answer: .notReady(round: message.round))
             }
             return serve(message, from: peer)
@@ -97,6 +116,8 @@ package struct Acceptor: Sendable {
                 ?? Step(answer: .seen(round: round, memory[epoch, key].accepted))
         case .list(let round, let epoch, let prefix):
             refusal(round, epoch) ?? list(round, epoch, prefix)
+        case .follow(let round, let epoch, let wanted):
+            refusal(round, epoch) ?? news(round, epoch, wanted)
         case .seal(let round, let epoch, let next): seal(round, epoch, next)
         case .fetch(let round, let epoch, let after): fetch(round, epoch, after)
         case .install(let round, let group, let part, let entries, let isLast):
@@ -109,6 +130,10 @@ package struct Acceptor: Sendable {
     private func refusal(_ round: UInt64, _ epoch: UInt64) -> Step? {
         guard let group = memory.current else { return Step(answer: .notReady(round: round)) }
         if let next = memory.next, epoch <= group.epoch, !flaws.contains(.sealSkipped) {
+            // The configuration tells of a recovered registry; until then it may come to nothing.
+            guard !isOfLaterEra(next, than: group) else {
+                return Step(answer: .notReady(round: round))
+            }
             return Step(answer: .wrongEpoch(round: round, next))
         }
         if epoch < group.epoch, !flaws.contains(.wrongEpochTaken) {
@@ -163,23 +188,57 @@ package struct Acceptor: Sendable {
         return Step(answer: .keys(round: round, keys))
     }
 
+    /// What is later here than what a follower knows.
+    private func news(_ round: UInt64, _ epoch: UInt64, _ wanted: [FollowedVersion]) -> Step {
+        var entries: [RegisterEntry] = []
+        var weight = 0
+        for follow in wanted {
+            guard let accepted = memory[epoch, follow.key].accepted,
+                accepted.value.version > follow.version
+            else { continue }
+            let entry = RegisterEntry(key: follow.key, accepted: accepted)
+            guard entries.isEmpty || weight + entry.weight <= RegisterMessage.entryBytesMax else {
+                return Step(answer: .news(round: round, entries, isLast: false))
+            }
+            entries.append(entry)
+            weight += entry.weight
+        }
+        return Step(answer: .news(round: round, entries, isLast: true))
+    }
+
     private mutating func seal(_ round: UInt64, _ epoch: UInt64, _ next: StewardSet) -> Step? {
-        guard next.epoch == epoch + 1 else { return nil }
         guard let group = memory.current, epoch <= group.epoch else {
             return Step(answer: .notReady(round: round))
         }
+        guard next.epoch == epoch + 1 || isOfLaterEra(next, than: group) else { return nil }
         if epoch < group.epoch {
             // Whoever serves the group that follows has sealed this one by that.
             return memory.previous?.epoch == epoch
                 ? Step(answer: .sealed(round: round))
                 : Step(answer: .wrongEpoch(round: round, group))
         }
-        if let successor = memory.next {
-            return successor == next
-                ? Step(answer: .sealed(round: round))
+        if let successor = memory.next, !isOfLaterEra(next, than: successor) {
+            if successor == next { return Step(answer: .sealed(round: round)) }
+            return isOfLaterEra(successor, than: group)
+                ? Step(answer: .notReady(round: round))
                 : Step(answer: .wrongEpoch(round: round, successor))
         }
         return Step(answer: .sealed(round: round), rows: [memory.seal(next: next)])
+    }
+
+    private func isOfLaterEra(_ group: StewardSet, than other: StewardSet) -> Bool {
+        RegistryEra.number(of: group.epoch) > RegistryEra.number(of: other.epoch)
+    }
+
+    /// Whether a message belongs to a recovery (P7).
+    private func isRecovery(_ message: RegisterMessage) -> Bool {
+        guard let group = memory.current else { return false }
+        return switch message {
+        case .seal(_, group.epoch, let next): isOfLaterEra(next, than: group)
+        case .fetch(_, group.epoch, _):
+            memory.next.map { isOfLaterEra($0, than: group) } ?? false
+        default: false
+        }
     }
 
     private func fetch(_ round: UInt64, _ epoch: UInt64, _ after: String?) -> Step {
@@ -229,8 +288,36 @@ package struct Acceptor: Sendable {
         self.staged = staged
         guard isLast else { return Step(answer: .installed(round: round, part: part)) }
         self.staged = nil
+        // Nobody has heard of this life of the database; were it lost, an old copy could be handed
+        // the group once more.
+        let isAlone = group.members.allSatisfy { $0.storage == storage }
+        if memory.current == nil, !isAlone, !flaws.contains(.oldCopyServes) { isTrusted = false }
         let rows = memory.install(group, staged.entries)
         return Step(answer: .installed(round: round, part: part), rows: rows)
+    }
+}
+
+// Beginning anew.
+extension Acceptor {
+    /// Begins to serve the first group of a registry, which only this acceptor belongs to.
+    package mutating func found(
+        _ group: StewardSet,
+        _ entries: [RegisterEntry]
+    ) -> [AcceptorRow] {
+        precondition(group.members.map(\.storage) == [storage], "a registry has one founder")
+        precondition(group.epoch > memory.current?.epoch ?? 0, "a registry begins a later era")
+        staged = nil
+        isTrusted = true
+        return memory.install(group, entries)
+    }
+
+    /// Forgets every register, and is another acceptor from now on: the registry it served was
+    /// given up.
+    package mutating func retire(becoming storage: NodeID) -> [AcceptorRow] {
+        staged = nil
+        isTrusted = true
+        self.storage = storage
+        return memory.erase(becoming: storage)
     }
 }
 

@@ -19,14 +19,10 @@ package struct AcceptorRow: Hashable, Sendable {
 ///
 /// The rows of the group before the present one are kept, frozen, so that a steward that was away
 /// during the change can still be given them. Row keys: 0 for the groups; 1, the epoch and the
-/// register's name for a register; 2 and a storage for the latest life of another steward.
+/// register's name for a register; 2 and a storage for the latest life of another steward; 3 for
+/// what is known of this database's own lives; 4 for the storage that this acceptor is since its
+/// registers were given up.
 struct AcceptorMemory: Sendable {
-    /// One life of another steward's database.
-    private struct Life: Hashable, Sendable {
-        let boot: UInt64
-        let number: UInt64
-    }
-
     /// One register in one group.
     struct Register: Hashable, Sendable {
         /// The highest ballot that was promised.
@@ -41,8 +37,14 @@ struct AcceptorMemory: Sendable {
     private(set) var next: StewardSet?
     /// The group before, if the acceptor belonged to it.
     private(set) var previous: StewardSet?
-    private var lives = SortedMap<NodeID, Life>()
-    private var registers = SortedMap<UInt64, SortedMap<String, Register>>()
+    private var lives = SortedMap<NodeID, StorageLife>()
+    /// The last life of this database that others vouched for; nil before the first.
+    private(set) var lastLife: StorageLife?
+    /// The number of the life that nobody has vouched for yet.
+    private(set) var pendingLife: UInt64?
+    /// Which storage the acceptor is, where it is another than its database was born as.
+    private(set) var storage: NodeID?
+    private var registers = SortedMap<UInt64, SortedRows<String, Register>>()
 
     /// A memory that serves a group from its foundation, or none.
     init(founding group: StewardSet?) {
@@ -58,14 +60,16 @@ struct AcceptorMemory: Sendable {
             case 0: try readGroups(value)
             case 1: try readRegister(row.key, value)
             case 2: try readLife(row.key, value)
+            case 3: try readOwnLives(value)
+            case 4: try readStorage(value)
             default: throw .malformed(field: "acceptor row")
             }
         }
     }
 
     /// The registers of a group.
-    func registers(_ epoch: UInt64) -> SortedMap<String, Register> {
-        registers[epoch] ?? SortedMap()
+    func registers(_ epoch: UInt64) -> SortedRows<String, Register> {
+        registers[epoch] ?? SortedRows()
     }
 
     subscript(epoch: UInt64, key: String) -> Register {
@@ -74,7 +78,7 @@ struct AcceptorMemory: Sendable {
 
     /// Changes a register; the row must be durable before anybody hears of it.
     mutating func set(_ register: Register, _ epoch: UInt64, _ key: String) -> AcceptorRow {
-        registers[epoch, default: SortedMap()][key] = register
+        registers[epoch, default: SortedRows()][key] = register
         return Self.row(register, epoch, key)
     }
 
@@ -101,21 +105,62 @@ struct AcceptorMemory: Sendable {
         return rows + [groupsRow]
     }
 
-    /// Notes a life of another steward; nil for the row where there is nothing new to keep.
+    /// Forgets all groups and registers, and is another storage from now on.
+    mutating func erase(becoming storage: NodeID) -> [AcceptorRow] {
+        var rows: [AcceptorRow] = []
+        for (epoch, map) in registers {
+            rows += map.keys.map { AcceptorRow(key: Self.key(epoch, $0), value: nil) }
+        }
+        registers.removeAll { _, _ in true }
+        current = nil
+        next = nil
+        previous = nil
+        self.storage = storage
+        return rows + [AcceptorRow(key: [0], value: nil), Self.row(storage)]
+    }
+
+    /// Notes a life of another steward, unless one is known that its database has forgotten; nil
+    /// for the row where there is nothing new to keep.
+    ///
+    /// A database remembers its life and the last one that was vouched for. What is known here is
+    /// one of these, or one from before the latter, which this steward was away for; anything else
+    /// came after it and is not on that disk. Boots alone would not do: an old copy counts on and
+    /// reaches any boot by starting again.
     mutating func noteLife(
         of storage: NodeID,
-        boot: UInt64,
-        number: UInt64
+        _ life: StorageLife,
+        last: StorageLife?
     ) -> (isOutlived: Bool, row: AcceptorRow?) {
-        let life = Life(boot: boot, number: number)
-        if let known = lives[storage], known.boot >= boot { return (known != life, nil) }
+        if let known = lives[storage], known.number != life.number {
+            guard let last, known.number == last.number || known.boot < last.boot else {
+                return (true, nil)
+            }
+        }
+        guard lives[storage] != life else { return (false, nil) }
         lives[storage] = life
         return (false, Self.row(life, storage))
+    }
+
+    /// Begins a life of this database, or goes on with one that nobody has vouched for yet.
+    mutating func beginLife(drawn number: UInt64) -> (number: UInt64, row: AcceptorRow?) {
+        if let pendingLife { return (pendingLife, nil) }
+        pendingLife = number
+        return (number, ownLivesRow)
+    }
+
+    /// Others have vouched for the life that was begun; the row that says so.
+    mutating func endLife(boot: UInt64) -> AcceptorRow? {
+        guard let number = pendingLife else { return nil }
+        lastLife = StorageLife(boot: boot, number: number)
+        pendingLife = nil
+        return ownLivesRow
     }
 
     /// Everything that is remembered, as rows.
     var rows: [AcceptorRow] {
         var rows = current == nil ? [] : [groupsRow]
+        if lastLife != nil || pendingLife != nil { rows.append(ownLivesRow) }
+        rows += storage.map { [Self.row($0)] } ?? []
         rows += lives.map { Self.row($0.value, $0.key) }
         for (epoch, map) in registers {
             rows += map.map { Self.row($0.value, epoch, $0.key) }
@@ -157,7 +202,7 @@ struct AcceptorMemory: Sendable {
         let accepted =
             try reader.readFlag("has value") ? try AcceptedValue(from: &reader) : nil
         try reader.finish()
-        registers[epoch, default: SortedMap()][name] =
+        registers[epoch, default: SortedRows()][name] =
             Register(promised: promised, accepted: accepted)
     }
 
@@ -166,18 +211,44 @@ struct AcceptorMemory: Sendable {
         let storage = try keyReader.readNodeID("storage")
         try keyReader.finish()
         var reader = ByteReader(value)
-        let boot = try reader.readInteger("boot", as: UInt64.self)
-        lives[storage] = Life(boot: boot, number: try reader.readInteger("life"))
+        lives[storage] = try StorageLife(from: &reader)
         try reader.finish()
     }
 
-    private static func row(_ life: Life, _ storage: NodeID) -> AcceptorRow {
+    private mutating func readOwnLives(_ value: [UInt8]) throws(WireError) {
+        var reader = ByteReader(value)
+        lastLife = try reader.readFlag("has last life") ? try StorageLife(from: &reader) : nil
+        pendingLife = try reader.readFlag("has life") ? try reader.readInteger("life") : nil
+        try reader.finish()
+    }
+
+    private var ownLivesRow: AcceptorRow {
+        var writer = ByteWriter()
+        writer.write(lastLife != nil)
+        lastLife?.write(to: &writer)
+        writer.write(pendingLife != nil)
+        if let pendingLife { writer.write(pendingLife) }
+        return AcceptorRow(key: [3], value: writer.bytes)
+    }
+
+    private mutating func readStorage(_ value: [UInt8]) throws(WireError) {
+        var reader = ByteReader(value)
+        storage = try reader.readNodeID("storage")
+        try reader.finish()
+    }
+
+    private static func row(_ storage: NodeID) -> AcceptorRow {
+        var value = ByteWriter()
+        value.write(storage)
+        return AcceptorRow(key: [4], value: value.bytes)
+    }
+
+    private static func row(_ life: StorageLife, _ storage: NodeID) -> AcceptorRow {
         var key = ByteWriter()
         key.write(UInt8(2))
         key.write(storage)
         var value = ByteWriter()
-        value.write(life.boot)
-        value.write(life.number)
+        life.write(to: &value)
         return AcceptorRow(key: key.bytes, value: value.bytes)
     }
 

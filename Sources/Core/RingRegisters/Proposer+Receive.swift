@@ -11,12 +11,14 @@ extension Proposer {
         case .seen(let round, let accepted): noteSeen(round, accepted, from: steward, now: now)
         case .accepted(let round): noteAccepted(round, from: steward, now: now)
         case .keys(let round, let keys): noteKeys(round, keys, from: steward, now: now)
+        case .performed(let round, let outcome):
+            notePerformed(round, outcome, from: steward, now: now)
         case .rejected(let round, let promised):
             // A counter near the end of its range is nobody's honest one.
             if promised.epoch == group.epoch, promised.counter < UInt64.max / 2 {
                 counter = max(counter, promised.counter)
             }
-            noteRejected(round, from: steward, now: now)
+            noteRejected(round, promised, from: steward, now: now)
         default: break
         }
     }
@@ -34,15 +36,39 @@ extension Proposer {
         operation.phase = .looking(answers: answers)
         operations[round] = operation
         guard answers.count >= majority else { return }
-        operations[round] = nil
-        let newest = answers.values.compactMap(\.self).max { $0.ballot < $1.ballot }
-        if isChosen(newest, by: answers.values) || parameters.flaws.contains(.readFromDisagreement)
-        {
-            finish(operation, .value(newest?.value ?? .never), now: now)
-        } else {
+        guard let value = agreed(answers.values) else {
+            // One of the others may agree with one of these.
+            guard answers.count == group.members.count else { return }
+            operations[round] = nil
             operation.hasLooked = true
-            attempt(operation, now: now)
+            return attempt(operation, now: now)
         }
+        operations[round] = nil
+        tellCompany(&operation, value, now: now)
+        if let outcome = judge(operation, value) { return finish(operation, outcome, now: now) }
+        operation.hasLooked = true
+        attempt(operation, now: now)
+        startNext(at: operation.command.key, now: now)
+    }
+
+    /// What a majority shows at one ballot of this epoch, or nothing where a majority shows that
+    /// (D2, D5).
+    private func agreed(_ shown: [AcceptedValue?]) -> RegisterValue? {
+        if parameters.flaws.contains(.readFromDisagreement) {
+            let newest = shown.compactMap(\.self).max { $0.ballot < $1.ballot }
+            return newest?.value ?? .never
+        }
+        for candidate in shown {
+            let count = shown.count { $0?.ballot == candidate?.ballot }
+            guard count >= majority else { continue }
+            guard let candidate else { return .never }
+            if candidate.ballot.epoch == group.epoch
+                || parameters.flaws.contains(.inheritedCountsAsChosen)
+            {
+                return candidate.value
+            }
+        }
+        return nil
     }
 
     /// Whether all of a majority show one value of this epoch, or nothing at all (D2, D5).
@@ -79,25 +105,28 @@ extension Proposer {
         let newest = promises.compactMap(\.self).max { $0.ballot < $1.ballot }
         let current = newest?.value ?? .never
         let isChosen = isChosen(newest, by: promises)
+        if let outcome = judge(operation, current) {
+            settle(operation, current, outcome, isChosen: isChosen, now: now)
+        } else {
+            change(operation, now: now)
+        }
+    }
+
+    /// How a command ends where the register holds this; nil where it is to be changed (D3).
+    func judge(_ operation: Operation, _ current: RegisterValue) -> RegisterOutcome? {
         switch operation.command {
-        case .read:
-            settle(operation, current, .value(current), isChosen: isChosen, now: now)
+        case .read: return .value(current)
         case .compareAndSet(_, let expected, _, let id):
-            if current.operation == id {
-                settle(operation, current, .committed(current), isChosen: isChosen, now: now)
-            } else if current.version == expected, expected < .max {
-                change(operation, now: now)
-            } else {
-                // A change makes exactly the next version: somebody else's there disproves ours
-                // (D3).
-                let isDisproved =
-                    expected < .max ? current.version == expected + 1 : current.version < expected
-                let outcome: RegisterOutcome =
-                    operation.mayHaveTakenEffect && !isDisproved
-                    ? .indeterminate : .conflict(current)
-                settle(operation, current, outcome, isChosen: isChosen, now: now)
-            }
-        case .list: preconditionFailure("listing needs no promises")
+            if current.operation == id { return .committed(current) }
+            if current.version == expected, expected < .max { return nil }
+            // A change makes exactly the next version: somebody else's there disproves ours.
+            let isDisproved =
+                expected < .max
+                ? current.version == RegistryEra.version(after: expected, in: group)
+                : current.version < expected
+            return operation.mayHaveTakenEffect && !isDisproved
+                ? .indeterminate : .conflict(current)
+        case .list: preconditionFailure("listing needs no value")
         }
     }
 
@@ -118,7 +147,8 @@ extension Proposer {
         guard case .compareAndSet(_, let expected, let payload, let id) = operation.command else {
             preconditionFailure("only a change changes")
         }
-        let next = RegisterValue(version: expected + 1, operation: id, payload: payload)
+        let version = RegistryEra.version(after: expected, in: group)
+        let next = RegisterValue(version: version, operation: id, payload: payload)
         var changing = operation
         changing.mayHaveTakenEffect = true
         settle(changing, next, .committed(next), isChosen: false, now: now)
@@ -132,8 +162,13 @@ extension Proposer {
         isChosen: Bool,
         now: Instant
     ) {
-        guard !isChosen else { return finish(operation, outcome, now: now) }
         var accepting = operation
+        guard !isChosen else {
+            keepPromise(Promise(ballot: operation.ballot, value: value), operation.command.key)
+            tellCompany(&accepting, value, now: now)
+            return finish(accepting, outcome, now: now)
+        }
+        takeCompany(&accepting)
         accepting.round = nextRound
         accepting.sentAt = now
         accepting.rejections = SortedSet()
@@ -158,12 +193,20 @@ extension Proposer {
         operations[round] = operation
         guard acknowledgements.count >= majority else { return }
         operations[round] = nil
-        if promises.count >= parameters.promisesMax { promises = SortedMap() }
-        promises[operation.command.key] = Promise(
-            ballot: operation.nextBallot,
-            value: accepted.value
+        keepPromise(
+            Promise(ballot: operation.nextBallot, value: accepted.value),
+            operation.command.key
         )
+        if !operation.company.isEmpty || queues[operation.command.key] != nil {
+            rests[operation.command.key] = now.advanced(by: parameters.restSpan)
+        }
+        tellCompany(&operation, accepted.value, isRationed: true, now: now)
         finish(operation, outcome, now: now)
+    }
+
+    private mutating func keepPromise(_ promise: Promise, _ key: String) {
+        if promises.count >= parameters.promisesMax { promises = SortedMap() }
+        promises[key] = promise
     }
 
     private mutating func noteKeys(
@@ -184,7 +227,12 @@ extension Proposer {
 
     /// Once a majority has answered and not all agreed, somebody else's ballot is in the way: tries
     /// again after a drawn pause, and does not wait for those that may never answer.
-    private mutating func noteRejected(_ round: UInt64, from steward: NodeID, now: Instant) {
+    private mutating func noteRejected(
+        _ round: UInt64,
+        _ promised: Ballot,
+        from steward: NodeID,
+        now: Instant
+    ) {
         guard var operation = operations[round] else { return }
         if case .pausing = operation.phase { return }
         operation.rejections.insert(steward)
@@ -193,12 +241,19 @@ extension Proposer {
             switch operation.phase {
             case .preparing(let promises): promises.count
             case .accepting(_, _, let acknowledgements): acknowledgements.count
-            case .waiting, .looking, .listing, .pausing: 0
+            case .looking, .listing, .pausing, .handedOn: 0
             }
         guard agreed + operation.rejections.count >= majority else { return }
+        if promised.proposer != own { noteContention(operation.command.key, now: now) }
+        if helper(operation, now: now) != nil {
+            operations[round] = nil
+            return attempt(operation, now: now)
+        }
+        partWithCompany(&operation)
         let longest = parameters.backoff.milliseconds << Int64(min(operation.lostRaces, 5))
         let span = Span.milliseconds(Int64.random(in: 1...longest, using: &generator))
         operation.lostRaces += 1
+        counters.ballotsLost += 1
         operation.phase = .pausing(until: now.advanced(by: span))
         operations[round] = operation
     }

@@ -36,10 +36,26 @@ package struct Proposer: Sendable {
         package var timeout = Span.seconds(3)
         /// Stewards that have not answered are asked again after this long: 300 ms.
         package var resendInterval = Span.milliseconds(300)
+        /// A read waits so long for the stewards beyond a majority that does not agree: 20 ms.
+        package var lookPatience = Span.milliseconds(20)
+        /// Those that lost against a change wait so long for the next one: 5 ms.
+        package var restSpan = Span.milliseconds(5)
+        /// Nobody is kept waiting for longer than this when it has lost: 100 ms.
+        package var restMax = Span.milliseconds(100)
+        /// Commands at a register are handed on for so long after a lost race: 2 s.
+        package var contentionSpan = Span.seconds(2)
+        /// What was handed on is done here when no answer came for so long: 1 s.
+        ///
+        /// Sooner, and one that has much to do loses races to those that it works for.
+        package var helpPatience = Span.seconds(1)
+        /// Nothing is handed on to a steward that did not answer for so long: 5 s.
+        package var silenceSpan = Span.seconds(5)
         /// The longest pause after the first lost race; it doubles with each further one: 10 ms.
         package var backoff = Span.milliseconds(10)
         /// The most commands under way: 1,024.
         package var commandsMax = 1_024
+        /// The most registers at which races are remembered: 1,024.
+        package var contentionsMax = 1_024
         /// The most registers of which a promise is kept: 4,096.
         package var promisesMax = 4_096
         /// Planted mistakes, for tests only.
@@ -50,20 +66,20 @@ package struct Proposer: Sendable {
     }
 
     enum Phase: Sendable {
-        /// Another command of this proposer is at the same register.
-        case waiting
         case looking(answers: SortedMap<NodeID, AcceptedValue?>)
         case preparing(promises: SortedMap<NodeID, AcceptedValue?>)
         case accepting(AcceptedValue, RegisterOutcome, acknowledgements: SortedSet<NodeID>)
         case listing(answers: SortedMap<NodeID, [String]>)
         case pausing(until: Instant)
+        /// That steward was asked to carry it out (D7).
+        case handedOn(to: NodeID)
     }
 
     struct Operation: Sendable {
         let token: UInt64
         let command: RegisterCommand
         let expiresAt: Instant
-        var phase = Phase.waiting
+        var phase = Phase.pausing(until: .zero)
         var round: UInt64 = 0
         var ballot = Ballot.zero
         /// The ballot that stewards promise together with phase two (D4).
@@ -73,6 +89,9 @@ package struct Proposer: Sendable {
         var lostRaces = 0
         var hasLooked = false
         var holdsKey = false
+        var wasHandedOn = false
+        /// Commands at the same register that are told what this one finds (D6).
+        var company: [Operation] = []
         var mayHaveTakenEffect = false
     }
 
@@ -93,7 +112,18 @@ package struct Proposer: Sendable {
     var operations = SortedMap<UInt64, Operation>()
     /// The registers that a command is at.
     var busyKeys = SortedSet<String>()
+    /// Commands that wait for the one that is at their register, oldest first.
+    var queues = SortedMap<String, [Operation]>()
+    var waitingCount = 0
+    /// Registers that were just changed, until when those that lost wait for the next change.
+    var rests = SortedMap<String, Instant>()
+    /// Registers at which a race was lost, until when their commands are handed on.
+    var contended = SortedMap<String, Instant>()
+    /// Stewards that did not answer what was handed on, until when they get nothing more of it.
+    var silent = SortedMap<NodeID, Instant>()
     var promises = SortedMap<String, Promise>()
+    /// What commands came to so far, for people.
+    package internal(set) var counters = RegisterCounters()
     /// The stewards that are asked.
     package internal(set) var group: StewardSet
     /// What the caller has to carry out, oldest first.
@@ -121,16 +151,18 @@ package struct Proposer: Sendable {
     }
 
     /// The commands under way.
-    package var commandCount: Int { operations.count }
+    package var commandCount: Int { operations.count + waitingCount }
 
     /// Starts a command.
     package mutating func start(_ command: RegisterCommand, token: UInt64, now: Instant) {
         if let refusal = Self.refusal(command) {
+            counters.note(command, .refused(refusal), took: .zero)
             effects.append(.finished(token: token, .refused(refusal)))
             return
         }
-        guard operations.count < parameters.commandsMax else {
-            let refusal = RegisterRefusal.tooManyCommands(operations.count)
+        guard commandCount < parameters.commandsMax else {
+            let refusal = RegisterRefusal.tooManyCommands(commandCount)
+            counters.note(command, .refused(refusal), took: .zero)
             effects.append(.finished(token: token, .refused(refusal)))
             return
         }
@@ -159,44 +191,79 @@ package struct Proposer: Sendable {
     /// When ``tick(now:)`` wants to be called next; nil while nothing is under way.
     package var nextDeadline: Instant? {
         var earliest: Instant?
-        for (_, operation) in operations {
-            let due: Instant =
-                switch operation.phase {
-                case .waiting: operation.expiresAt
-                case .pausing(let until): min(until, operation.expiresAt)
-                case .looking, .preparing, .accepting, .listing:
-                    min(
-                        operation.sentAt.advanced(by: parameters.resendInterval),
-                        operation.expiresAt
-                    )
-                }
-            earliest = earliest.map { min($0, due) } ?? due
+        func note(_ due: Instant) { earliest = earliest.map { min($0, due) } ?? due }
+        for (_, operation) in operations { note(min(due(operation), operation.expiresAt)) }
+        for (key, queue) in queues {
+            if let until = rests[key], !busyKeys.contains(key) { note(until) }
+            for operation in queue { note(operation.expiresAt) }
         }
         return earliest
     }
 
+    /// When something is to be done about a command that nobody answers.
+    private func due(_ operation: Operation) -> Instant {
+        switch operation.phase {
+        case .pausing(let until): until
+        case .looking(let answers) where answers.count >= majority:
+            operation.sentAt.advanced(by: parameters.lookPatience)
+        case .handedOn: operation.sentAt.advanced(by: parameters.helpPatience)
+        case .looking, .preparing, .accepting, .listing:
+            operation.sentAt.advanced(by: parameters.resendInterval)
+        }
+    }
+
     /// Does what is due: gives up, goes on after a pause, asks the silent again.
     package mutating func tick(now: Instant) {
-        for (round, operation) in operations {
-            guard operations[round] != nil else { continue }
+        for round in operations.keys {
+            dropLateCompany(of: round, now: now)
+            guard let operation = operations[round] else { continue }
             if now >= operation.expiresAt {
                 operations[round] = nil
-                let isUncertain = operation.mayHaveTakenEffect
-                finish(operation, isUncertain ? .indeterminate : .unavailable, now: now)
-            } else if case .pausing(let until) = operation.phase {
-                guard now >= until else { continue }
+                giveUp(operation, now: now)
+            } else if now >= due(operation) {
                 operations[round] = nil
-                attempt(operation, now: now)
-            } else if now.since(operation.sentAt) >= parameters.resendInterval {
-                guard operation.rejections.isEmpty else {
-                    // The others may never answer: a higher ballot moves those that refused.
-                    operations[round] = nil
-                    attempt(operation, now: now)
-                    continue
-                }
-                operations[round]?.sentAt = now
-                if let current = operations[round] { sendRequests(current) }
+                goOn(operation, now: now)
             }
+        }
+        for (key, until) in rests where now >= until {
+            rests[key] = nil
+            startNext(at: key, now: now)
+        }
+        for (key, queue) in queues {
+            let late = queue.filter { now >= $0.expiresAt }
+            guard !late.isEmpty else { continue }
+            setQueue(queue.filter { now < $0.expiresAt }, at: key)
+            for operation in late { giveUp(operation, now: now) }
+        }
+    }
+
+    mutating func giveUp(_ operation: Operation, now: Instant) {
+        var operation = operation
+        partWithCompany(&operation)
+        // Whoever it was handed on to may have carried it out.
+        if case .handedOn = operation.phase, !operation.isRead {
+            operation.mayHaveTakenEffect = true
+        }
+        finish(operation, operation.mayHaveTakenEffect ? .indeterminate : .unavailable, now: now)
+    }
+
+    /// Goes on with a command that is due.
+    private mutating func goOn(_ operation: Operation, now: Instant) {
+        var operation = operation
+        switch operation.phase {
+        case .pausing: attempt(operation, now: now)
+        case .looking(let answers) where answers.count >= majority:
+            operation.hasLooked = true
+            attempt(operation, now: now)
+        case .handedOn(let steward):
+            silent[steward] = now.advanced(by: parameters.silenceSpan)
+            doItself(operation, now: now)
+        case .looking, .preparing, .accepting, .listing:
+            // The others may never answer: a higher ballot moves those that refused.
+            guard operation.rejections.isEmpty else { return attempt(operation, now: now) }
+            operation.sentAt = now
+            operations[operation.round] = operation
+            sendRequests(operation)
         }
     }
 
@@ -210,36 +277,49 @@ package struct Proposer: Sendable {
         effects.append(.adopted(group))
         let pending = operations
         for (round, operation) in pending {
-            if case .waiting = operation.phase { continue }
+            // What was handed on is learned there, or done here when no answer comes.
+            if case .handedOn = operation.phase { continue }
             operations[round] = nil
             attempt(operation, now: now)
         }
     }
 
-    /// Begins with what the command needs: names, a look, phase two after an earlier promise, or
-    /// phase one under a new ballot.
+    /// Begins with what the command needs: names, a look, somebody else's help, phase two after an
+    /// earlier promise, or phase one under a new ballot.
     mutating func attempt(_ operation: Operation, now: Instant) {
         var operation = operation
+        let hadCompany = !operation.company.isEmpty
+        partWithCompany(&operation)
         operation.round = nextRound
         operation.sentAt = now
         operation.rejections = SortedSet()
         nextRound += 1
-        switch operation.command {
-        case .list: operation.phase = .listing(answers: SortedMap())
-        case .read where !operation.hasLooked: operation.phase = .looking(answers: SortedMap())
-        case .read(let key), .compareAndSet(let key, _, _, _):
-            guard operation.holdsKey || !busyKeys.contains(key) else {
-                operation.phase = .waiting
-                break
-            }
+        let key = operation.command.key
+        if case .list = operation.command {
+            operation.phase = .listing(answers: SortedMap())
+        } else if !operation.hasLooked, wantsLook(operation) {
+            operation.phase = .looking(answers: SortedMap())
+            if !operation.isRead { takeCompany(&operation) }
+        } else if let steward = helper(operation, now: now) {
+            return handOn(operation, to: steward, hadCompany: hadCompany, now: now)
+        } else {
+            guard operation.holdsKey || !busyKeys.contains(key) else { return wait(operation) }
             busyKeys.insert(key)
             operation.holdsKey = true
             if acceptAtOnce(operation, now: now) { return }
             operation.ballot = makeBallot()
             operation.phase = .preparing(promises: SortedMap())
+            takeCompany(&operation)
         }
         operations[operation.round] = operation
         sendRequests(operation)
+    }
+
+    /// A read looks first, and so does a change whose version is another than the one known.
+    private func wantsLook(_ operation: Operation) -> Bool {
+        guard !operation.isRead else { return true }
+        guard let promise = promises[operation.command.key] else { return false }
+        return judge(operation, promise.value) != nil
     }
 
     func makeBallot(_ counter: UInt64) -> Ballot {
@@ -278,27 +358,29 @@ package struct Proposer: Sendable {
             )
         case .listing(let answers) where answers[steward] == nil:
             return .list(round: round, epoch: epoch, prefix: key)
-        case .waiting, .pausing, .looking, .preparing, .accepting, .listing:
+        case .handedOn(steward): return .perform(round: round, operation.command)
+        case .pausing, .looking, .preparing, .accepting, .listing, .handedOn:
             return nil
         }
     }
 
     /// Tells how a command ended, and lets the next one at its register.
     mutating func finish(_ operation: Operation, _ outcome: RegisterOutcome, now: Instant) {
+        precondition(operation.company.isEmpty, "nobody is forgotten")
         effects.append(.finished(token: operation.token, outcome))
-        guard operation.holdsKey else { return }
-        let key = operation.command.key
-        busyKeys.remove(key)
-        let next = operations.first { _, other in
-            guard case .waiting = other.phase else { return false }
-            return other.command.key == key
-        }
-        guard let next else { return }
-        operations[next.key] = nil
-        attempt(next.value, now: now)
+        let left = operation.expiresAt.since(now)
+        counters.note(operation.command, outcome, took: parameters.timeout - left)
+        if operation.holdsKey { busyKeys.remove(operation.command.key) }
+        startNext(at: operation.command.key, now: now)
     }
 
     var majority: Int { group.quorum }
+}
+
+extension Proposer.Operation {
+    var isRead: Bool {
+        if case .read = command { true } else { false }
+    }
 }
 
 extension RegisterCommand {

@@ -57,12 +57,25 @@ extension RegisterMessage {
         case .identity(let round, let storage):
             writer.write(19, round, 0)
             writer.write(storage)
-        case .vouch(let round, let storage, let boot, let life):
-            writer.write(20, round, boot)
+        case .vouch(let round, let storage, let life, let last):
+            writer.write(20, round, life.boot)
             writer.write(storage)
-            writer.write(life)
+            writer.write(life.number)
+            writer.write(last != nil)
+            last?.write(to: &writer)
         case .vouched(let round, let knowsLaterLife):
             writer.write(21, round, knowsLaterLife ? 1 : 0)
+        case .perform(let round, let command): command.write(to: &writer, round: round)
+        case .performed(let round, let outcome): outcome.write(to: &writer, round: round)
+        case .follow(let round, let epoch, let wanted):
+            writer.write(30, round, epoch)
+            writer.write(list: wanted) {
+                $0.write($1.key)
+                $0.write($1.version)
+            }
+        case .news(let round, let entries, let isLast):
+            writer.write(31, round, isLast ? 1 : 0)
+            writer.write(list: entries) { $1.write(to: &$0) }
         }
         return writer.bytes
     }
@@ -78,7 +91,7 @@ extension RegisterMessage {
             throw .malformed(field: "number")
         }
         switch kind {
-        case 1, 2, 3, 9, 12, 14, 16, 18, 20:
+        case 1, 2, 3, 9, 12, 14, 16, 18, 20, 24, 30:
             self = try Self.request(kind, round, number, &reader)
         default:
             self = try Self.answer(kind, round, number, &reader)
@@ -112,10 +125,14 @@ extension RegisterMessage {
             guard hasStart || after.isEmpty else { throw .malformed(field: "has start") }
             return .fetch(round: round, epoch: number, after: hasStart ? after : nil)
         case 18: return .identify(round: round)
+        case 24: return .perform(round: round, try RegisterCommand(version: number, &reader))
+        case 30: return .follow(round: round, epoch: number, try reader.readFollowed())
         case 20:
             let storage = try reader.readNodeID("storage")
-            let life = try reader.readInteger("life", as: UInt64.self)
-            return .vouch(round: round, storage: storage, boot: number, life: life)
+            let life = StorageLife(boot: number, number: try reader.readInteger("life"))
+            let last =
+                try reader.readFlag("has last life") ? try StorageLife(from: &reader) : nil
+            return .vouch(round: round, storage: storage, life, last: last)
         default:
             guard number >> 1 <= UInt64(UInt32.max) else { throw .malformed(field: "part") }
             let group = try StewardSet(from: &reader)
@@ -153,15 +170,91 @@ extension RegisterMessage {
         case 15:
             guard number <= 1 else { throw .malformed(field: "is last") }
             return .entries(round: round, try reader.readEntries(), isLast: number == 1)
+        case 31:
+            guard number <= 1 else { throw .malformed(field: "is last") }
+            return .news(round: round, try reader.readEntries(), isLast: number == 1)
         case 17:
             guard number <= UInt64(UInt32.max) else { throw .malformed(field: "part") }
             return .installed(round: round, part: UInt32(number))
         case 21:
             guard number <= 1 else { throw .malformed(field: "knows later life") }
             return .vouched(round: round, knowsLaterLife: number == 1)
+        case 25: return .performed(round: round, try RegisterOutcome(kind: number, &reader))
         case 19:
             return .identity(round: round, storage: try reader.readNodeID("storage"))
         default: throw .malformed(field: "kind")
+        }
+    }
+}
+
+/// A command that is handed on: the version, the name, whether it is a change, and that.
+extension RegisterCommand {
+    fileprivate func write(to writer: inout ByteWriter, round: UInt64) {
+        switch self {
+        case .read(let key):
+            writer.write(24, round, 0)
+            writer.write(key)
+            writer.write(false)
+        case .compareAndSet(let key, let expected, let payload, let operation):
+            writer.write(24, round, expected)
+            writer.write(key)
+            writer.write(true)
+            // A value says the same in the same form; its version is the one to be made.
+            RegisterValue(version: expected, operation: operation, payload: payload)
+                .write(to: &writer)
+        case .list: preconditionFailure("names are asked for by everybody themselves")
+        }
+    }
+
+    fileprivate init(version: UInt64, _ reader: inout ByteReader) throws(WireError) {
+        let key = try reader.readKey()
+        guard try reader.readFlag("is change") else {
+            guard version == 0 else { throw .malformed(field: "number") }
+            self = .read(key: key)
+            return
+        }
+        let value = try RegisterValue(from: &reader)
+        guard value.version == version else { throw .malformed(field: "version") }
+        self = .compareAndSet(
+            key: key,
+            expectedVersion: version,
+            payload: value.payload,
+            value.operation
+        )
+    }
+}
+
+/// How a command ended that was handed on: 0 value, 1 committed, 2 conflict, each with the value; 3
+/// indeterminate, 4 not done.
+extension RegisterOutcome {
+    fileprivate func write(to writer: inout ByteWriter, round: UInt64) {
+        switch self {
+        case .value(let value): Self.write(&writer, round, 0, value)
+        case .committed(let value): Self.write(&writer, round, 1, value)
+        case .conflict(let value): Self.write(&writer, round, 2, value)
+        case .indeterminate: writer.write(25, round, 3)
+        case .unavailable, .refused, .keys: writer.write(25, round, 4)
+        }
+    }
+
+    private static func write(
+        _ writer: inout ByteWriter,
+        _ round: UInt64,
+        _ kind: UInt64,
+        _ value: RegisterValue
+    ) {
+        writer.write(25, round, kind)
+        value.write(to: &writer)
+    }
+
+    fileprivate init(kind: UInt64, _ reader: inout ByteReader) throws(WireError) {
+        switch kind {
+        case 0: self = .value(try RegisterValue(from: &reader))
+        case 1: self = .committed(try RegisterValue(from: &reader))
+        case 2: self = .conflict(try RegisterValue(from: &reader))
+        case 3: self = .indeterminate
+        case 4: self = .unavailable
+        default: throw .malformed(field: "outcome")
         }
     }
 }
@@ -197,10 +290,29 @@ extension ByteReader {
         try readText("key", max: RegisterValue.keyLengthMax)
     }
 
+    fileprivate mutating func readFollowed() throws(WireError) -> [FollowedVersion] {
+        try readList("followed", max: RegisterFollowing.keysMax) { reader throws(WireError) in
+            let key = try reader.readKey()
+            return FollowedVersion(key: key, version: try reader.readInteger("version"))
+        }
+    }
+
     fileprivate mutating func readEntries() throws(WireError) -> [RegisterEntry] {
         try readList("entries", max: RegisterMessage.entriesMax) { reader throws(WireError) in
             let key = try reader.readKey()
             return RegisterEntry(key: key, accepted: try AcceptedValue(from: &reader))
         }
+    }
+}
+
+extension StorageLife {
+    func write(to writer: inout ByteWriter) {
+        writer.write(boot)
+        writer.write(number)
+    }
+
+    init(from reader: inout ByteReader) throws(WireError) {
+        boot = try reader.readInteger("boot")
+        number = try reader.readInteger("life")
     }
 }

@@ -22,9 +22,14 @@ package enum RegisterMessage: Hashable, Sendable {
     case install(round: UInt64, StewardSet, part: UInt32, [RegisterEntry], isLast: Bool)
     /// "Which storage are you?", asked of a node that might become a steward.
     case identify(round: UInt64)
-    /// "Do you know of a later life of my database than this one?" A life is a boot and a number
-    /// drawn for it.
-    case vouch(round: UInt64, storage: NodeID, boot: UInt64, life: UInt64)
+    /// "Do you know of a life of my database that it does not remember?" This is its life, and the
+    /// last one that others vouched for.
+    case vouch(round: UInt64, storage: NodeID, StorageLife, last: StorageLife?)
+    /// "Carry this out for me": a read or a change, of a proposer that lost a race.
+    case perform(round: UInt64, RegisterCommand)
+    /// "Tell of these registers whenever they hold later versions", instead of what was followed
+    /// before.
+    case follow(round: UInt64, epoch: UInt64, [FollowedVersion])
 
     /// Promised; this was taken before.
     case promise(round: UInt64, AcceptedValue?)
@@ -48,8 +53,13 @@ package enum RegisterMessage: Hashable, Sendable {
     case installed(round: UInt64, part: UInt32)
     /// The identity of the database that the acceptor keeps its rows in.
     case identity(round: UInt64, storage: NodeID)
-    /// Whether a later life, or another one of the same boot, is known.
+    /// Whether a life is known that the database does not remember.
     case vouched(round: UInt64, knowsLaterLife: Bool)
+    /// How it ended that was to be carried out.
+    case performed(round: UInt64, RegisterOutcome)
+    /// What was taken of registers that are followed: at once where it is later than what the
+    /// follower knew, and again with each change; not last where more would not fit.
+    case news(round: UInt64, [RegisterEntry], isLast: Bool)
 
     /// The most names in one answer.
     static let keysMax = 65_536
@@ -71,7 +81,9 @@ package enum RegisterMessage: Hashable, Sendable {
             .promise(let round, _), .accepted(let round), .seen(let round, _),
             .rejected(let round, _), .wrongEpoch(let round, _), .notReady(let round),
             .keys(let round, _), .sealed(let round), .entries(let round, _, _),
-            .installed(let round, _), .identity(let round, _), .vouched(let round, _):
+            .installed(let round, _), .identity(let round, _), .vouched(let round, _),
+            .perform(let round, _), .performed(let round, _),
+            .follow(let round, _, _), .news(let round, _, _):
             round
         }
     }
@@ -80,12 +92,26 @@ package enum RegisterMessage: Hashable, Sendable {
     package var isAnswer: Bool {
         switch self {
         case .prepare, .accept, .look, .list, .seal, .fetch, .install, .identify,
-            .vouch:
+            .vouch, .perform, .follow:
             false
         case .promise, .accepted, .seen, .rejected, .wrongEpoch, .notReady, .keys, .sealed,
-            .entries, .installed, .identity, .vouched:
+            .entries, .installed, .identity, .vouched, .performed, .news:
             true
         }
+    }
+}
+
+/// A life of a steward's database: from one vouching to the next, over any number of starts.
+package struct StorageLife: Hashable, Sendable {
+    /// The count of starts of the process that asked last.
+    package let boot: UInt64
+    /// Drawn for the life, and durable before anybody hears of it.
+    package let number: UInt64
+
+    /// Makes a life.
+    package init(boot: UInt64, number: UInt64) {
+        self.boot = boot
+        self.number = number
     }
 }
 

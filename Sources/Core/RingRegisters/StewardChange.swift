@@ -31,13 +31,6 @@ package struct StewardChange: Sendable {
         case superseded(StewardSet)
     }
 
-    /// What has been read from one sealed steward.
-    private struct Source: Sendable {
-        var isSealed = false
-        var isWhole = false
-        var entries: [RegisterEntry] = []
-    }
-
     /// How much one steward of the next group was handed.
     private struct Target: Sendable {
         var part = 0
@@ -54,25 +47,18 @@ package struct StewardChange: Sendable {
     package private(set) var progress = Progress.copying
 
     private let round: UInt64
-    private let sourcesWanted: Int
-    private let flaws: [RegisterFlaw]
-    private var sources = SortedMap<NodeID, Source>()
+    private var copy: StewardCopy
     private var targets = SortedMap<NodeID, Target>()
     private var parts: [[RegisterEntry]] = []
     private var sentAt: Instant
 
     private static let resendInterval = Span.milliseconds(300)
 
-    /// Begins a change.
-    ///
-    /// `round` tells this attempt from others by the same peer. `sourcesWanted` is for recovery
-    /// after a majority was lost for good: so few sealed stewards are then enough, and what only
-    /// the lost ones knew is gone.
+    /// Begins a change; `round` tells this attempt from others by the same peer.
     package init(
         from current: StewardSet,
         to next: StewardSet,
         round: UInt64,
-        sourcesWanted: Int? = nil,
         flaws: [RegisterFlaw] = [],
         now: Instant
     ) {
@@ -80,13 +66,17 @@ package struct StewardChange: Sendable {
         self.current = current
         self.next = next
         self.round = round
-        let needed = flaws.contains(.copyFromOne) ? 1 : current.quorum
-        self.sourcesWanted = sourcesWanted ?? needed
-        self.flaws = flaws
+        copy = StewardCopy(
+            of: current,
+            to: next,
+            nodes: current.members.map(\.node),
+            wanted: flaws.contains(.copyFromOne) ? 1 : current.quorum,
+            round: round,
+            flaws: flaws
+        )
         sentAt = now
-        for steward in current.members { sources[steward.node] = Source() }
         for steward in next.members { targets[steward.node] = Target() }
-        ask()
+        sendCopyRequests()
     }
 
     /// When ``tick(now:)`` wants to be called next; nil at the end.
@@ -107,12 +97,7 @@ package struct StewardChange: Sendable {
     /// Takes in an answer; one of another round or of another kind changes nothing.
     package mutating func receive(_ message: RegisterMessage, from steward: NodeID) {
         switch message {
-        case .sealed(round):
-            guard sources[steward]?.isSealed == false else { return }
-            sources[steward]?.isSealed = true
-            askSource(steward)
-        case .entries(round, let entries, let isLast):
-            noteEntries(entries, isLast: isLast, from: steward)
+        case .sealed, .entries: noteCopied(message, from: steward)
         case .installed(round, let part): noteInstalled(Int(part), from: steward)
         case .notReady(round):
             // It has lost the parts before, or takes them from another peer: begin again later.
@@ -125,59 +110,33 @@ package struct StewardChange: Sendable {
 
     private mutating func ask() {
         switch progress {
-        case .copying: for node in sources.keys { askSource(node) }
+        case .copying:
+            copy.ask()
+            sendCopyRequests()
         case .installing, .active: for node in targets.keys { hand(node) }
         case .complete, .superseded: break
         }
     }
 
-    private mutating func askSource(_ node: NodeID) {
-        guard let source = sources[node], !source.isWhole else { return }
-        let message: RegisterMessage =
-            source.isSealed
-            ? .fetch(round: round, epoch: current.epoch, after: source.entries.last?.key)
-            : .seal(round: round, epoch: current.epoch, next: next)
-        effects.append(.send(message, to: node))
+    private mutating func sendCopyRequests() {
+        effects += copy.requests.map { .send($0.message, to: $0.steward) }
+        copy.requests = []
     }
 
-    private mutating func noteEntries(
-        _ entries: [RegisterEntry],
-        isLast: Bool,
-        from node: NodeID
-    ) {
-        guard case .copying = progress, var source = sources[node], !source.isWhole else { return }
-        // An answer that came twice repeats names that are there already.
-        let last = source.entries.last?.key
-        let news = entries.filter { entry in last.map { entry.key > $0 } ?? true }
-        // An empty part that is not the last would be asked for again for ever.
-        guard news.count == entries.count, isLast || !entries.isEmpty,
-            source.entries.count + news.count <= RegisterMessage.registersMax
-        else { return }
-        source.entries += news
-        source.isWhole = isLast
-        sources[node] = source
-        guard isLast else { return askSource(node) }
-        guard sources.values.count(where: \.isWhole) >= sourcesWanted else { return }
+    private mutating func noteCopied(_ message: RegisterMessage, from steward: NodeID) {
+        guard case .copying = progress else { return }
+        copy.receive(message, from: steward)
+        sendCopyRequests()
+        guard copy.isComplete else { return }
         makeParts()
         progress = .installing
         ask()
     }
 
-    /// The newest value of each register among the stewards that were read whole.
     private mutating func makeParts() {
-        var newest = SortedMap<String, AcceptedValue>()
-        for (_, source) in sources where source.isWhole && !flaws.contains(.copySkipped) {
-            for entry in source.entries {
-                let known = newest[entry.key]
-                if known.map({ $0.ballot < entry.accepted.ballot }) ?? true {
-                    newest[entry.key] = entry.accepted
-                }
-            }
-        }
         var part: [RegisterEntry] = []
         var weight = 0
-        for (key, accepted) in newest {
-            let entry = RegisterEntry(key: key, accepted: accepted)
+        for entry in copy.newest {
             let isFull = weight + entry.weight > RegisterMessage.entryBytesMax
             if !part.isEmpty, isFull || part.count == RegisterMessage.entriesMax {
                 parts.append(part)

@@ -8,8 +8,8 @@ package struct GenieRingCommand: ParsableCommand {
         abstract: "Look into a Genie Ring, and run it.",
         discussion: """
             Commands ask the genied of this node over its unix socket. Data goes to standard output, \
-            everything else to standard error. The exit status is 0 for success, 1 for failure and \
-            2 for wrong usage.
+            everything else to standard error. The exit status is 0 for success, 1 for failure, 2 for \
+            wrong usage, and of a compare-and-set 3 where its end is not known and 4 where it lost.
             """,
         subcommands: [
             MembersCommand.self, RingCommand.self, VPCsCommand.self, GroupsCommand.self,
@@ -25,6 +25,12 @@ package struct GenieRingCommand: ParsableCommand {
     package static func runAndExit() -> Never {
         do {
             var command = try parseAsRoot()
+            let type = type(of: command)
+            if !type.configuration.subcommands.isEmpty {
+                // Of a group without a command in it: its help is the answer to a mistake.
+                printError(helpMessage(for: type))
+                Glibc.exit(2)
+            }
             try command.run()
             Glibc.exit(0)
         } catch let error as InspectionError {

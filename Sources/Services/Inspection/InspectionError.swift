@@ -17,15 +17,21 @@ enum InspectionError: Error, CustomStringConvertible {
     case unfinished(reason: String, done: String, next: String)
     /// A register has another version than the expected one.
     case conflict(RegisterStatus, expectedVersion: UInt64)
+    /// Lost registers are founded anew by somebody's word only.
+    case recoveryRefused(RecoveryStatus)
     /// A register may have been set, or not.
     case indeterminate(key: String, reason: String)
 
-    /// The exit status: 1, or one of their own for how a compare-and-set may end.
+    /// The exit status: 1, 2 for what could not be meant, or one of their own for how a
+    /// compare-and-set may end.
     var exitStatus: Int32 {
         switch self {
         case .indeterminate: 3
         case .conflict: 4
-        case .unanswered, .refused, .unreadable, .unwritable, .unreadableFile, .unfinished: 1
+        case .refused(let answer): answer.code.hasSuffix("malformed") ? 2 : 1
+        case .unanswered, .unreadable, .unwritable, .unreadableFile, .unfinished,
+            .recoveryRefused:
+            1
         }
     }
 
@@ -43,6 +49,7 @@ enum InspectionError: Error, CustomStringConvertible {
             "register \(register.key) was not set: it has version \(register.version), not "
                 + "\(expected), and holds "
                 + (register.isPresent ? String(register.shown.prefix(200)) : "nothing")
+        case .recoveryRefused(let status): status.refusal
         case .indeterminate(let key, let reason):
             "it is not known whether register \(key) was set (\(reason)): read it with 'genie-ring "
                 + "register get \(key)' before trying again"

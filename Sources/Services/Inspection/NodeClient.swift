@@ -26,7 +26,8 @@ enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
 struct NodeClient {
     let socket: LocalSocketClient
 
-    static let deadlineMilliseconds = 15_000
+    /// How long an answer may take.
+    var deadlineMilliseconds = 15_000
 
     func get<Answer: Decodable>(_ path: String, as type: Answer.Type) throws -> Answer {
         try decode(ask(.get, path, []), path)
@@ -67,7 +68,7 @@ struct NodeClient {
                 method: method,
                 path: path,
                 body: body,
-                deadlineMilliseconds: Self.deadlineMilliseconds
+                deadlineMilliseconds: deadlineMilliseconds
             )
         } catch {
             throw InspectionError.unanswered(error)

@@ -36,8 +36,14 @@ enum AgentError: Error, Sendable {
     case nodeNameTwice(String, ids: [String])
     /// The node that is to be removed answers, or its dataplane does.
     case nodeAlive(String, what: String)
-    /// The node that is to be removed holds registers.
+    /// The node that is to be removed holds registers, and others have still to take its place.
     case nodeIsSteward(String)
+    /// No steward has this name or identity.
+    case unknownSteward(String, known: [String])
+    /// The registers were not founded anew.
+    case recovery(RecoveryFailure)
+    /// No block can be claimed: these nodes may have any.
+    case blocksInDoubt([String])
     /// Another call for the same interface is under way.
     case attachmentBusy(containerID: String, interface: String)
     /// The interface is attached already.
@@ -66,6 +72,8 @@ enum AgentError: Error, Sendable {
     case dataplane(BPFError)
     /// The journal.
     case storage(RowStoreError)
+    /// A group could not be watched, or not be read as was asked.
+    case watch(WatchError)
     /// The gossip keys were not changed.
     case keys(KeyChangeFailure)
     /// What is to be installed is no gossip key.
@@ -97,6 +105,9 @@ enum AgentError: Error, Sendable {
         case .nodeNameTwice: "node.ambiguous"
         case .nodeAlive: "node.alive"
         case .nodeIsSteward: "node.steward"
+        case .unknownSteward: "steward.unknown"
+        case .recovery(let failure): failure.code
+        case .blocksInDoubt: "ipam.blocks_in_doubt"
         case .attachmentBusy: "attachment.busy"
         case .alreadyAttached: "attachment.exists"
         case .namespaceMissing: "attachment.namespace_missing"
@@ -111,6 +122,7 @@ enum AgentError: Error, Sendable {
         case .netlink: "node.netlink"
         case .dataplane: "node.dataplane"
         case .storage: "node.storage"
+        case .watch(let error): error.code
         case .keys(let failure): failure.code
         case .badKey, .badKeyID: "key.malformed"
         case .reservedRegister: "register.reserved"
@@ -122,18 +134,19 @@ enum AgentError: Error, Sendable {
     /// The HTTP status.
     var status: Int {
         switch self {
-        case .unknownVPC, .notAttached, .noSuchPath, .unknownNode: 404
+        case .unknownVPC, .notAttached, .noSuchPath, .unknownNode, .unknownSteward: 404
         case .model(.unknownGroup): 404
+        case .watch(let error): error.status
         case .keys(let failure): failure.status
         case .badRequest, .model, .nameTooLong, .unsupportedVerb, .badKey, .badKeyID,
             .addressUnusable:
             400
         case .vpcExists, .vniTaken, .groupInUse, .alreadyAttached, .attachmentBusy,
             .groupFullOnNode, .addressTaken, .nodeNameTwice, .nodeAlive, .nodeIsSteward,
-            .reservedRegister:
+            .reservedRegister, .recovery:
             409
         case .registers, .contended, .notJoined, .noDataplane, .endpointsUnknown,
-            .addressesExhausted:
+            .addressesExhausted, .blocksInDoubt:
             503
         case .namespaceMissing, .checkFailed: 422
         case .netlink, .dataplane, .storage, .unexpected: 500
@@ -184,8 +197,17 @@ extension AgentError: CustomStringConvertible {
             "node \(name) \(what): stop genied and the pods there first, or insist with 'genie-ring "
                 + "node remove \(name) --force' where you know that the machine is gone for good"
         case .nodeIsSteward(let name):
-            "node \(name) holds registers: stop it, and remove it when another node has taken its "
-                + "place (see 'genie-ring ring'; a steward that is lost is replaced after 5 min)"
+            "node \(name) holds registers, and no other node has taken its place yet: it is marked as "
+                + "leaving, so see 'genie-ring ring' for the change, and run 'genie-ring node remove "
+                + "\(name)' again"
+        case .unknownSteward(let name, let known):
+            "no steward is called \(name) (there are \(known.joined(separator: ", "))): see 'genie-ring "
+                + "ring recover'"
+        case .recovery(let failure): failure.text
+        case .blocksInDoubt(let nodes):
+            "no address block can be claimed since the registers were recovered: it is not known which "
+                + "\(nodes.joined(separator: ", ")) had; start it, or say that it is gone for good with "
+                + "'genie-ring node remove'"
         case .attachmentBusy(let container, let interface):
             "interface \(interface) of container \(container) is being worked on: try again"
         case .alreadyAttached(let container, let interface):
@@ -211,6 +233,7 @@ extension AgentError: CustomStringConvertible {
         case .netlink(let error): error.description
         case .dataplane(let error): error.description
         case .storage(let error): error.description
+        case .watch(let error): error.description
         case .keys(let failure): failure.text
         case .badKey:
             "this is no gossip key: 64 hexadecimal digits are wanted, as 'openssl rand -hex 32' "
@@ -251,6 +274,7 @@ extension KeyChangeFailure {
             case .keyInUse: "key.in_use"
             case .keyClash: "key.clash"
             case .keysFull: "key.full"
+            case .otherKeys: "key.others"
             case .epochsExhausted, .alreadyMember, .notMember, .full, .isSteward, .stewardEpoch:
                 "ring.refused"
             }

@@ -1,4 +1,5 @@
 package import Addressing
+import RingRecords
 
 /// How the node's agent is to run; checked by whoever made it.
 package struct AgentSettings: Sendable {
@@ -10,6 +11,24 @@ package struct AgentSettings: Sendable {
         case xdp
         /// tc only.
         case tc
+    }
+
+    /// How many owners of a group have to hold a pod's endpoint before its ADD is answered.
+    package enum PublishLevel: String, CaseIterable, Sendable {
+        /// Any one.
+        case one
+        /// So many that a read at a quorum cannot miss it: 2 of 3.
+        case quorum
+        /// Every one.
+        case all
+
+        var level: Records.Level {
+            switch self {
+            case .one: .one
+            case .quorum: .quorum
+            case .all: .all
+            }
+        }
     }
 
     /// The node's name for people.
@@ -28,6 +47,10 @@ package struct AgentSettings: Sendable {
     package let pinDirectory: String
     /// Where the plugin leaves DEL calls while no daemon runs.
     package let spoolDirectory: String
+    /// How many owners have to hold an endpoint before its ADD is answered.
+    package let publishLevel: PublishLevel
+    /// Where metrics are served; nil for nowhere.
+    package let metricsAddress: SocketAddress?
 
     /// Makes settings.
     package init(
@@ -38,8 +61,12 @@ package struct AgentSettings: Sendable {
         socketPath: String,
         socketGroupID: UInt32?,
         pinDirectory: String,
-        spoolDirectory: String
+        spoolDirectory: String,
+        publishLevel: PublishLevel = .quorum,
+        metricsAddress: SocketAddress? = nil
     ) {
+        self.metricsAddress = metricsAddress
+        self.publishLevel = publishLevel
         self.nodeName = nodeName
         self.uplink = uplink
         self.uplinkChoice = uplinkChoice

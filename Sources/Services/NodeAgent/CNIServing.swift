@@ -131,8 +131,7 @@ extension CNIError {
             case .unknownVPC, .model(.unknownGroup): .unknownGroup
             case .model, .addressUnusable: .invalidConfiguration
             case .registers, .contended, .notJoined, .noDataplane, .attachmentBusy,
-                .endpointsUnknown,
-                .addressesExhausted, .addressTaken:
+                .endpointsUnknown, .addressesExhausted, .addressTaken, .blocksInDoubt:
                 .tryAgainLater
             case .alreadyAttached, .netlink(.nameTaken(_, _)): .interfaceExists
             case .namespaceMissing: .invalidEnvironment
@@ -142,7 +141,8 @@ extension CNIError {
             case .groupFullOnNode: .addressSpaceFull
             case .badRequest: .decodingFailure
             case .unknownNode, .nodeNameTwice, .nodeAlive, .nodeIsSteward, .vpcExists, .vniTaken,
-                .groupInUse, .noSuchPath, .keys, .badKey, .badKeyID, .reservedRegister:
+                .groupInUse, .noSuchPath, .keys, .badKey, .badKeyID, .reservedRegister, .watch,
+                .unknownSteward, .recovery:
                 .invalidConfiguration
             }
         self.init(code, error.description, cniVersion: cniVersion)

@@ -40,25 +40,45 @@ struct NetworkCatalog: Sendable {
         _ name: String,
         isInUse: (PodGroup) -> Bool = { _ in false }
     ) async throws(AgentError) -> VPC {
+        try await versioned(name, isInUse: isInUse).vpc
+    }
+
+    /// The same with the version of its register; 0 for the last known one.
+    func versioned(
+        _ name: String,
+        isInUse: (PodGroup) -> Bool = { _ in false }
+    ) async throws(AgentError) -> (vpc: VPC, version: UInt64) {
         do {
             try DNSLabel.check(name, kind: "VPC")
         } catch {
             throw .model(error)
         }
         do throws(AgentError) {
-            guard let vpc = try await stored(key(name)).vpc else {
+            let (version, stored) = try await stored(key(name))
+            guard let vpc = stored else {
                 let known = (try? await list("vpc/")) ?? []
                 throw .unknownVPC(name: name, known: known.map { String($0.dropFirst(4)) })
             }
             try cache(vpc)
-            return vpc
+            return (vpc, version)
         } catch {
             guard case .registers = error, let cached = cached(name) else { throw error }
             let kept = cached.keeping(isInUse)
             guard !kept.groups.isEmpty else { throw error }
-            return kept
+            return (kept, 0)
         }
     }
+
+    /// What the stewards told that a VPC's register holds; nil where the VPC is gone, or was
+    /// written by a later release.
+    func vpc(in value: RegisterValue) throws(AgentError) -> VPC? {
+        guard let payload = value.payload, let vpc = try? VPC(encoded: payload) else { return nil }
+        try cache(vpc)
+        return vpc
+    }
+
+    /// The register of a VPC.
+    static func register(of vpc: String) -> String { "vpc/\(vpc)" }
 
     /// Creates a VPC with the wanted number, or with a free one.
     func createVPC(_ name: String, vni wanted: UInt32?) async throws(AgentError) -> VPC {
@@ -244,6 +264,13 @@ struct NetworkCatalog: Sendable {
             value: vpc.encoded
         )
         do throws(RowStoreError) { try store.write([row]) } catch { throw .storage(error) }
+    }
+
+    /// The VPCs as they were read here last, by name; one may have changed or gone since.
+    func lastKnown() -> [VPC] {
+        let rows = (try? store.rows(space: Self.cacheSpace)) ?? []
+        return rows.compactMap { $0.value.flatMap { try? VPC(encoded: $0) } }
+            .sorted { $0.name < $1.name }
     }
 
     private func cached(_ name: String) -> VPC? {

@@ -53,6 +53,7 @@ package struct NodeAPI: Sendable {
         _ request: LocalServer.Request
     ) async throws(AgentError) -> LocalServer.Response {
         let parts = request.segments
+        if parts.starts(with: ["v1", "watch"]) { return try await watch(request) }
         guard (2...3).contains(parts.count), parts[0] == "v1" else {
             throw .noSuchPath(request.path)
         }
@@ -73,9 +74,17 @@ package struct NodeAPI: Sendable {
             return Self.json(try await agent.removeKey(name, isForced: isForced))
         case ("GET", "transport", nil): return Self.json(await agent.transportStatus())
         case ("GET", "ring", nil): return Self.json(try await agent.ringStatus())
+        case ("GET", "ring", "recovery"): return Self.json(try await agent.recoveryStatus())
+        case ("POST", "ring", "recovery"):
+            return Self.json(try await agent.recover(try Self.read(request)))
         case ("GET", "dataplane", nil): return Self.json(try await agent.dataplaneStatus())
         case ("GET", "endpoints", nil):
-            return Self.json(try await agent.endpointList(group: request.queryValue("group")))
+            return Self.json(
+                try await agent.endpointList(
+                    group: request.queryValue("group"),
+                    try Self.consistency(request)
+                )
+            )
         case ("GET", "vpcs", nil):
             return Self.json(VPCList(vpcs: try await agent.catalog.vpcs().map(\.payload)))
         case ("POST", "vpcs", nil):
@@ -134,7 +143,7 @@ package struct NodeAPI: Sendable {
         )
     }
 
-    private static func number<Number: FixedWidthInteger>(
+    static func number<Number: FixedWidthInteger>(
         _ name: String,
         _ request: LocalServer.Request
     ) throws(AgentError) -> Number? {
@@ -168,7 +177,7 @@ package struct NodeAPI: Sendable {
         // An ADD that is under way looks at the group again after it has told of its endpoint:
         // either it is seen here, or it sees that the group is gone.
         guard
-            case .contents(let sets, isComplete: true) = await agent.peer.contents(
+            case .contents(let sets) = await agent.peer.contents(
                 Topic(reference.description)
             )
         else { throw .endpointsUnknown(group: name) }
@@ -227,7 +236,7 @@ package struct NodeAPI: Sendable {
         }
     }
 
-    private static func json(_ value: some Encodable, status: Int = 200) -> LocalServer.Response {
+    static func json(_ value: some Encodable, status: Int = 200) -> LocalServer.Response {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         let body = (try? encoder.encode(value)).map(Array.init) ?? []

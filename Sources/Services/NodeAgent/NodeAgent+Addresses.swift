@@ -83,7 +83,7 @@ extension NodeAgent {
         return all
     }
 
-    private func groups(
+    func groups(
         _ name: String?
     ) async throws(AgentError) -> [(GroupReference, PodGroup)] {
         if let name {
@@ -101,8 +101,8 @@ extension NodeAgent {
         }
     }
 
-    private func told(_ group: GroupReference) async throws(AgentError) -> [AddressAudit.Told] {
-        guard case .contents(let sets, _) = await peer.contents(Topic(group.description)) else {
+    func told(_ group: GroupReference) async throws(AgentError) -> [AddressAudit.Told] {
+        guard case .contents(let sets) = await peer.contents(Topic(group.description)) else {
             throw .endpointsUnknown(group: group.description)
         }
         return sets.flatMap { set in
@@ -174,7 +174,7 @@ extension NodeAgent {
         )
     }
 
-    private static func name(_ id: NodeID, _ configuration: RingConfiguration) -> String {
+    static func name(_ id: NodeID, _ configuration: RingConfiguration) -> String {
         configuration.member(id)?.name ?? id.description
     }
 }
@@ -182,25 +182,32 @@ extension NodeAgent {
 extension NodeAgent {
     /// Takes a node out of the ring for good.
     ///
-    /// A node that answers is refused unless `isForced`, one that holds registers always.
+    /// A node that answers is refused unless `isForced`. One that holds registers is replaced among
+    /// the stewards first; where that takes longer than people wait, it stays marked as leaving.
     func removeNode(_ name: String, isForced: Bool) async throws(AgentError) -> NodeRemoval {
         guard let snapshot = await peer.snapshot() else { throw .notJoined }
         let member = try Self.member(name, snapshot.configuration)
-        guard snapshot.configuration.stewards.steward(on: member.id) == nil else {
-            throw .nodeIsSteward(member.name)
-        }
         if member.id == snapshot.own.id { throw .nodeAlive(member.name, what: "is this one") }
         let isHeard = snapshot.members.contains {
             $0.fact.id == member.id && !$0.fact.status.isGone
         }
         if !isForced {
             guard !isHeard else { throw .nodeAlive(member.name, what: "answers") }
-            guard liveness.state(of: member.id) != .alive else {
+            // The programs that answer where a new node lives are the new node's.
+            let hasHeir = ([snapshot.own] + snapshot.members.map(\.fact)).contains {
+                $0.address == member.address && $0.id != member.id && !$0.status.isGone
+            }
+            guard hasHeir || liveness.state(of: member.id) != .alive else {
                 throw .nodeAlive(member.name, what: "has no genied, but its pods still answer")
             }
         }
         let (blocks, endpoints) = try await belongings(of: member.id)
-        do throws(NodeRemovalFailure) { try await peer.remove(member.id) } catch {
+        do throws(NodeRemovalFailure) {
+            guard try await peer.replaceSteward(member.id) else {
+                throw NodeRemovalFailure.refused(.isSteward(member.id))
+            }
+            try await peer.remove(member.id)
+        } catch {
             throw Self.translate(error, member.name)
         }
         await reconcile()
@@ -211,6 +218,12 @@ extension NodeAgent {
             drainSeconds: IPAMParameters().reclaimDrain.milliseconds / 1_000,
             endpoints: endpoints
         )
+    }
+
+    /// A member's name, or its identity where another has the same name.
+    static func label(_ id: NodeID, _ configuration: RingConfiguration) -> String {
+        let name = name(id, configuration)
+        return configuration.members.count { $0.name == name } > 1 ? id.description : name
     }
 
     private static func member(

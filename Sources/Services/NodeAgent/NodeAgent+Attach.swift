@@ -44,7 +44,7 @@ extension NodeAgent {
         guard !request.netns.isEmpty else {
             throw .namespaceMissing(containerID: request.key.containerID)
         }
-        let (vpc, group) = try await lookUp(request.group)
+        let (vpc, version, group) = try await lookUp(request.group)
         let count = journal.attachments.values.count { $0.pool == group.id }
         guard count < OriginSet.recordsMax else {
             throw .groupFullOnNode(group: request.group.description, max: OriginSet.recordsMax)
@@ -53,8 +53,7 @@ extension NodeAgent {
         try journal.record(attachment)
         do throws(AgentError) {
             try await wire(&attachment, group, wanted: request.wanted)
-            activeVPCs[vpc.name] = vpc
-            await follow(vpc)
+            await activate(vpc, version: version)
             await publish(request.group)
             // The endpoint is told of; only now is it certain that the group was not deleted
             // meanwhile.
@@ -80,12 +79,12 @@ extension NodeAgent {
     /// The VPC and the group; while no steward answers, only a group that is in use here.
     private func lookUp(
         _ reference: GroupReference
-    ) async throws(AgentError) -> (vpc: VPC, group: PodGroup) {
+    ) async throws(AgentError) -> (vpc: VPC, version: UInt64, group: PodGroup) {
         let pools = SortedSet(
             journal.attachments.values.filter { $0.state == .attached }.map(\.pool)
         )
-        let vpc = try await catalog.vpc(reference.vpc) { pools.contains($0.id) }
-        do { return (vpc, try vpc.group(reference.group)) } catch { throw .model(error) }
+        let (vpc, version) = try await catalog.versioned(reference.vpc) { pools.contains($0.id) }
+        do { return (vpc, version, try vpc.group(reference.group)) } catch { throw .model(error) }
     }
 
     /// Marks an interface as being worked on.
@@ -151,6 +150,9 @@ extension NodeAgent {
         case .addressTaken(let address, let owner):
             throw .addressTaken(address, by: await memberName(owner))
         case .addressUnusable(let address): throw .addressUnusable(address, subnet: group.subnet)
+        case .blocksInDoubt(let nodes):
+            guard let snapshot = await peer.snapshot() else { throw .notJoined }
+            throw .blocksInDoubt(nodes.map { Self.label($0, snapshot.configuration) })
         case .registersUnavailable, .released, .assignedPair: throw .registers(.unavailable)
         }
         try journal.record(attachment)

@@ -67,6 +67,7 @@ extension NodeAgent {
         guard !isInUse, let vni = VNI(attachment.vni), let dataplane else { return }
         do throws(BPFError) { try dataplane.deleteVNI(vni) } catch { throw .dataplane(error) }
         activeVPCs[attachment.vpc] = nil
+        activeVersions[attachment.vpc] = nil
     }
 
     /// Undoes additions and finishes removals that a dead daemon or a failure left half done.

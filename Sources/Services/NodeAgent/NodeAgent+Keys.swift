@@ -34,7 +34,12 @@ extension NodeAgent {
             guard let bytes = RingKey.Bytes(hexadecimal: text) else { throw .badKey }
             given = bytes
         }
-        do throws(KeyChangeFailure) { return try await peer.installKey(given).payload } catch {
+        let expected = try wanted.expectedKeys?.map { name throws(AgentError) in
+            try Self.keyID(name)
+        }
+        do throws(KeyChangeFailure) {
+            return try await peer.installKey(given, expected: expected).payload
+        } catch {
             throw .keys(error)
         }
     }
@@ -43,7 +48,11 @@ extension NodeAgent {
     func useKey(_ wanted: UseKey) async throws(AgentError) -> KeyChanged {
         let id = try Self.keyID(wanted.id)
         do throws(KeyChangeFailure) {
-            return try await peer.useKey(id, isForced: wanted.isForced).payload
+            return try await peer.useKey(
+                id,
+                isForced: wanted.isForced,
+                isForward: wanted.isForward ?? false
+            ).payload
         } catch {
             throw .keys(error)
         }

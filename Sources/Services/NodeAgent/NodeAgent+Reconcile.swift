@@ -188,18 +188,6 @@ extension NodeAgent {
         }
     }
 
-    /// Reads the VPCs that have pods here anew: a group that was added is followed from now on.
-    func refreshVPCs() async {
-        for name in SortedSet(journal.attachments.values.map(\.vpc)).elements {
-            guard let vpc = try? await catalog.vpc(name),
-                journal.attachments.values.contains(where: { $0.vpc == name })
-            else { continue }
-            activeVPCs[name] = vpc
-            await follow(vpc)
-        }
-        await unfollowUnused()
-    }
-
     /// Follows every group of a VPC: its pods may reach one another.
     func follow(_ vpc: VPC) async {
         let topics = vpc.groups.map { Topic("\(vpc.name)/\($0.name)") }
@@ -209,7 +197,7 @@ extension NodeAgent {
         for topic in topics { await peer.watch(topic) }
     }
 
-    private func unfollowUnused() async {
+    func unfollowUnused() async {
         let used = SortedSet(
             activeVPCs.values.flatMap { vpc in vpc.groups.map { Topic("\(vpc.name)/\($0.name)") } }
         )
@@ -226,11 +214,17 @@ extension NodeAgent {
             .filter { $0.state == .attached && $0.reference == group }
             .compactMap { endpoint($0, nodeName: snapshot.own.name) }
             .map { OriginSet.Record(key: $0.key, content: $0.encoded) }
-        let outcome = await peer.publish(Topic(group.description), records)
-        if case .tooFewOwners(let stored, let wanted) = outcome {
+        let topic = Topic(group.description)
+        let outcome = await peer.publish(topic, records, level: settings.publishLevel.level)
+        if case .tooFewOwners(let shortfall) = outcome {
+            let missing = await names(shortfall).joined(separator: ",")
             logger.warning(
                 "endpoints are held by too few owners; they are offered on",
-                metadata: ["group": "\(group)", "stored": "\(stored)", "wanted": "\(wanted)"]
+                metadata: [
+                    "group": "\(group)", "level": "\(settings.publishLevel.rawValue)",
+                    "stored": "\(shortfall.answered)", "wanted": "\(shortfall.wanted)",
+                    "missing": "\(missing)",
+                ]
             )
         }
     }

@@ -6,34 +6,36 @@ import RingRegisters
 extension NodeAgent {
     /// The longest that a question for the next version is held, in milliseconds.
     private static let registerWaitMillisecondsMax = 60_000
-    /// How often the stewards are asked while a question is held.
-    private static let registerPollInterval = Duration.milliseconds(250)
 
     /// What a register holds, linearizable.
     ///
     /// With a version, waits until the register has a later one, for `waitMilliseconds` at the
     /// most; what it holds then is the answer either way.
-    func register(
+    nonisolated func register(
         _ key: String,
         after version: UInt64?,
         waitMilliseconds: Int
     ) async throws(AgentError) -> RegisterStatus {
         let wait = min(max(0, waitMilliseconds), Self.registerWaitMillisecondsMax)
-        let deadline = ContinuousClock.now.advanced(by: .milliseconds(wait))
-        while true {
-            let value = try await readRegister(key)
-            guard let version, value.version <= version, ContinuousClock.now < deadline else {
-                return RegisterStatus(key, value)
-            }
-            // Cancelled together with the connection; the answer then goes nowhere.
-            guard (try? await Task.sleep(for: Self.registerPollInterval)) != nil else {
-                return RegisterStatus(key, value)
-            }
+        let value = try await readRegister(key)
+        guard let version, value.version <= version, wait > 0 else {
+            return RegisterStatus(key, value)
         }
+        // The stewards tell when it changes; what it holds then is read, so that an answer is never
+        // older than what was acknowledged before.
+        let isFollowed = await peer.waitForRegister(
+            key,
+            after: version,
+            limit: .milliseconds(wait)
+        )
+        guard isFollowed else {
+            throw .watch(.tooManyRegisters(max: RegisterFollowing.keysMax))
+        }
+        return RegisterStatus(key, try await readRegister(key))
     }
 
     /// The names of all registers that begin so and hold content.
-    func registers(prefix: String) async throws(AgentError) -> RegisterList {
+    nonisolated func registers(prefix: String) async throws(AgentError) -> RegisterList {
         try await checkJoined()
         do throws(RegisterFailure) {
             return RegisterList(prefix: prefix, keys: try await peer.list(prefix))
@@ -43,7 +45,7 @@ extension NodeAgent {
     }
 
     /// Sets a register whose version is still the expected one.
-    func setRegister(_ wanted: SetRegister) async throws(AgentError) -> RegisterChange {
+    nonisolated func setRegister(_ wanted: SetRegister) async throws(AgentError) -> RegisterChange {
         guard !wanted.key.isEmpty else { throw .badRequest("a register has a name") }
         guard wanted.isForced == true || !SetRegister.isReserved(wanted.key) else {
             throw .reservedRegister(wanted.key)
@@ -73,7 +75,7 @@ extension NodeAgent {
         }
     }
 
-    private func readRegister(_ key: String) async throws(AgentError) -> RegisterValue {
+    private nonisolated func readRegister(_ key: String) async throws(AgentError) -> RegisterValue {
         guard !key.isEmpty else { throw .badRequest("a register has a name") }
         try await checkJoined()
         do throws(RegisterFailure) { return try await peer.read(key) } catch {
@@ -83,8 +85,8 @@ extension NodeAgent {
 
     /// Before it belongs to a ring a peer has no stewards to ask, which is another thing than
     /// stewards that do not answer.
-    private func checkJoined() async throws(AgentError) {
-        guard await peer.snapshot() != nil else { throw .notJoined }
+    private nonisolated func checkJoined() async throws(AgentError) {
+        guard await peer.isJoined else { throw .notJoined }
     }
 }
 

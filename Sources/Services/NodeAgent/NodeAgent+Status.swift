@@ -60,6 +60,7 @@ extension NodeAgent {
             dataplane: dataplane,
             boot: fact.boot,
             incarnation: fact.incarnation,
+            versions: fact.versions.description,
             roundTripMicroseconds: roundTrip?.microseconds,
             sinceMilliseconds: since.milliseconds,
             heldMilliseconds: held.map { max(0, $0.milliseconds) },
@@ -91,56 +92,38 @@ extension NodeAgent {
             ),
             .init(name: "datagrams_rejected", reason: "foreign", count: refusals.datagramsForeign),
             .init(
+                name: "datagrams_rejected",
+                reason: "version",
+                count: refusals.datagramsOtherVersion
+            ),
+            .init(
                 name: "ports_closed_rejected",
                 reason: "forged",
                 count: datagrams.portClosedForged
             ),
             .init(name: "frames_rejected", reason: "unreadable", count: refusals.frames),
+            .init(name: "frames_rejected", reason: "unknown", count: refusals.framesUnknown),
             .init(name: "streams_rejected", reason: "unfinished", count: refusals.streams),
         ]
         return TransportStatus(counters: counters)
     }
 
-    func ringStatus() async throws(AgentError) -> RingStatus {
-        guard let snapshot = await peer.snapshot() else { throw .notJoined }
-        let configuration = snapshot.configuration
-        let slotCounts = await peer.slotCounts()
-        return RingStatus(
-            id: configuration.ringID.description,
-            epoch: configuration.epoch,
-            slotCount: configuration.slotCount,
-            replicationFactor: min(configuration.replicationFactor, configuration.members.count),
-            members: configuration.members.map { member in
-                RingStatus.Item(
-                    id: member.id.description,
-                    name: member.name,
-                    zone: member.zone,
-                    weight: member.weight,
-                    address: member.address.description,
-                    slots: slotCounts[member.id] ?? 0
-                )
-            }.sorted { ($0.name, $0.id) < ($1.name, $1.id) },
-            stewards: configuration.stewards.members.map { steward in
-                configuration.member(steward.node)?.name ?? steward.node.short
-            },
-            records: RingStatus.Records(
-                slotsArriving: snapshot.records.slotsArriving,
-                slotsLeaving: snapshot.records.slotsLeaving,
-                hints: snapshot.records.hints,
-                hintBytes: snapshot.records.hintBytes,
-                publicationsUnsettled: snapshot.records.publicationsUnsettled
-            )
-        )
-    }
-
-    /// The endpoints of one group or of all, as owners of their slots hold them.
-    func endpointList(group: String?) async throws(AgentError) -> EndpointList {
+    /// The endpoints of one group or of all, as so many owners of their slots hold them; without a
+    /// group, those that this node does not hold are left out of what it holds itself.
+    func endpointList(
+        group: String?,
+        _ consistency: ReadConsistency
+    ) async throws(AgentError) -> EndpointList {
         guard let snapshot = await peer.snapshot() else { throw .notJoined }
         var items: [EndpointList.Item] = []
         for reference in try await references(group) {
-            guard case .contents(let sets, _) = await peer.contents(Topic(reference.description))
-            else { throw .endpointsUnknown(group: reference.description) }
-            for set in sets where snapshot.configuration.member(set.origin) != nil {
+            if group == nil, consistency == .local,
+                await peer.held(Topic(reference.description)) == nil
+            {
+                continue
+            }
+            for set in try await sets(reference, consistency)
+            where snapshot.configuration.member(set.origin) != nil {
                 let isGone = snapshot.members.contains {
                     $0.fact.id == set.origin && $0.fact.status.isGone
                 }
@@ -157,12 +140,28 @@ extension NodeAgent {
         if let group {
             let reference: GroupReference
             do { reference = try GroupReference(group) } catch { throw .model(error) }
-            let vpc = try await catalog.vpc(reference.vpc)
+            let vpc = try await lastKnown { () async throws(AgentError) in
+                [try await catalog.vpc(reference.vpc)]
+            }.first { $0.name == reference.vpc }
+            guard let vpc else { throw .unknownVPC(name: reference.vpc, known: []) }
             do { _ = try vpc.group(reference.group) } catch { throw .model(error) }
             return [reference]
         }
-        return try await catalog.vpcs().flatMap { vpc in
+        return try await lastKnown(catalog.vpcs).flatMap { vpc in
             vpc.groups.compactMap { try? GroupReference(vpc: vpc.name, group: $0.name) }
+        }
+    }
+
+    /// VPCs as the registers hold them; while no steward answers, as they were read here last, for
+    /// endpoints are there all the same.
+    private func lastKnown(
+        _ read: () async throws(AgentError) -> [VPC]
+    ) async throws(AgentError) -> [VPC] {
+        do throws(AgentError) { return try await read() } catch {
+            guard case .registers = error else { throw error }
+            let known = catalog.lastKnown()
+            guard !known.isEmpty else { throw error }
+            return known
         }
     }
 

@@ -28,6 +28,8 @@ package actor NodeAgent {
     var busy: Set<AttachmentKey> = []
     var watchedTopics = SortedMap<Topic, VNI>()
     var activeVPCs = SortedMap<String, VPC>()
+    /// The versions of the registers that the active VPCs were read from.
+    var activeVersions = SortedMap<String, UInt64>()
     var liveness = DataplaneLiveness()
     var fences = FenceLedger()
     var echo: DataplaneEcho?
@@ -94,16 +96,18 @@ package actor NodeAgent {
         await publishAll()
         await withTaskGroup(of: Void.self) { group in
             group.addTask { for await _ in self.peer.changes { await self.reconcile() } }
+            group.addTask { for await _ in self.peer.registerChanges { await self.takeVPCs() } }
             group.addTask {
                 while !Task.isCancelled {
                     // Not only at the start: a DEL may be spooled while the socket is coming up.
                     await self.replaySpool()
                     await self.finishInterrupted()
-                    await self.refreshVPCs()
+                    await self.followVPCs()
                     await self.reconcile()
                     try? await Task.sleep(for: .seconds(5))
                 }
             }
+            group.addTask { await self.reread() }
             group.addTask { await self.watchDataplanes() }
             await group.waitForAll()
         }

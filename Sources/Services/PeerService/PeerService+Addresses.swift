@@ -43,6 +43,9 @@ package enum NodeRemovalFailure: Error, Sendable {
 
 extension PeerService {
     private static let removalAttemptsMax = 8
+    /// How long the stewards are given to change while somebody waits: 10 s.
+    private static let replacementPoll = Duration.milliseconds(200)
+    private static let replacementPollsMax = 50
 
     /// How a plan's addresses stand on this node.
     package func addressUse(_ plan: BlockPlan) -> AddressUse {
@@ -87,6 +90,39 @@ extension PeerService {
             case .refused(let refusal): throw .refused(refusal)
             }
         }
+        try await adoptAgreed()
+    }
+
+    /// Has the stewards change to a group without a node, and waits for it.
+    ///
+    /// - Returns: false where the node holds registers still. It stays marked, so that the group
+    ///   changes once another can come in.
+    package func replaceSteward(_ node: NodeID) async throws(NodeRemovalFailure) -> Bool {
+        guard let peer else { throw .notJoined }
+        guard isSteward(node, peer) else { return true }
+        try await write(Peer.configurationKey) { payload throws(NodeRemovalFailure) in
+            guard let payload, let agreed = try? RingConfiguration(encoded: payload[...]) else {
+                throw .unreadable(Peer.configurationKey)
+            }
+            switch agreed.marking(leaving: node) {
+            case .changed(let changed): return changed.encoded
+            case .unchanged: return payload
+            case .refused(let refusal): throw .refused(refusal)
+            }
+        }
+        for _ in 0..<Self.replacementPollsMax {
+            try await adoptAgreed()
+            guard let peer = self.peer, isSteward(node, peer) else { return true }
+            try? await Task.sleep(for: Self.replacementPoll)
+        }
+        return false
+    }
+
+    private func isSteward(_ node: NodeID, _ peer: Peer) -> Bool {
+        peer.configuration.stewards.steward(on: node) != nil
+    }
+
+    private func adoptAgreed() async throws(NodeRemovalFailure) {
         guard let payload = try await held(Peer.configurationKey).payload,
             let agreed = try? RingConfiguration(encoded: payload[...])
         else { return }

@@ -12,17 +12,20 @@ extension PeerService {
         let now = now
         var unreadable: UInt64 = 0
         var foreign: UInt64 = 0
+        var otherVersion: UInt64 = 0
         change { peer in
             for (bytes, source) in batch {
                 switch peer.receive(datagram: bytes, from: source, now: now) {
                 case .accepted: break
                 case .unreadable: unreadable += 1
+                case .unknown: otherVersion += 1
                 case .foreign: foreign += 1
                 }
             }
         }
         refusals.datagramsUnreadable += unreadable
         refusals.datagramsForeign += foreign
+        refusals.datagramsOtherVersion += otherVersion
     }
 
     func take(_ event: StreamEvent) {
@@ -84,7 +87,8 @@ extension PeerService {
                 name: identity.name,
                 zone: identity.zone,
                 metadata: identity.metadata,
-                address: identity.address
+                address: identity.address,
+                versions: identity.versions
             )
         let hello = PeerFrame.hello(ring: peer?.configuration.ringID, sender: fact)
         _ = streams?.send(hello.encoded, over: connection)
@@ -95,12 +99,16 @@ extension PeerService {
             takeWhileJoining(bytes)
             return
         }
-        if let frame = try? PeerFrame(bytes), case .refusal(_, let reason) = frame {
-            takeRefusal(reason)
+        if let frame = try? PeerFrame(bytes), case .refusal(let refusal, _, let reason) = frame {
+            takeRefusal(refusal, reason, from: node)
             return
         }
         let now = now
-        change { _ = $0.receive(frame: bytes, from: node, now: now) }
+        change { peer in
+            if case .unknown = peer.receive(frame: bytes, from: node, now: now) {
+                refusals.framesUnknown += 1
+            }
+        }
     }
 
     /// A peer without a ring waits for one thing only: to be let in, or to be refused.
@@ -121,22 +129,23 @@ extension PeerService {
                 joined?.resume(throwing: error)
             }
             joined = nil
-        case .refusal(_, let reason):
-            joined?.resume(throwing: PeerServiceError.wrongRing(reason: reason))
+        case .refusal(let refusal, _, let reason):
+            joined?.resume(throwing: PeerServiceError(refusal, reason))
             joined = nil
         case .hello, .membership, .probe, .probeAnswer, .configurationRequest, .configuration,
-            .register, .record:
+            .configurationChange, .admission, .register, .record, .registerOf, .recovery:
             break
         }
     }
 
     /// A refusal ends a peer that nobody else knows; one that is among its own goes on.
-    private func takeRefusal(_ reason: String) {
+    private func takeRefusal(_ refusal: PeerFrame.Refusal, _ reason: String, from node: NodeID) {
         let hasCompany = peer?.membership.members.contains { !$0.fact.status.isGone } ?? false
         if hasCompany {
-            logger.warning("refused by a stranger", metadata: ["reason": "\(reason)"])
+            let level = refusalLog.level(of: reason, from: node, now: now)
+            logger.log(level: level, "refused by a stranger", metadata: ["reason": "\(reason)"])
         } else {
-            fail(PeerServiceError.wrongRing(reason: reason))
+            fail(PeerServiceError(refusal, reason))
         }
     }
 }

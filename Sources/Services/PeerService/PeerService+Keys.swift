@@ -82,15 +82,16 @@ extension PeerService {
     }
 
     /// Has everybody open datagrams of one more key: the given one, or a new one from the operating
-    /// system's generator.
+    /// system's generator; only beside exactly the `expected` ones, if any are named.
     package func installKey(
-        _ given: RingKey.Bytes?
+        _ given: RingKey.Bytes?,
+        expected: [RingKey.ID]? = nil
     ) async throws(KeyChangeFailure) -> KeyChange {
         let key = given ?? Self.generate()
         let id = RingKey.ID(number: GossipKey(bytes: key.content).id.number)
         let secret = secretKey
         return try await changeKeys(id) { configuration throws(KeyChangeFailure) in
-            configuration.installing(id, .generated(key), secret: secret)
+            configuration.installing(id, .generated(key), expected: expected, secret: secret)
         }
     }
 
@@ -104,14 +105,15 @@ extension PeerService {
     /// Has everybody seal with the key of that name.
     ///
     /// Refused with `.lacking` while a member that answers is not known to have the key, unless
-    /// `isForced`.
+    /// `isForced`; unchanged where `isForward` and a key that was installed later seals already.
     package func useKey(
         _ id: RingKey.ID,
-        isForced: Bool
+        isForced: Bool,
+        isForward: Bool = false
     ) async throws(KeyChangeFailure) -> KeyChange {
         let secret = secretKey
         return try await changeKeys(id) { configuration throws(KeyChangeFailure) in
-            let change = configuration.using(id, secret: secret)
+            let change = configuration.using(id, isForward: isForward, secret: secret)
             let key = configuration.gossipKeys.all(secret: secret).first { $0.id == id }
             if case .changed = change, let key, !isForced {
                 let lacking = behind(key.epoch)

@@ -16,6 +16,9 @@ extension PeerService {
             switch effect {
             case .datagram(let bytes, let address): packets.append((bytes, address))
             case .frame(let bytes, let node, let address): send(bytes, to: node, at: address)
+            case .persist(let rows, let then) where rows.isEmpty && !isWriting && unwritten.isEmpty:
+                // It waits for the writes before it only, and there are none.
+                carryOut(then)
             case .persist(let rows, let then): unwritten.append((rows, then))
             case .answer(let token, let answer):
                 callers.removeValue(forKey: token)?.resume(returning: answer)
@@ -23,18 +26,27 @@ extension PeerService {
             }
         }
         if !packets.isEmpty { datagrams?.send(packets) }
-        writeNext()
+        writeSoon()
+        takeOwnFrames()
+    }
+
+    /// Behind what is being done: the peer is never entered twice.
+    private func takeOwnFrames() {
+        guard let node = identity?.node, !isTakingOwnFrames else { return }
+        isTakingOwnFrames = true
+        while !ownFrames.isEmpty {
+            let frames = ownFrames
+            ownFrames = []
+            let now = now
+            change { peer in
+                for frame in frames { _ = peer.receive(frame: frame, from: node, now: now) }
+            }
+        }
+        isTakingOwnFrames = false
     }
 
     private func send(_ bytes: [UInt8], to node: NodeID, at address: SocketAddress) {
-        if node == identity?.node {
-            // Behind what is being done: the peer is never entered twice.
-            Task {
-                let now = now
-                change { _ = $0.receive(frame: bytes, from: node, now: now) }
-            }
-            return
-        }
+        if node == identity?.node { return ownFrames.append(bytes) }
         switch streams?.send(bytes, to: node) {
         case .sent, nil: break
         case .notConnected:
@@ -47,6 +59,19 @@ extension PeerService {
         }
     }
 
+    /// Writes what waits once what the queue has to do already is done: it may have more to write,
+    /// and whoever misses a transaction waits for all of it and for the next.
+    private func writeSoon() {
+        guard !isWriting, !isWriteDue, !unwritten.isEmpty else { return }
+        isWriteDue = true
+        executor.queue.async { @Sendable [weak self] in
+            self?.assumeIsolated { service in
+                service.isWriteDue = false
+                service.writeNext()
+            }
+        }
+    }
+
     /// Writes what waits in one transaction, then carries out what waited for it.
     private func writeNext() {
         guard !isWriting, !unwritten.isEmpty, failure == nil else { return }
@@ -56,11 +81,14 @@ extension PeerService {
         let rows = batch.flatMap(\.rows).map {
             StoredRow(space: $0.space.rawValue, key: $0.key, value: $0.value)
         }
-        let store = store
+        let (store, queue) = (store, executor.queue)
         storageQueue.async { @Sendable [weak self] in
             let result = Result { () throws(RowStoreError) in try store.write(rows) }
             let then = batch.flatMap(\.then)
-            Task { await self?.written(result, then: then) }
+            // Straight to the peer's queue: a task would go by way of the shared pool of threads.
+            queue.async { @Sendable [weak self] in
+                self?.assumeIsolated { $0.written(result, then: then) }
+            }
         }
     }
 
@@ -69,7 +97,7 @@ extension PeerService {
         switch result {
         case .success:
             carryOut(then)
-            writeNext()
+            writeSoon()
         case .failure(let error):
             fail(PeerServiceError.storageFailed(error))
         }
@@ -103,7 +131,10 @@ extension PeerService {
                     "epoch": "\(configuration.epoch)", "members": "\(configuration.members.count)",
                 ]
             )
-        case .records, .recordsRetired, .synced: break
+        case .register(let key, let value): noteRegister(key, value)
+        case .records(let set): noteTopic(set)
+        case .recordsRetired(let topic, let node): noteTopicRetired(topic, node)
+        case .synced(let topic): noteTopicComplete(topic)
         case .identityTaken:
             // Written down: the next start would raise the boot counter past the other's.
             try? DurableState.markTaken(store)
@@ -115,9 +146,26 @@ extension PeerService {
                 "register unreadable: it was written by a later release, which this node needs",
                 metadata: ["register": "\(key)"]
             )
+        case .registersGivenUp(let storage):
+            logger.warning(
+                """
+                registers of this node were given up: the ring was recovered without them; it goes \
+                on as a member, and its database is another storage from now on
+                """,
+                metadata: ["storage": "\(storage)"]
+            )
+        case .registryForked(let node, let registry):
+            logger.error(
+                """
+                peer follows another registry: the ring was recovered twice; keep one side, and on \
+                each node of the other stop genied, move its data directory away and let it join anew
+                """,
+                metadata: ["peer": "\(node.short)", "registry": "\(registry.short)"]
+            )
         case .refusedFrame(let node, let reason):
             refusals.frames += 1
-            logger.warning(
+            logger.log(
+                level: refusalLog.level(of: reason, from: node, now: now),
                 "frame refused",
                 metadata: ["peer": "\(node.short)", "reason": "\(reason)"]
             )

@@ -37,15 +37,8 @@ extension PeerService {
         )
     }
 
-    /// The slots that each member of the configuration is among the owners of.
-    ///
-    /// - Complexity: O(members x slots); for people who ask, not for loops.
-    package func slotCounts() -> SortedMap<NodeID, Int> {
-        guard let peer else { return SortedMap() }
-        return peer.configuration.members.reduce(into: SortedMap()) {
-            $0[$1.id] = peer.placement.slots(ownedBy: $1.id).count
-        }
-    }
+    /// Whether the peer belongs to a ring.
+    package var isJoined: Bool { peer != nil }
 
     /// The topics under which this node has told of anything, as far as it remembers.
     package func ownTopics() -> [Topic] {
@@ -67,12 +60,16 @@ extension PeerService {
 
     /// Follows a topic; ``changes`` yields as it changes.
     package func watch(_ topic: Topic) {
+        agentTopics.insert(topic)
         let now = now
         change { $0.watch(topic, now: now) }
     }
 
     /// Follows a topic no longer.
     package func unwatch(_ topic: Topic) {
+        agentTopics.remove(topic)
+        // Somebody else may follow it through the node API.
+        guard topics[topic] == nil else { return }
         let now = now
         change { $0.unwatch(topic, now: now) }
     }
@@ -80,7 +77,10 @@ extension PeerService {
     /// The value of a register, linearizable.
     package func read(_ key: String) async throws(RegisterFailure) -> RegisterValue {
         switch await ask(.read(key: key)) {
-        case .value(let value): return value
+        case .value(let value):
+            // Whoever follows it has heard of nothing later, or will.
+            noteRegister(key, value)
+            return value
         // Nothing is changed by it, whatever became of it.
         case .indeterminate: throw .unavailable
         case let other: throw Self.failure(other)
@@ -122,23 +122,36 @@ extension PeerService {
         }
     }
 
-    /// Replaces this node's records under a topic.
+    /// Replaces this node's records under a topic; answered once so many owners hold them durably.
     package func publish(
         _ topic: Topic,
-        _ records: [OriginSet.Record]
+        _ records: [OriginSet.Record],
+        level: Records.Level = .quorum
     ) async -> Records.Outcome {
         let answer = await request { peer, token, now in
-            peer.publish(topic, records, token: token, now: now)
+            peer.publish(topic, records, level: level, token: token, now: now)
         }
         guard case .records(let outcome) = answer else { return .unanswered }
         return outcome
     }
 
-    /// Asks an owner what is held under a topic.
-    package func contents(_ topic: Topic) async -> Records.Outcome {
-        let answer = await request { $0.read(topic, token: $1, now: $2) }
+    /// Asks so many owners what is held under a topic.
+    package func contents(
+        _ topic: Topic,
+        level: Records.Level = .quorum
+    ) async -> Records.Outcome {
+        let answer = await request { $0.read(topic, level: level, token: $1, now: $2) }
         guard case .records(let outcome) = answer else { return .unanswered }
         return outcome
+    }
+
+    /// What this node itself holds under a topic, without asking anybody.
+    ///
+    /// Nil where it neither owns the topic's slot nor follows the topic: it may then hold what it
+    /// told itself, but knows nothing of others.
+    package func held(_ topic: Topic) -> [OriginSet]? {
+        guard let records = peer?.records else { return nil }
+        return records.owns(topic) || records.isSynced(topic) ? records.store.sets(topic) : nil
     }
 
     /// Finds an address for a holder: the wanted one, or any.
@@ -168,7 +181,7 @@ extension PeerService {
         return outcome
     }
 
-    private func request(
+    func request(
         _ body: (inout Peer, RequestToken, Instant) -> Void
     ) async -> PeerAnswer {
         guard peer != nil, !isStopped, failure == nil else { return .register(.unavailable) }

@@ -6,6 +6,10 @@ package struct Refusals: Sendable, Equatable {
     package internal(set) var datagramsUnreadable: UInt64 = 0
     /// Datagrams of another ring, or of this very process.
     package internal(set) var datagramsForeign: UInt64 = 0
+    /// Datagrams in a version that is not spoken here.
+    package internal(set) var datagramsOtherVersion: UInt64 = 0
+    /// Frames of kinds that a later release has.
+    package internal(set) var framesUnknown: UInt64 = 0
     /// Frames that could not be read or served.
     package internal(set) var frames: UInt64 = 0
     /// Streams that ended before the other side had proved who it is, and dials that failed.

@@ -20,12 +20,7 @@ extension PeerService {
         let number = nextWatcher
         nextWatcher += 1
         watchers[number] = continuation
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { for await _ in stream { return } }
-            group.addTask { try? await Task.sleep(for: limit) }
-            await group.next()
-            group.cancelAll()
-        }
+        await first(of: stream, or: limit)
         watchers[number] = nil
     }
 

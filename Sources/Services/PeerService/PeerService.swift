@@ -17,7 +17,7 @@ import Wire
 /// what depends on a write is carried out when it is on the disk. A write that fails ends the peer:
 /// what it has promised in memory must not outlive what it can keep.
 package actor PeerService {
-    private nonisolated let executor = QueueExecutor(label: "genie.peer")
+    nonisolated let executor = QueueExecutor(label: "genie.peer")
 
     package nonisolated var unownedExecutor: UnownedSerialExecutor {
         executor.asUnownedSerialExecutor()
@@ -40,9 +40,16 @@ package actor PeerService {
     /// The deadline that the timer is set for; nil once it has gone off.
     var timerSetFor: Instant?
     var refusals = Refusals()
+    var refusalLog = RefusalLog()
     var outbox = FrameOutbox()
+    /// Frames from this node to itself, which are taken in once what is under way is carried out.
+    var ownFrames: [[UInt8]] = []
+    var isTakingOwnFrames = false
+    /// Counts the changes of the peer.
+    var turnCount: UInt64 = 0
     var unwritten: [(rows: [PeerRow], then: [PeerEffect])] = []
     var isWriting = false
+    var isWriteDue = false
     var callers: [RequestToken: CheckedContinuation<PeerAnswer, Never>] = [:]
     var nextToken: RequestToken = 1
     var connectedSeeds: [SocketAddress: ConnectionID] = [:]
@@ -53,11 +60,24 @@ package actor PeerService {
     var memberLog = MemberLog(boot: 0)
     var watchers: [Int: AsyncStream<Void>.Continuation] = [:]
     var nextWatcher = 0
+    /// Topics that the node itself follows, beside those that people do.
+    var agentTopics = SortedSet<Topic>()
+    var topics = SortedMap<Topic, FollowedTopic>()
+    /// The revision that a log of a topic was given last; one that an earlier process gave is
+    /// never taken for one of ours.
+    var topicCounter: UInt64 = 0
+    var topicResyncs: UInt64 = 0
+    var registers = SortedMap<String, FollowedRegister>()
+    let registerSignal: AsyncStream<Void>.Continuation
     private let signal: AsyncStream<Void>.Continuation
 
     /// Yields after anything changed that ``snapshot()`` shows; changes that come together yield
     /// once.
     package nonisolated let changes: AsyncStream<Void>
+
+    /// Yields after a register changed that the node itself follows; changes that come together
+    /// yield once.
+    package nonisolated let registerChanges: AsyncStream<Void>
 
     /// Makes a peer that does nothing until ``open()``.
     package init(settings: PeerSettings, store: RowStore, logger: Logger) {
@@ -65,6 +85,9 @@ package actor PeerService {
         self.store = store
         self.logger = logger
         (changes, signal) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+        (registerChanges, registerSignal) = AsyncStream.makeStream(
+            bufferingPolicy: .bufferingNewest(1)
+        )
     }
 
     /// Reads what is durable, raises the boot counter and opens the sockets.
@@ -136,13 +159,20 @@ package actor PeerService {
         let now = now
         change { $0.leave(now: now) }
         // Until the last write is down: whoever waits for it is answered, and the file is whole.
-        while isWriting { try? await Task.sleep(for: .milliseconds(5)) }
+        while isWriting || isWriteDue { try? await Task.sleep(for: .milliseconds(5)) }
         isStopped = true
         timer?.cancel()
         datagrams?.close()
         streams?.stop()
         signal.finish()
+        registerSignal.finish()
+        for register in registers.values {
+            for waiter in register.waiters.values { waiter.finish() }
+        }
         for watcher in watchers.values { watcher.finish() }
+        for topic in topics.values {
+            for waiter in topic.waiters.values { waiter.finish() }
+        }
         joined?.resume(throwing: CancellationError())
         joined = nil
         for waiter in failed { waiter.resume(returning: CancellationError()) }
@@ -151,7 +181,7 @@ package actor PeerService {
     }
 
     private func found(_ identity: PeerIdentity, _ ring: RingID) throws {
-        let configuration = Peer.founding(identity, ring: ring)
+        let configuration = Peer.founding(identity, ring: ring, slotCount: settings.slotCount)
         try store.write([
             StoredRow(
                 space: PeerRow.Space.configuration.rawValue,
@@ -201,20 +231,20 @@ package actor PeerService {
 
     /// Lets the peer act, carries out what it wants done, and sets the timer anew.
     func change(_ body: (inout Peer) -> Void) {
-        guard var current = peer, !isStopped, failure == nil else { return }
-        peer = nil
-        body(&current)
-        let effects = current.effects
-        current.effects = []
-        peer = current
+        guard !isStopped, failure == nil, let end = peer?.act(body) else { return }
         // Before anything is sent: a datagram never names an epoch whose keys are not in force.
-        if current.configuration.epoch > keysEpoch { adoptKeys(current.configuration) }
-        carryOut(effects)
-        setTimer()
+        if end.epoch > keysEpoch, let configuration = peer?.configuration {
+            adoptKeys(configuration)
+        }
+        turnCount += 1
+        let turn = turnCount
+        carryOut(end.effects)
+        // What was carried out may have led to a later change, which has set it since.
+        if turn == turnCount { setTimer(end.deadline) }
     }
 
-    private func setTimer() {
-        guard let deadline = peer?.deadline, !isStopped, deadline != timerSetFor else { return }
+    private func setTimer(_ deadline: Instant) {
+        guard !isStopped, deadline != timerSetFor else { return }
         // Setting it costs two wake-ups, and most datagrams change nothing about it.
         timerSetFor = deadline
         let wait = max(1_000, deadline.since(now).microseconds)
@@ -271,5 +301,21 @@ package actor PeerService {
         }
         timer.activate()
         self.timer = timer
+    }
+}
+
+/// How the peer stands after it acted.
+private struct PeerTurn {
+    let effects: [PeerEffect]
+    let deadline: Instant
+    let epoch: UInt64
+}
+
+extension Peer {
+    /// Changes the peer where it is: it has a hundred parts, and a copy would count each of them.
+    fileprivate mutating func act(_ body: (inout Peer) -> Void) -> PeerTurn {
+        body(&self)
+        defer { effects = [] }
+        return PeerTurn(effects: effects, deadline: deadline, epoch: configuration.epoch)
     }
 }

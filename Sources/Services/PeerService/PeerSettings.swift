@@ -1,6 +1,8 @@
 package import Addressing
 package import PeerTransport
 import RingMembership
+import RingPeer
+import RingPlacement
 package import SQLiteRows
 
 /// How a peer is to run; checked by whoever made it.
@@ -11,6 +13,8 @@ package struct PeerSettings: Sendable {
     package let seeds: [SocketAddress]
     /// Whether to found a ring where the database holds none.
     package let isFounder: Bool
+    /// The slots of a ring that is founded: a power of two, for the ring's life.
+    package let slotCount: Int
     /// The cluster's secret.
     package let secret: ClusterSecret
     /// The node's name for people.
@@ -23,6 +27,12 @@ package struct PeerSettings: Sendable {
     /// The most bytes of metadata.
     package static let metadataBytesMax = MemberFact.metadataLengthMax
 
+    /// The slots of a ring about which nothing was said.
+    package static let slotCountDefault = RingConfiguration.slotCountDefault
+
+    /// Whether a ring may have so many slots.
+    package static func isSlotCount(_ count: Int) -> Bool { RingConfiguration.isSlotCount(count) }
+
     /// Peers with another label are strangers, whatever their secret.
     package static let clusterLabel = "genie-ring"
 
@@ -31,6 +41,7 @@ package struct PeerSettings: Sendable {
         listen: SocketAddress,
         seeds: [SocketAddress],
         isFounder: Bool,
+        slotCount: Int = Self.slotCountDefault,
         secret: ClusterSecret,
         nodeName: String,
         zone: String,
@@ -39,6 +50,7 @@ package struct PeerSettings: Sendable {
         self.listen = listen
         self.seeds = seeds
         self.isFounder = isFounder
+        self.slotCount = slotCount
         self.secret = secret
         self.nodeName = nodeName
         self.zone = zone
@@ -52,6 +64,8 @@ package enum PeerServiceError: Error, Sendable, CustomStringConvertible {
     case noRing
     /// The seeds belong to another ring.
     case wrongRing(reason: String)
+    /// The seeds, or members that they know, speak none of this release's versions.
+    case otherVersions(reason: String)
     /// Another process uses this node's identity, or the database is an old copy.
     case identityTaken(path: String)
     /// Another process runs with this very start of this node's database.
@@ -71,6 +85,7 @@ package enum PeerServiceError: Error, Sendable, CustomStringConvertible {
         case .wrongRing(let reason):
             "cannot join: \(reason); name a member of the right ring with --join, or move this "
                 + "node's data directory away to join as a new node"
+        case .otherVersions(let reason): "cannot join: \(reason)"
         case .identityTaken(let path):
             "the ring knows of a later life of this node than database \(path) does: it is an old copy "
                 + "or in use elsewhere; move it away to join as a new node"
@@ -105,6 +120,16 @@ package enum RegisterFailure: Error, Hashable, Sendable, CustomStringConvertible
             "the ring's stewards stopped answering midway, and the change may have taken effect: "
                 + "list what is there before trying again"
         case .refused(let reason): "the register refuses: \(reason)"
+        }
+    }
+}
+
+extension PeerServiceError {
+    /// What a refusal means for a peer that wants to take part.
+    init(_ refusal: PeerFrame.Refusal, _ reason: String) {
+        switch refusal {
+        case .ring: self = .wrongRing(reason: reason)
+        case .versions: self = .otherVersions(reason: reason)
         }
     }
 }

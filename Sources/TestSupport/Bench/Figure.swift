@@ -16,12 +16,18 @@ package struct Figure: Codable, Hashable, Sendable {
     package let peerName: String?
     /// Ours in the peer's.
     package let ratio: Double?
-    /// The most that ours may be.
+    /// The most that ours may be; the least where ``isFloor`` says so.
     package let bar: Double?
     /// Whether ours keeps to the bar.
     package let holds: Bool?
     /// Samples behind ours, or behind the peer's where ours is absent.
     package let runs: Int
+    /// Whether the bar is the least that ours may be; of the table only.
+    package var isFloor = false
+
+    private enum CodingKeys: String, CodingKey {
+        case name, unit, ours, peer, peerName, ratio, bar, holds, runs
+    }
 
     /// Makes a figure; ratio and verdict follow from the numbers.
     package init(
@@ -30,9 +36,11 @@ package struct Figure: Codable, Hashable, Sendable {
         ours: Double?,
         peer: Double? = nil,
         peerName: String? = nil,
-        atMost bar: Double? = nil,
+        atMost ceiling: Double? = nil,
+        atLeast floor: Double? = nil,
         runs: Int
     ) {
+        precondition(ceiling == nil || floor == nil, "a figure has one bar")
         self.name = name
         self.unit = unit
         self.ours = ours.map(Self.rounded)
@@ -43,8 +51,15 @@ package struct Figure: Codable, Hashable, Sendable {
         } else {
             ratio = nil
         }
-        self.bar = bar
-        if let ours, let bar { holds = ours <= bar } else { holds = nil }
+        bar = (ceiling ?? floor).map(Self.rounded)
+        isFloor = floor != nil
+        if let ours, let ceiling {
+            holds = ours <= ceiling
+        } else if let ours, let floor {
+            holds = ours >= floor
+        } else {
+            holds = nil
+        }
         self.runs = runs
     }
 
@@ -71,7 +86,7 @@ package struct Figure: Codable, Hashable, Sendable {
             [
                 figure.name, figure.unit, text(figure.ours),
                 text(figure.peer) + (figure.peerName.map { " \($0)" } ?? ""), text(figure.ratio),
-                figure.bar.map { "<= " + text($0) } ?? "-",
+                figure.bar.map { (figure.isFloor ? ">= " : "<= ") + text($0) } ?? "-",
                 figure.holds.map { $0 ? "yes" : "NO" } ?? "-", "\(figure.runs)",
             ]
         }

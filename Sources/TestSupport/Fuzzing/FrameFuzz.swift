@@ -42,12 +42,15 @@ enum FrameFuzz {
         guard let frame = try? PeerFrame(bytes) else { return }
         try law((try? PeerFrame(frame.encoded)) == frame, "a frame reads back: \(frame)")
         switch frame {
-        case .register(let content):
+        case .register(let content), .registerOf(_, let content):
             guard let message = try? RegisterMessage(content[...]) else { return }
             try law(message.encoded == content, "a register message has one encoding: \(message)")
         case .record(let content):
             guard let message = try? RecordMessage(content[...]) else { return }
             try law(message.encoded == content, "a record message has one encoding: \(message)")
+        case .recovery(let content):
+            guard let message = try? RecoveryMessage(content[...]) else { return }
+            try law(message.encoded == content, "a recovery has one encoding: \(message)")
         default: try law(frame.encoded == bytes, "a frame has one encoding: \(frame)")
         }
     }
@@ -79,8 +82,7 @@ enum FrameFuzz {
         else { preconditionFailure("the small ring can be made") }
         peer.meet((2...4).map { FuzzWorld.fact($0) }, now: .zero)
         peer.tick(now: start)
-        for effect in peer.effects {
-            guard let (answer, steward) = FuzzWorld.vouched(effect) else { continue }
+        for (answer, steward) in peer.effects.flatMap(FuzzWorld.vouched) {
             _ = peer.receive(frame: answer, from: steward, now: start)
         }
         peer.watch(FuzzWorld.topic, now: start)

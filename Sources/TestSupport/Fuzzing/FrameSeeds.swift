@@ -1,4 +1,5 @@
 import Determinism
+import RingIPAM
 import RingMembership
 import RingPeer
 import RingPlacement
@@ -8,7 +9,7 @@ import Wire
 
 /// Conversations to start from, one of each kind of message.
 enum FrameSeeds {
-    static var all: [FuzzSeed] { peers + registers + records }
+    static var all: [FuzzSeed] { peers + registers + records + recoveries }
 
     private static func seed(
         _ name: String,
@@ -25,6 +26,27 @@ enum FrameSeeds {
         return FuzzSeed(name, writer.bytes)
     }
 
+    /// The change from the configuration that the peer has to the next one, if it has one.
+    private static var change: [PeerFrame] {
+        let (from, to) = (
+            FuzzWorld.configuration(epoch: 2), FuzzWorld.configuration(epoch: 3, weight: 7)
+        )
+        return [ConfigurationDelta(from: from, to: to, digest: to.digest)].compactMap { delta in
+            delta.map { .configurationChange($0) }
+        }
+    }
+
+    private static func admission(of number: UInt64, by speaker: UInt8, _ name: String) -> FuzzSeed
+    {
+        let member = RingMember(
+            id: FuzzWorld.node(number),
+            name: "node-\(number)",
+            zone: "a",
+            address: FuzzWorld.address(number)
+        )
+        return seed(name, from: speaker, [.admission(epoch: 2, member)])
+    }
+
     private static var peers: [FuzzSeed] {
         let newer = FuzzWorld.configuration(epoch: 3)
         let other = RingID(bits: FuzzWorld.node(99))
@@ -39,7 +61,7 @@ enum FrameSeeds {
             ),
             seed("hello-in-anothers-name", from: 6, [.hello(ring: nil, sender: FuzzWorld.fact(2))]),
             seed("welcome", from: 2, [.welcome(newer, facts)]),
-            seed("refusal", from: 2, [.refusal(ring: other, reason: "another ring")]),
+            seed("refusal", from: 2, [.refusal(.ring, ring: other, reason: "another ring")]),
             seed(
                 "sums-of-members",
                 from: 4,
@@ -58,7 +80,44 @@ enum FrameSeeds {
             seed("probe", from: 4, [.probe(sequence: 5, epoch: 3)]),
             seed("probe-answer", from: 4, [.probeAnswer(sequence: 5, epoch: 2, FuzzWorld.fact(4))]),
             seed("configuration-request", from: 4, [.configurationRequest(epoch: 1)]),
+            seed("change-of-configuration", from: 4, change),
+            admission(of: 6, by: 6, "admission"),
+            admission(of: 6, by: 4, "admission-in-anothers-name"),
             seed("configuration", from: 3, [.configuration(newer)]),
+        ]
+    }
+
+    private static var recoveries: [FuzzSeed] {
+        let block = Testimony.Block(
+            key: "ipam/5/0",
+            owner: BlockOwner(node: FuzzWorld.node(2), fence: 3, era: 1)
+        )
+        let testimony = Testimony(
+            epoch: 2,
+            registry: FuzzWorld.ring.bits,
+            group: FuzzWorld.stewards(epoch: 1),
+            successor: FuzzWorld.stewards(epoch: 2),
+            boot: BootRecord(boot: 3, token: 4, era: 1),
+            blocks: [block]
+        )
+        let messages: [RecoveryMessage] = [
+            .ask(round: 1, isBinding: false), .ask(round: 2, isBinding: true),
+            .told(round: 1, testimony),
+        ]
+        let look = RegisterMessage.look(round: 5, epoch: 1, key: "k")
+        let sealed = RegisterMessage.seal(
+            round: 1,
+            epoch: 1,
+            next: FuzzWorld.stewards(epoch: RegistryEra.length)
+        )
+        return [
+            seed("recovery", from: 2, messages.map { .recovery($0.encoded) }),
+            seed("another-registry", from: 2, [.registerOf(FuzzWorld.node(9), look.encoded)]),
+            seed(
+                "sealed-for-a-recovery",
+                from: 2,
+                [.register(sealed.encoded), .register(look.encoded)]
+            ),
         ]
     }
 
@@ -92,6 +151,23 @@ enum FrameSeeds {
                     .look(round: 5, epoch: 1, key: "k"), .identify(round: 6),
                     .list(round: 3, epoch: 1, prefix: "k"),
                     .prepare(round: 4, epoch: 2, key: "k", ballot: ballot),
+                ]
+            ),
+            register(
+                "a-command-handed-on",
+                from: 4,
+                [
+                    .perform(round: 1, .read(key: "k")),
+                    .perform(
+                        round: 2,
+                        .compareAndSet(
+                            key: "k",
+                            expectedVersion: 0,
+                            payload: [7],
+                            operation
+                        )
+                    ),
+                    .performed(round: 1, .value(.never)), .performed(round: 2, .indeterminate),
                 ]
             ),
             register(
@@ -137,6 +213,17 @@ enum FrameSeeds {
                     .accepted(round: 2),
                 ]
             ),
+            register(
+                "follower",
+                from: 4,
+                [
+                    .follow(round: 1, epoch: 1, [FollowedVersion(key: "k", version: 0)]),
+                    .prepare(round: 2, epoch: 1, key: "k", ballot: ballot),
+                    .accept(round: 3, epoch: 1, key: "k", accepted(1, [7]), next: ballot),
+                    .follow(round: 4, epoch: 1, []), .follow(round: 5, epoch: 2, []),
+                ]
+            ),
+            register("news", from: 2, [.news(round: 1, [entry], isLast: true)]),
             register(
                 "names-of-blocks",
                 from: 2,

@@ -124,13 +124,14 @@ enum FuzzWorld {
     }()
 
     /// What another steward answers to the question whether it knows of a later life of this
-    /// peer's disk; nil for every other effect.
-    static func vouched(_ effect: PeerEffect) -> (answer: [UInt8], steward: NodeID)? {
+    /// peer's disk; nothing for every other effect.
+    static func vouched(_ effect: PeerEffect) -> [(answer: [UInt8], steward: NodeID)] {
+        if case .persist(_, let then) = effect { return then.flatMap(vouched) }
         guard case .frame(let bytes, let steward, _) = effect,
             case .register(let content) = try? PeerFrame(bytes),
             case .vouch(let round, _, _, _) = try? RegisterMessage(content[...])
-        else { return nil }
+        else { return [] }
         let answer = RegisterMessage.vouched(round: round, knowsLaterLife: false)
-        return (PeerFrame.register(answer.encoded).encoded, steward)
+        return [(PeerFrame.register(answer.encoded).encoded, steward)]
     }
 }

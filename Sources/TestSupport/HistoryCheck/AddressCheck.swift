@@ -20,7 +20,7 @@ package struct AddressCheck: Sendable {
     package struct Violation: Hashable, Sendable {
         /// Who had it first.
         package let first: Hold
-        /// Who was given it as well.
+        /// Who was given it as well, or too soon.
         package let second: Hold
 
         /// What happened, for people.
@@ -37,11 +37,13 @@ package struct AddressCheck: Sendable {
     package private(set) var reused = 0
     /// Addresses that two had at once.
     package private(set) var violations: [Violation] = []
+    /// Addresses that were given out again before they had rested.
+    package private(set) var unrested: [Violation] = []
 
-    /// Judges.
+    /// Judges; an address that was given back rests for at least `rest` nanoseconds.
     ///
     /// - Complexity: O(n log n).
-    package init(_ operations: [Operation]) {
+    package init(_ operations: [Operation], restNanoseconds rest: Int64 = 0) {
         var open: [String: (address: String, from: Int64)] = [:]
         var holds: [Hold] = []
         func end(_ holder: String, at time: Int64) {
@@ -84,6 +86,9 @@ package struct AddressCheck: Sendable {
                 violations.append(Violation(first: last, second: hold))
             } else {
                 reused += 1
+                if hold.from - last.until < rest {
+                    unrested.append(Violation(first: last, second: hold))
+                }
             }
             if hold.until > last.until { latest = hold }
         }

@@ -82,3 +82,53 @@ package struct EpochCheck: Sendable {
             .map { Violation(epoch: $0.key, digests: $0.value.sorted()) }
     }
 }
+
+/// Judges stamps that all observers take in real time: one that began after another had ended is
+/// not behind it, whoever took the two.
+package struct RealTimeCheck: Sendable {
+    /// A stamp that is behind an earlier one.
+    package struct Violation: Hashable, Sendable {
+        /// The earlier one.
+        package let before: Operation
+        /// The one behind it.
+        package let after: Operation
+
+        /// What happened, for people.
+        package var text: String {
+            "\(after.key): process \(after.process) was told \(after.output.stamp ?? []) from "
+                + "\(after.begin) ns on, process \(before.process) had been told "
+                + "\(before.output.stamp ?? []) by \(before.end) ns"
+        }
+    }
+
+    /// The stamps that were judged.
+    package private(set) var count = 0
+    /// Those that are behind.
+    package private(set) var violations: [Violation] = []
+
+    /// Judges.
+    ///
+    /// - Complexity: O(n log n).
+    package init(_ operations: [Operation]) {
+        let stamps = operations.filter { $0.function == .stamp && $0.kind == .ok }
+        for (_, all) in Dictionary(grouping: stamps, by: \.key).sorted(by: { $0.key < $1.key }) {
+            count += all.count
+            let ended = all.stablySorted(by: \.end)
+            var place = 0
+            var newest: Operation?
+            for operation in all.stablySorted(by: \.begin) {
+                while place < ended.count, ended[place].end < operation.begin {
+                    let stamp = ended[place].output.stamp ?? []
+                    if newest?.output.stamp?.lexicographicallyPrecedes(stamp) ?? true {
+                        newest = ended[place]
+                    }
+                    place += 1
+                }
+                guard let newest, let floor = newest.output.stamp,
+                    (operation.output.stamp ?? []).lexicographicallyPrecedes(floor)
+                else { continue }
+                violations.append(Violation(before: newest, after: operation))
+            }
+        }
+    }
+}

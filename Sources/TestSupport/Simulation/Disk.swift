@@ -47,7 +47,7 @@ package struct DiskContent: Sendable {
     /// Who the node is; nil on an empty disk.
     package var identity: DiskIdentity?
     /// The rows.
-    package var rows = SortedMap<DiskKey, [UInt8]>()
+    package var rows = SortedRows<DiskKey, [UInt8]>()
 
     mutating func keep(_ written: [DiskRow]) {
         for row in written { rows[row.key] = row.value }

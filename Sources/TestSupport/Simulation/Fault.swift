@@ -36,6 +36,14 @@ package struct Fault: Hashable, Sendable {
         case leave
         /// The clocks of the nodes run fast or slow; amount in parts per million.
         case drift
+        /// The clocks of the nodes leap ahead, as after a machine slept; amount in milliseconds.
+        case leap
+        /// The processes end at a write that is under way: half of the amount, rounded down, is the
+        /// number of writes that are let through before, and where the amount is odd that write is
+        /// durable although nothing that waited for it was done.
+        case crashAtWrite
+        /// The hosts are gone and answer nothing, and an operator takes the nodes out of the ring.
+        case remove
     }
 
     /// With what a node comes back after a crash.
@@ -77,7 +85,12 @@ package struct Fault: Hashable, Sendable {
     }
 
     /// Whether the fault ends processes, which then start again at its end.
-    package var endsProcesses: Bool { kind == .crash || kind == .blackhole || kind == .leave }
+    package var endsProcesses: Bool {
+        switch kind {
+        case .crash, .blackhole, .leave, .crashAtWrite, .remove: true
+        default: false
+        }
+    }
 }
 
 /// A fault with the time at which it begins and how long it lasts.
@@ -163,7 +176,9 @@ extension Fault.Kind {
         case .loss, .duplicate, .reorder, .corrupt, .mute, .deaf, .link: 0...1_000
         case .delay: 0...3_600_000
         case .drift: -100_000...100_000
-        case .partition, .oneway, .clog, .pause, .crash, .blackhole, .leave: 0...0
+        case .leap: 0...3_600_000
+        case .crashAtWrite: 0...10_000
+        case .partition, .oneway, .clog, .pause, .crash, .blackhole, .leave, .remove: 0...0
         }
     }
 }

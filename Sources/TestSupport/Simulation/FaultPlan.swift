@@ -13,6 +13,18 @@ package struct FaultPlan: Hashable, Sendable {
     package var healsWithin = Span.seconds(60)
     /// What goes wrong, and when.
     package var faults: [TimedFault]
+    /// Who works on the ring meanwhile; nobody on bare memberships.
+    package var clients: [Client] = []
+
+    /// Those who use what a ring offers.
+    package enum Client: String, CaseIterable, Sendable {
+        /// They read and set registers.
+        case registers
+        /// They ask for addresses and give them back.
+        case addresses
+        /// They publish, watch and read records.
+        case records
+    }
 
     /// The time that nodes have to find each other before anything goes wrong.
     package static let warmUp = Span.seconds(5)
@@ -35,6 +47,7 @@ extension FaultPlan: CustomStringConvertible {
         let head =
             "plan seed=\(seed) nodes=\(nodes) faults=\(faultsFor.milliseconds)ms "
             + "heals=\(healsWithin.milliseconds)ms"
+            + (clients.isEmpty ? "" : " clients=" + clients.map(\.rawValue).joined(separator: ","))
         return ([head] + faults.map(\.description)).joined(separator: "\n")
     }
 
@@ -65,6 +78,10 @@ extension FaultPlan: CustomStringConvertible {
             case "heals":
                 guard let span = Span(text: parts[1]) else { return nil }
                 healsWithin = span
+            case "clients":
+                let names = parts[1].split(separator: ",", omittingEmptySubsequences: false)
+                clients = names.compactMap { Client(rawValue: String($0)) }
+                guard clients.count == names.count else { return nil }
             default: return nil
             }
         }
@@ -101,7 +118,7 @@ struct PlanLaws {
     private mutating func add(_ timed: TimedFault, _ plan: FaultPlan) {
         let fault = timed.fault
         switch fault.kind {
-        case .crash, .blackhole, .leave:
+        case .crash, .blackhole, .leave, .crashAtWrite, .remove:
             victims.formUnion(fault.nodes)
             if fault.restart == .rolledBack { copied.formUnion(fault.nodes) }
             return
@@ -110,6 +127,7 @@ struct PlanLaws {
         case .delay: if fault.amount > 10 { protectsBystanders = false }
         case .reorder: if fault.amount > 50 { protectsBystanders = false }
         case .drift: if abs(fault.amount) > 1_000 { protectsBystanders = false }
+        case .leap: protectsBystanders = false
         case .pause: if timed.lasting > .seconds(1) { victims.formUnion(fault.nodes) }
         case .mute, .deaf, .link, .partition, .oneway, .clog: protectsBystanders = false
         }

@@ -55,7 +55,7 @@ struct NetworkFaults {
                 for node in fault.nodes where node < nodes { sides[node] = 1 }
                 for node in fault.others where node < nodes { sides[node] = 2 }
                 partitions.append(Partition(sides: sides, isOneWay: fault.kind == .oneway))
-            case .pause, .crash, .blackhole, .leave, .drift: break
+            case .pause, .crash, .blackhole, .leave, .drift, .leap, .crashAtWrite, .remove: break
             }
         }
         loses = lossPerMille > 0 || !mute.isEmpty || !deaf.isEmpty || !links.isEmpty

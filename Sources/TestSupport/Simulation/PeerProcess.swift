@@ -1,8 +1,10 @@
 package import Addressing
 package import Determinism
-import RingMembership
+package import RingMembership
 package import RingPeer
 package import RingPlacement
+import RingRecords
+import RingRegisters
 import Wire
 
 /// A whole production peer as a process: its own bytes on the wire, its own rows on the disk.
@@ -11,6 +13,18 @@ package struct PeerProcess: SimulatedProcess {
     package struct Settings: Sendable {
         /// The parameters of the peer's parts.
         package var parameters = PeerParameters()
+        /// The slots of a ring that is founded.
+        package var slotCount = RingConfiguration.slotCountDefault
+        /// Whether a peer that is told to stop does; otherwise that is told as an event only.
+        package var stopsWhenTold = false
+        /// A planted mistake: what depends on a write is done before the write is durable.
+        package var forgetsToSync = false
+        /// The versions that a node speaks, by its number; all others speak this release's.
+        package var versions = SortedMap<Int, ProtocolRange>()
+        /// Node n lies in zone n modulo this; 0 puts all in one without a name.
+        package var zoneCount = 0
+        /// Whether news of members are reported; in a large ring they are most of what happens.
+        package var reportsMembers = true
 
         /// Makes the defaults.
         package init() {}
@@ -34,6 +48,8 @@ package struct PeerProcess: SimulatedProcess {
 
     /// The peer.
     package var peer: Peer
+    /// Datagrams that came, by the version that they were in.
+    package private(set) var heardVersions = SortedMap<UInt8, Int>()
     /// Datagrams that came and were sealed with a key that the peer did not have.
     package private(set) var unopened = 0
 
@@ -41,9 +57,24 @@ package struct PeerProcess: SimulatedProcess {
     package static let secretKey = RingKey.ID(number: 1)
 
     /// The names of the keys that the peer has, the first of which seals.
-    package var keys: [RingKey.ID] {
-        peer.configuration.gossipKeys.all(secret: Self.secretKey).map(\.id)
+    package var keys: [RingKey.ID] { Self.keys(of: peer) }
+
+    private static func keys(of peer: Peer) -> [RingKey.ID] {
+        peer.configuration.gossipKeys.all(secret: secretKey).map(\.id)
     }
+
+    /// ``keys`` as of the epoch it was last asked in, read in place: every datagram asks.
+    private var keyring: (epoch: UInt64, keys: [RingKey.ID])?
+
+    private mutating func readKeys() -> [RingKey.ID] {
+        if let keyring, keyring.epoch == peer.configuration.epoch { return keyring.keys }
+        let keys = keys
+        keyring = (peer.configuration.epoch, keys)
+        return keys
+    }
+
+    /// The key that seals.
+    mutating func readSealingKey() -> RingKey.ID? { readKeys().first }
 
     /// Starts a peer in the ring its disk names; one without a ring joins through the first other
     /// that runs, and founds a ring when nobody does.
@@ -56,9 +87,10 @@ package struct PeerProcess: SimulatedProcess {
             storage: disk.storage,
             boot: disk.boot,
             name: "node\(node)",
-            zone: "",
+            zone: world.settings.zoneCount > 0 ? "zone\(node % world.settings.zoneCount)" : "",
             weight: 100,
-            address: world.address(node)
+            address: world.address(node),
+            versions: world.settings.versions[node] ?? .spoken
         )
         let key = DiskKey(space: PeerRow.Space.configuration.rawValue, key: [])
         if let bytes = world.disk(node).rows[key] {
@@ -67,14 +99,28 @@ package struct PeerProcess: SimulatedProcess {
         let welcomer = (0..<world.count).first { world.process($0) != nil }
             .flatMap { world.process($0)?.peer }
         let configuration =
-            welcomer?.configuration
-            ?? Peer.founding(identity, ring: RingID(bits: NodeID(high: world.drawSeed(), low: 1)))
+            welcomer?.configuration ?? rememberedConfiguration(in: world)
+            ?? founding(identity, in: &world)
         world.keep([DiskRow(key: key, value: configuration.encoded)], on: node)
         var process = make(identity, configuration, node, in: &world)
         if let welcomer {
             process.peer.meet(welcomer.membership.facts, now: world.localTime(node))
         }
         return process
+    }
+
+    /// What any disk knows of the ring: whoever joins while nobody runs waits until somebody does.
+    private static func rememberedConfiguration(in world: World<Self>) -> RingConfiguration? {
+        let key = DiskKey(space: PeerRow.Space.configuration.rawValue, key: [])
+        return (0..<world.count).lazy.compactMap { world.disk($0).rows[key] }.first.map(read)
+    }
+
+    private static func founding(
+        _ identity: PeerIdentity,
+        in world: inout World<Self>
+    ) -> RingConfiguration {
+        let ring = RingID(bits: NodeID(high: world.drawSeed(), low: 1))
+        return Peer.founding(identity, ring: ring, slotCount: world.settings.slotCount)
     }
 
     private static func read(_ bytes: [UInt8]) -> RingConfiguration {
@@ -116,10 +162,11 @@ package struct PeerProcess: SimulatedProcess {
     package mutating func tick(now: Instant) { peer.tick(now: now) }
 
     package mutating func receive(datagram: Datagram, from source: SocketAddress, now: Instant) {
-        guard keys.contains(datagram.key) else {
+        guard readKeys().contains(datagram.key) else {
             unopened += 1
             return peer.unknownKey(from: source, now: now)
         }
+        if let version = datagram.bytes.first { heardVersions[version, default: 0] += 1 }
         _ = peer.receive(datagram: datagram.bytes, from: source, now: now)
     }
 
@@ -146,19 +193,32 @@ package struct PeerProcess: SimulatedProcess {
     ) {
         switch effect {
         case .datagram(let bytes, let address):
-            guard let key = world.process(node)?.keys.first else { return }
-            world.countSent(bytes.count + datagramOverhead)
+            guard let key = world.nodes[node].process?.readSealingKey() else { return }
+            world.countSent(bytes.count + datagramOverhead, kind: 0)
             world.send(datagram: Datagram(bytes: bytes, key: key), from: node, to: address)
         case .frame(let bytes, let id, let address):
-            world.countSent(bytes.count)
+            world.countSent(
+                bytes.count,
+                kind: bytes.first ?? 0,
+                inner: bytes.count > 1 ? bytes[1] : 0
+            )
             world.send(frame: bytes, from: node, to: id, at: address)
         case .persist(let rows, let then):
             let written = rows.map {
                 DiskRow(key: DiskKey(space: $0.space.rawValue, key: $0.key), value: $0.value)
             }
-            world.persist(written, then: then, on: node)
+            guard world.settings.forgetsToSync else {
+                return world.persist(written, then: then, on: node)
+            }
+            world.persist(written, then: [], on: node)
+            world.perform(then, on: node)
         case .answer(let token, let answer): world.report(.answer(token, answer), from: node)
-        case .event(let event): world.report(.event(event), from: node)
+        case .event(let event):
+            if case .member = event, !world.settings.reportsMembers { return }
+            world.report(.event(event), from: node)
+            guard world.settings.stopsWhenTold else { return }
+            if case .identityTaken = event { world.stopForGood(node) }
+            if case .twin = event { world.crash(node) }
         }
     }
 
@@ -169,10 +229,31 @@ package struct PeerProcess: SimulatedProcess {
 
     package static func word(of bytes: [UInt8]) -> UInt64 { StableHash.of(bytes) }
 
-    package static func describe(_ datagram: Datagram) -> String { describe(datagram.bytes) }
+    package static func describe(_ datagram: Datagram) -> String {
+        guard let read = try? MembershipDatagram(datagram.bytes) else { return "unreadable" }
+        return short("\(read)")
+    }
 
     package static func describe(_ bytes: [UInt8]) -> String {
-        "\(bytes.count) bytes, hash \(StableHash.of(bytes))"
+        switch try? PeerFrame(bytes) {
+        case .register(let content):
+            short((try? RegisterMessage(content[...])).map { "\($0)" } ?? "unreadable")
+        case .record(let content):
+            short((try? RecordMessage(content[...])).map { "\($0)" } ?? "unreadable")
+        case .configuration(let configuration): "configuration of epoch \(configuration.epoch)"
+        case .welcome(let configuration, _): "welcome to epoch \(configuration.epoch)"
+        case let frame?: short("\(frame)")
+        case nil: "unreadable"
+        }
+    }
+
+    /// The text without what every message repeats, cut to a line.
+    private static func short(_ text: String) -> String {
+        var text = text
+        for module in ["RingRecords", "RingRegisters", "RingMembership", "Determinism"] {
+            text = text.replacing("\(module).", with: "")
+        }
+        return String(text.prefix(400))
     }
 
     package static func meetDamaged(

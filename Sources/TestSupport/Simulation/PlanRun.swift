@@ -1,8 +1,8 @@
-package import Determinism
+import Determinism
 package import RingMembership
 
 /// Runs a plan on bare memberships and demands what the plan leaves to be demanded.
-package struct PlanRun: Sendable {
+package struct PlanRun: PlannedRun {
     /// The laws of a membership.
     package enum Law: String, Sendable {
         /// Nodes that can talk find each other within ``FaultPlan/warmUp``.
@@ -25,50 +25,10 @@ package struct PlanRun: Sendable {
         case settled
     }
 
-    /// A broken law.
-    package struct Failure: Sendable, CustomStringConvertible {
-        /// Which law.
-        package let law: Law
-        /// When.
-        package let at: Instant
-        /// What was seen.
-        package let text: String
-
-        init(law: Law, at: Instant, text: String) {
-            self.law = law
-            self.at = at
-            self.text = text
-        }
-
-        init(_ violation: MembershipWorld.Violation) {
-            self.init(
-                law: violation.law,
-                at: violation.at,
-                text: "n\(violation.node): \(violation.text)"
-            )
-        }
-
-        package var description: String {
-            "\(law.rawValue) broken at \(at.since(.zero).milliseconds) ms: \(text)"
-        }
-    }
-
-    /// What became of a run.
-    package struct Verdict: Sendable {
-        /// The first broken law; nil when all held.
-        package let failure: Failure?
-        /// The hash of everything delivered.
-        package let hash: UInt64
-        /// The number of events delivered.
-        package let events: Int
-        /// How long after the faults everybody was of one mind; nil when nobody came so far.
-        package let healedAfter: Span?
-    }
-
     private let plan: FaultPlan
     private let laws: PlanLaws
     private var net: MembershipWorld
-    private var failure: Failure?
+    private var failure: RunFailure?
     private var removalsSeen = 0
 
     private static let sweepInterval = Span.milliseconds(500)
@@ -90,8 +50,14 @@ package struct PlanRun: Sendable {
         for fault in plan.faults { net.world.schedule(fault) }
     }
 
+    package static func plan(seed: UInt64) -> FaultPlan { SwarmOptions(seed: seed).plan() }
+
+    package static func summary(seed: UInt64) -> String { "\(SwarmOptions(seed: seed))" }
+
+    package static func replayCommand(seed: UInt64) -> String { "swarm --seed \(seed)" }
+
     /// Runs the plan to its end, or to the first broken law.
-    package mutating func run() -> Verdict {
+    package mutating func run() -> RunVerdict {
         net.startAll()
         var healedAfter: Span?
         advance(until: FaultPlan.warmUp)
@@ -103,7 +69,7 @@ package struct PlanRun: Sendable {
         }
         advance(until: plan.faultsFor)
         if failure == nil { healedAfter = heal() }
-        return Verdict(
+        return RunVerdict(
             failure: failure,
             hash: net.world.log.value,
             events: net.world.log.count,
@@ -112,7 +78,9 @@ package struct PlanRun: Sendable {
     }
 
     private mutating func fail(_ law: Law, _ text: String, at time: Instant? = nil) {
-        if failure == nil { failure = Failure(law: law, at: time ?? net.now, text: text) }
+        if failure == nil {
+            failure = RunFailure(law: law.rawValue, at: time ?? net.now, text: text)
+        }
     }
 
     private mutating func advance(until time: Span) {
@@ -125,7 +93,7 @@ package struct PlanRun: Sendable {
     }
 
     private mutating func check() {
-        if failure == nil { failure = net.violations.first.map(Failure.init) }
+        if failure == nil { failure = net.violations.first.map(RunFailure.init) }
         if let taken = net.takenIdentities.first(where: { !laws.mayFindItselfCopied($0.subject) }) {
             fail(.unique, "n\(taken.subject) stopped, its identity is in use", at: taken.at)
         }
@@ -219,5 +187,15 @@ package struct PlanRun: Sendable {
         }
         if let text = net.disagreement() { fail(.settled, text) }
         return healedAfter
+    }
+}
+
+extension RunFailure {
+    init(_ violation: MembershipWorld.Violation) {
+        self.init(
+            law: violation.law.rawValue,
+            at: violation.at,
+            text: "n\(violation.node): \(violation.text)"
+        )
     }
 }

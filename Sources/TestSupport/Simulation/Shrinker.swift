@@ -1,26 +1,25 @@
 import Determinism
-package import RingMembership
 
 /// Makes a failing plan small: fewer faults, fewer nodes, less time, as long as it breaks the same
 /// law.
 ///
 /// - Source: Zeller, Hildebrandt, "Simplifying and isolating failure-inducing input" (ddmin).
-package struct Shrinker: Sendable {
+package struct Shrinker<Run: PlannedRun>: Sendable {
     /// The smallest failing plan so far.
     package private(set) var plan: FaultPlan
     /// How it fails.
-    package private(set) var failure: PlanRun.Failure
+    package private(set) var failure: RunFailure
     /// How many runs it took.
     package private(set) var runs = 0
 
-    private let flaws: [MembershipFlaw]
+    private let flaws: [Run.Flaw]
     private let runsMax: Int
 
     /// Starts from a plan that fails.
     package init(
         _ plan: FaultPlan,
-        failure: PlanRun.Failure,
-        flaws: [MembershipFlaw] = [],
+        failure: RunFailure,
+        flaws: [Run.Flaw] = [],
         runsMax: Int = 300
     ) {
         self.plan = plan
@@ -35,6 +34,7 @@ package struct Shrinker: Sendable {
         repeat {
             size = weight
             dropFaults()
+            dropClients()
             dropNodes()
             weakenFaults()
             shorten()
@@ -46,14 +46,15 @@ package struct Shrinker: Sendable {
             $0 + 1_000 + $1.fault.nodes.count + $1.fault.others.count
                 + Int($1.lasting.milliseconds / 100)
         }
-        return fault + plan.nodes * 100 + Int(plan.faultsFor.milliseconds / 1_000)
+        return fault + plan.nodes * 100 + plan.clients.count * 500
+            + Int(plan.faultsFor.milliseconds / 1_000)
     }
 
     /// Takes the candidate when it breaks the same law.
     private mutating func take(_ candidate: FaultPlan) -> Bool {
         guard runs < runsMax, candidate != plan else { return false }
         runs += 1
-        var run = PlanRun(candidate, flaws: flaws)
+        var run = Run(candidate, flaws: flaws, write: nil)
         guard let found = run.run().failure, found.law == failure.law else { return false }
         plan = candidate
         failure = found
@@ -72,6 +73,14 @@ package struct Shrinker: Sendable {
             }
             guard chunk > 1, runs < runsMax else { return }
             chunk /= 2
+        }
+    }
+
+    private mutating func dropClients() {
+        for client in plan.clients {
+            var candidate = plan
+            candidate.clients.removeAll { $0 == client }
+            _ = take(candidate)
         }
     }
 

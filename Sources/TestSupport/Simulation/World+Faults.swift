@@ -60,9 +60,11 @@ extension World {
             switch fault.kind {
             case .pause: if pulses[node].isUp { pulses[node].pauses += 1 }
             case .crash: crash(node, answersClosed: true)
-            case .blackhole: crash(node, answersClosed: false)
+            case .blackhole, .remove: crash(node, answersClosed: false)
             case .leave: leave(node)
             case .drift: setDrift(node, Int64(fault.amount))
+            case .leap: setDrift(node, nil, ahead: .milliseconds(Int64(fault.amount)))
+            case .crashAtWrite: if pulses[node].isUp { nodes[node].crashAtWrite = fault.amount }
             default: break
             }
             faults[number].lives.append(nodes[node].life)
@@ -80,7 +82,8 @@ extension World {
         for (node, life) in zip(fault.nodes.filter { $0 < nodes.count }, faults[number].lives) {
             switch fault.kind {
             case .pause: if nodes[node].life == life { resume(node) }
-            case .crash, .blackhole, .leave:
+            case .crash, .blackhole, .leave, .crashAtWrite, .remove:
+                nodes[node].crashAtWrite = nil
                 if !pulses[node].isUp, nodes[node].life == life {
                     start(node, fault.restart)
                 }
@@ -106,6 +109,7 @@ extension World {
     package mutating func crash(_ node: Int, answersClosed: Bool = true) {
         nodes[node].answersClosed = answersClosed
         guard pulses[node].isUp else { return }
+        nodes[node].crashAtWrite = nil
         log.line(now.microseconds, node, "ends")
         let writes = nodes[node].disk.writes
         let durable = Int(draw(below: Int64(writes.count) + 1))
@@ -196,8 +200,9 @@ extension World {
         if !isTimerFirst { tickIfDue(node) }
     }
 
-    private mutating func setDrift(_ node: Int, _ partsPerMillion: Int64) {
-        let local = pulses[node].clock.local(now.microseconds)
+    private mutating func setDrift(_ node: Int, _ rate: Int64?, ahead: Span = .zero) {
+        let local = pulses[node].clock.local(now.microseconds) + ahead.microseconds
+        let partsPerMillion = rate ?? nodes[node].driftPartsPerMillion
         nodes[node].driftPartsPerMillion = partsPerMillion
         pulses[node].clock = Clock(
             local: local,
@@ -223,6 +228,9 @@ extension World {
         nodes[node].disk.content.keep(rows)
     }
 
+    /// How often a process was started on a node.
+    package func life(_ node: Int) -> Int { Int(nodes[node].life) }
+
     /// The durable content of a node's disk.
     package func disk(_ node: Int) -> DiskContent { nodes[node].disk.content }
 
@@ -232,9 +240,13 @@ extension World {
             nodes[node].backlog.append(.disk)
             return
         }
+        let left = nodes[node].crashAtWrite
+        if left == 0 { return crash(node) }
+        if let left, left > 1 { nodes[node].crashAtWrite = left - 2 }
         let write = nodes[node].disk.writes.removeFirst()
         nodes[node].disk.content.keep(write.rows)
         log.add(now.microseconds, node, .disk, UInt64(write.rows.count))
+        if left == 1 { return crash(node) }
         guard !write.then.isEmpty else { return }
         perform(write.then, on: node)
         settle(node)

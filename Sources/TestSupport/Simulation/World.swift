@@ -26,6 +26,8 @@ package struct World<Process: SimulatedProcess>: Sendable {
     package var log = EventLog()
     /// Bytes of datagrams and frames that the processes counted; see ``countSent(_:)``.
     package internal(set) var bytesSent: UInt64 = 0
+    /// The same by the kind of message, where the processes tell it.
+    package internal(set) var traffic = Traffic()
 
     /// Something a process told.
     package struct Report: Sendable {
@@ -50,6 +52,8 @@ package struct World<Process: SimulatedProcess>: Sendable {
         /// The streams from and to it, which keep their numbers over all its lives.
         var streams: [Int32] = []
         var mustBeWiped = false
+        /// Counts down to the write at which the process ends; see ``Fault/Kind/crashAtWrite``.
+        var crashAtWrite: Int?
     }
 
     /// What each event asks of a node, apart from the large rest: reading one field of a struct
@@ -189,6 +193,12 @@ package struct World<Process: SimulatedProcess>: Sendable {
 
     /// Counts bytes that a process put on the wire.
     package mutating func countSent(_ bytes: Int) { bytesSent += UInt64(bytes) }
+
+    /// Counts bytes that a process put on the wire, and their kind.
+    package mutating func countSent(_ bytes: Int, kind: UInt8, inner: UInt8 = 0) {
+        bytesSent += UInt64(bytes)
+        traffic.count(kind: kind, inner: inner, bytes: bytes)
+    }
 
     /// Runs the clock.
     package mutating func run(for span: Span) { run(until: now.advanced(by: span)) }

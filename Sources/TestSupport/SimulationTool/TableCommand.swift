@@ -30,7 +30,7 @@ struct TableCommand: ParsableCommand {
         var table = ScaleTable(seed: seed)
         var printed = 0
         func printNew() {
-            for row in table.rows.dropFirst(printed) { print(Self.line(row)) }
+            for row in table.rows.dropFirst(printed) { print(FigureRows.line(row)) }
             printed = table.rows.count
         }
         for size in sizes.compactMap(\.self) {
@@ -47,39 +47,6 @@ struct TableCommand: ParsableCommand {
             table.measureBootstrap(nodes: bootstrap)
             printNew()
         }
-        if let json { try write(table.rows, to: json) }
-    }
-
-    private static func line(_ row: ScaleTable.Row) -> String {
-        let figure = String(format: "%12.1f", row.ours)
-        let bar = row.bar.map { String(format: "bar %.0f", $0) } ?? ""
-        let verdict = row.holds.map { $0 ? "holds" : "MISSED" } ?? ""
-        let name = row.name.padding(toLength: 50, withPad: " ", startingAt: 0)
-        return "\(name)\(figure) \(row.unit)  \(bar) \(verdict)"
-    }
-
-    private struct JSONRow: Encodable {
-        let name: String
-        let unit: String
-        let ours: Double
-        let bar: Double?
-        let holds: Bool?
-        let runs: Int
-    }
-
-    private func write(_ rows: [ScaleTable.Row], to path: String) throws {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-        let values = rows.map {
-            JSONRow(
-                name: $0.name,
-                unit: $0.unit,
-                ours: $0.ours,
-                bar: $0.bar,
-                holds: $0.holds,
-                runs: $0.runs
-            )
-        }
-        try encoder.encode(values).write(to: URL(filePath: path))
+        if let json { try FigureRows.write(table.rows, to: json) }
     }
 }

@@ -7,15 +7,23 @@ struct EndpointsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "endpoints",
         abstract: "List the endpoints of all groups, or of one.",
-        discussion: "Example: genie-ring endpoints --group red/web"
+        discussion: """
+            From a quorum on, nothing is missing whose ADD was answered; where too few owners answer, \
+            the command fails and says which.
+
+            Example: genie-ring endpoints --group red/web --consistency one
+            """
     )
 
     @OptionGroup var node: NodeOptions
     @Option(help: "Only this group, VPC/GROUP.") var group: String?
+    @Option(help: "How many owners have to answer: local (what this node holds), one, quorum, all.")
+    var consistency = ReadConsistency.quorum
 
     func run() throws {
-        let query = group.map { "?group=\(LocalSocketClient.escaped($0))" } ?? ""
-        let list = try node.client.get("/v1/endpoints\(query)", as: EndpointList.self)
+        var path = "/v1/endpoints?consistency=\(consistency.rawValue)"
+        if let group { path += "&group=\(LocalSocketClient.escaped(group))" }
+        let list = try node.client.get(path, as: EndpointList.self)
         try render(list, as: node.output, empty: "no endpoints") { list in
             TextTable(
                 header: [
@@ -33,3 +41,5 @@ struct EndpointsCommand: ParsableCommand {
         }
     }
 }
+
+extension ReadConsistency: ExpressibleByArgument {}

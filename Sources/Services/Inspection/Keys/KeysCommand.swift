@@ -117,6 +117,16 @@ struct KeysInstallCommand: ParsableCommand {
     }
 }
 
+/// The name of a gossip key as it was typed: eight hexadecimal digits.
+struct KeyName: ExpressibleByArgument {
+    let digits: String
+
+    init?(argument: String) {
+        guard argument.utf8.count == 8, argument.allSatisfy(\.isHexDigit) else { return nil }
+        digits = argument.lowercased()
+    }
+}
+
 /// `genie-ring keys use`.
 struct KeysUseCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -130,11 +140,12 @@ struct KeysUseCommand: ParsableCommand {
     )
 
     @OptionGroup var node: NodeOptions
-    @Argument(help: "The key, as 'genie-ring keys' lists it.") var key: String
+    @Argument(help: "The key: eight hexadecimal digits, as 'genie-ring keys' lists them.")
+    var key: KeyName
     @Flag(help: "Use it although members lack it; they are lost for seconds.") var force = false
 
     func run() throws {
-        let request = UseKey(id: key, isForced: force)
+        let request = UseKey(id: key.digits, isForced: force)
         let changed = try node.client.put("/v1/keys/sealing", request, as: KeyChanged.self)
         try renderChange(changed, as: node.output)
     }
@@ -153,12 +164,13 @@ struct KeysRemoveCommand: ParsableCommand {
     )
 
     @OptionGroup var node: NodeOptions
-    @Argument(help: "The key, as 'genie-ring keys' lists it.") var key: String
+    @Argument(help: "The key: eight hexadecimal digits, as 'genie-ring keys' lists them.")
+    var key: KeyName
     @Flag(help: "Remove it although members may seal with it; they are lost for seconds.")
     var force = false
 
     func run() throws {
-        let changed = try node.client.removeKey(key, isForced: force)
+        let changed = try node.client.removeKey(key.digits, isForced: force)
         try renderChange(changed, as: node.output)
     }
 }

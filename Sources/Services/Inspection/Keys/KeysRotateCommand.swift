@@ -10,9 +10,9 @@ struct KeysRotateCommand: ParsableCommand {
         abstract: "Replace the key in use by a new one, without losing a member.",
         discussion: """
             Installs a new key, waits until every member that answers has it, uses it, waits until \
-            all do, and removes every other key. Where an earlier rotation was not finished, or a \
-            key is installed and not in use, that one is brought to its end instead of a new one \
-            begun.
+            all do, and removes every older key. Where another rotation is under way or was not \
+            finished, or a key is installed and not in use, that one is brought to its end instead \
+            of a new one begun.
 
             Example: genie-ring keys rotate --wait 120
             """
@@ -49,23 +49,23 @@ private struct KeyRotation {
     let client: NodeClient
     let deadline: Date
 
-    /// - Returns: the keys at the end, of which there is one.
+    /// - Returns: the keys at the end: one, unless the next rotation has begun.
     func run() throws -> KeyList {
         var done: [String] = []
         do {
-            let (key, isFresh) = try target()
-            done.append(isFresh ? "installed key \(key)" : "found key \(key) to go on with")
+            let target = try target()
+            let key = target.id
+            done.append(
+                target.isFresh ? "installed key \(key)" : "found key \(key) to go on with"
+            )
             report(done[0])
             try patiently {
-                _ = try client.put(
-                    "/v1/keys/sealing",
-                    UseKey(id: key, isForced: false),
-                    as: KeyChanged.self
-                )
+                try use(key)
             }
             done.append("used it")
             report("every member that answers has key \(key), and seals with it from now on")
-            for old in try keys().keys where old.id != key {
+            // What was installed later belongs to the next rotation.
+            for old in try keys().keys where old.epoch < target.epoch {
                 try patiently { try remove(old.id) }
                 done.append("removed key \(old.id)")
                 report("removed key \(old.id)")
@@ -81,14 +81,37 @@ private struct KeyRotation {
         }
     }
 
-    /// The key to end with: one that an earlier run brought in, or a new one.
-    private func target() throws -> (id: String, isFresh: Bool) {
-        let keys = try keys().keys
-        if keys.count > 1, let newest = keys.max(by: { $0.epoch < $1.epoch }) {
-            return (newest.id, false)
+    /// The key to end with: one that an earlier run or another one brought in, or a new one.
+    private func target() throws -> (id: String, epoch: UInt64, isFresh: Bool) {
+        for _ in 0..<Self.attemptsMax {
+            let keys = try keys().keys
+            if keys.count > 1, let newest = keys.max(by: { $0.epoch < $1.epoch }) {
+                return (newest.id, newest.epoch, false)
+            }
+            let request = InstallKey(key: nil, expectedKeys: keys.map(\.id))
+            do {
+                let new = try client.post("/v1/keys", request, as: KeyChanged.self)
+                return (new.id, new.epoch, true)
+            } catch InspectionError.refused(let answer) where answer.code == "key.others" {
+                // Another rotation was faster: its key is this one's.
+            }
         }
-        let new = try client.post("/v1/keys", InstallKey(key: nil), as: KeyChanged.self)
-        return (new.id, true)
+        throw InspectionError.unfinished(
+            reason: "others keep changing the gossip keys",
+            done: "nothing",
+            next: "try again"
+        )
+    }
+
+    private static let attemptsMax = 8
+
+    private func use(_ key: String) throws {
+        let request = UseKey(id: key, isForced: false, isForward: true)
+        do {
+            _ = try client.put("/v1/keys/sealing", request, as: KeyChanged.self)
+        } catch InspectionError.refused(let answer) where answer.code == "key.unknown" {
+            // A later rotation has removed it already, after a later key was used.
+        }
     }
 
     /// As the stewards have them: this node may not have heard of another's rotation yet, and would
@@ -145,7 +168,8 @@ extension InspectionError {
                 "ring.contended",
             ].contains(answer.code)
         case .unanswered(let error): error.isRetryable
-        case .unreadable, .unwritable, .unreadableFile, .unfinished, .conflict, .indeterminate:
+        case .unreadable, .unwritable, .unreadableFile, .unfinished, .conflict, .indeterminate,
+            .recoveryRefused:
             false
         }
     }

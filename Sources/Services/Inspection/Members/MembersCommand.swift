@@ -9,7 +9,8 @@ struct MembersCommand: ParsableCommand {
         discussion: """
             STATE is what membership says of the peer process, DATAPLANE whether the node itself still \
             forwards packets. INC is the count of starts and, after the dot, of refutations since. \
-            HELD is how much longer a member that comes and goes is not used. METADATA is what \
+            HELD is how much longer a member that comes and goes is not used, SPEAKS the versions of \
+            the ring's protocol that its release knows. METADATA is what \
             genied --metadata said.
 
             Example: genie-ring members -o json
@@ -24,7 +25,7 @@ struct MembersCommand: ParsableCommand {
             TextTable(
                 header: [
                     "NAME", "STATE", "DATAPLANE", "ADDRESS", "ZONE", "INC", "RTT", "SINCE", "HELD",
-                    "ID", "METADATA",
+                    "SPEAKS", "ID", "METADATA",
                 ],
                 rows: list.members.map { member in
                     [
@@ -34,7 +35,7 @@ struct MembersCommand: ParsableCommand {
                         member.roundTripMicroseconds.map { "\($0)us" } ?? "-",
                         describe(milliseconds: member.sinceMilliseconds),
                         member.heldMilliseconds.map(describe(milliseconds:)) ?? "-",
-                        String(member.id.prefix(8)),
+                        member.versions, String(member.id.prefix(8)),
                         member.metadata.isEmpty ? "-" : member.metadata,
                     ]
                 }

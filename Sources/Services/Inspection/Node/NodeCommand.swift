@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 import LocalAPI
 import LocalSocket
 
@@ -19,8 +20,8 @@ struct NodeRemoveCommand: ParsableCommand {
         discussion: """
             For a machine that does not come back. Its address blocks drain for ten minutes and are \
             free then; nobody sends to its endpoints any more. A node that answers is refused \
-            unless --force is given; one that holds registers is refused until another took its \
-            place. Should the machine come back after all, it joins as one without addresses.
+            unless --force is given. Where it holds registers, another node takes its place first. \
+            Should the machine come back after all, it joins as one without addresses.
 
             Example: genie-ring node remove node7
             """
@@ -29,11 +30,18 @@ struct NodeRemoveCommand: ParsableCommand {
     @OptionGroup var node: NodeOptions
     @Argument(help: "The name or the id of the node.") var name: String
     @Flag(help: "Also when the node still answers.") var force = false
+    @Option(help: "The most seconds to wait for other stewards in its place.") var wait = 60
+
+    func validate() throws {
+        guard (0...86_400).contains(wait) else {
+            throw ValidationError("--wait takes 0 to 86400 seconds")
+        }
+    }
 
     func run() throws {
         let name = LocalSocketClient.escaped(name)
         let path = "/v1/nodes/\(name)" + (force ? "?force=true" : "")
-        let removal = try node.client.delete(path, as: NodeRemoval.self)
+        let removal = try remove(path)
         try render(removal, as: node.output, empty: "") { removal in
             TextTable(
                 header: ["NODE", "ID", "BLOCKS", "DRAIN", "ENDPOINTS"],
@@ -45,6 +53,20 @@ struct NodeRemoveCommand: ParsableCommand {
                     ]
                 ]
             )
+        }
+    }
+
+    /// Asks again while the stewards change; each answer takes up to ten seconds to come.
+    private func remove(_ path: String) throws -> NodeRemoval {
+        let deadline = Date(timeIntervalSinceNow: Double(wait))
+        while true {
+            do {
+                return try node.client.delete(path, as: NodeRemoval.self)
+            } catch InspectionError.refused(let answer)
+                where answer.code == "node.steward" && Date() < deadline
+            {
+                Thread.sleep(forTimeInterval: 0.25)
+            }
         }
     }
 }

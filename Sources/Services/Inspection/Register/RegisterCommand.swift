@@ -150,7 +150,8 @@ extension InspectionError {
         switch self {
         case .unanswered(let error): error.isRetryable
         case .refused(let answer): answer.code.hasPrefix("ring.")
-        case .unreadable, .unwritable, .unreadableFile, .unfinished, .conflict, .indeterminate:
+        case .unreadable, .unwritable, .unreadableFile, .unfinished, .conflict, .indeterminate,
+            .recoveryRefused:
             false
         }
     }

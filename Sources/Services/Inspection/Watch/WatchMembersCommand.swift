@@ -133,7 +133,8 @@ extension InspectionError {
         switch self {
         case .unanswered(let error): error.isRetryable
         case .refused(let answer): answer.code == "ring.not_joined"
-        case .unreadable, .unwritable, .unreadableFile, .unfinished, .conflict, .indeterminate:
+        case .unreadable, .unwritable, .unreadableFile, .unfinished, .conflict, .indeterminate,
+            .recoveryRefused:
             false
         }
     }

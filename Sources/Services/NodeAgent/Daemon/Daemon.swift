@@ -51,6 +51,11 @@ struct Daemon: Sendable {
                 try await peer.join()
                 await agent.run()
             }
+            if let address = options.agent.metricsAddress {
+                let metrics = NodeMetrics(agent: agent, peer: peer)
+                let logger = Self.logger("genie.metrics", options.logLevel)
+                group.addTask { try await metrics.serve(at: address, logger: logger) }
+            }
             group.addTask { throw await peer.waitForFailure() }
             group.addTask {
                 try await Task.sleep(for: Self.settledAfter)

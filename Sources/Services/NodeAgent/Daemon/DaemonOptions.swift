@@ -17,11 +17,13 @@ enum DaemonError: Error, CustomStringConvertible {
     case badNodeName(String)
     case badZone(String)
     case badMetadata(String)
+    case badSlots(Int)
     case noUplinkAddress(uplink: String)
     case noUplink(uplink: String, known: [String])
     case unknownGroup(String)
     case badLogLevel(String)
     case badDataDirectory(String, detail: String)
+    case badMetricsAddress(String)
 
     var description: String {
         switch self {
@@ -41,6 +43,9 @@ enum DaemonError: Error, CustomStringConvertible {
         case .badMetadata(let text):
             "metadata '\(text)' is longer than \(PeerSettings.metadataBytesMax) bytes or has control "
                 + "characters in it: say less with --metadata"
+        case .badSlots(let count):
+            "--slots \(count) is no power of two up to 65536: leave it out, or say 4096 for a ring of "
+                + "more than 500 nodes"
         case .badZone(let text): "zone '\(text)' is longer than 63 bytes: choose a shorter one"
         case .noUplinkAddress(let uplink):
             "uplink \(uplink) has no IPv4 address: give it one, or name it with --address"
@@ -51,6 +56,9 @@ enum DaemonError: Error, CustomStringConvertible {
             "there is no group '\(name)' on this machine: make it, or leave --socket-group out"
         case .badLogLevel(let text):
             "--log-level '\(text)' is none of trace, debug, info, notice, warning, error"
+        case .badMetricsAddress(let text):
+            "--metrics-address '\(text)' is no address of this node: write it like 127.0.0.1, "
+                + "127.0.0.1:7941 or [::1]:7941"
         case .badDataDirectory(let path, let detail):
             "cannot use data directory \(path) (\(detail)): name another with --data-dir"
         }
@@ -77,12 +85,16 @@ struct DaemonOptions: Sendable {
             command.metadata.unicodeScalars.allSatisfy({ $0.properties.generalCategory != .control }
             )
         else { throw DaemonError.badMetadata(String(command.metadata.prefix(80))) }
+        guard PeerSettings.isSlotCount(command.slots) else {
+            throw DaemonError.badSlots(command.slots)
+        }
         let secret = try Self.secret(command)
         let address = try Self.address(command)
         peer = PeerSettings(
             listen: SocketAddress(address: address, port: command.port),
             seeds: try command.join.map(Self.resolve),
             isFounder: command.bootstrap,
+            slotCount: command.slots,
             secret: secret,
             nodeName: name,
             zone: command.zone,
@@ -96,7 +108,9 @@ struct DaemonOptions: Sendable {
             socketPath: command.socket,
             socketGroupID: try command.socketGroup.map(Self.groupID),
             pinDirectory: command.pinDir,
-            spoolDirectory: command.cniSpool
+            spoolDirectory: command.cniSpool,
+            publishLevel: command.publishLevel,
+            metricsAddress: try command.metricsAddress.map(Self.metricsAddress)
         )
         databasePath = try Self.prepare(command.dataDir) + "/genie.db"
     }
@@ -147,6 +161,13 @@ struct DaemonOptions: Sendable {
             UInt32(bigEndian: $0.pointee.sin_addr.s_addr)
         }
         return SocketAddress(address: IPAddress(v4: bits), port: port)
+    }
+
+    /// An address with its port, or with the usual one.
+    private static func metricsAddress(_ text: String) throws -> SocketAddress {
+        if let address = SocketAddress(text) { return address }
+        guard let address = IPAddress(text) else { throw DaemonError.badMetricsAddress(text) }
+        return SocketAddress(address: address, port: NodeMetrics.portDefault)
     }
 
     private static func groupID(_ name: String) throws -> UInt32 {

@@ -2,6 +2,7 @@ package import ArgumentParser
 import Dispatch
 import Glibc
 import LocalAPI
+import PeerService
 
 /// The daemon's command line.
 package struct GeniedCommand: ParsableCommand {
@@ -23,6 +24,14 @@ package struct GeniedCommand: ParsableCommand {
 
     @Flag(help: "Found a ring when this node belongs to none yet.")
     var bootstrap = false
+
+    @Option(
+        help: """
+            With --bootstrap: into how many slots the ring is cut, for good; a power of two, 4096 for \
+            more than 500 nodes.
+            """
+    )
+    var slots = PeerSettings.slotCountDefault
 
     @Option(help: "The file with the cluster's secret (genie-ring secret new FILE makes one).")
     var secret: String?
@@ -70,6 +79,22 @@ package struct GeniedCommand: ParsableCommand {
     @Option(help: "Where the plugin leaves removals while no genied runs (its GENIE_SPOOL).")
     var cniSpool = "/var/lib/genie/cni-spool"
 
+    @Option(
+        help: """
+            How many of a group's owners have to hold a pod's endpoint before its ADD returns: one, \
+            quorum or all.
+            """
+    )
+    var publishLevel = AgentSettings.PublishLevel.quorum
+
+    @Option(
+        help: """
+            Where to serve /metrics and /healthz over HTTP, ADDRESS or ADDRESS:PORT (port 7941 when \
+            absent); nowhere unless given. Whoever reaches it may read.
+            """
+    )
+    var metricsAddress: String?
+
     @Option(help: "How much to log: trace, debug, info, notice, warning, error.")
     var logLevel = "info"
 
@@ -111,3 +136,4 @@ package struct GeniedCommand: ParsableCommand {
 }
 
 extension AgentSettings.UplinkChoice: ExpressibleByArgument {}
+extension AgentSettings.PublishLevel: ExpressibleByArgument {}

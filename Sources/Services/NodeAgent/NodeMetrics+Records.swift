@@ -1,0 +1,119 @@
+import Determinism
+import LocalAPI
+import PeerService
+import RingRecords
+import Telemetry
+
+/// Records, watches, and what carries packets.
+extension MetricsPage {
+    mutating func records(_ metrics: PeerMetrics) {
+        let (counters, holdings) = (metrics.records, metrics.holdings)
+        gauge("genie_records", "Records held, whoever told them.", holdings.records)
+        gauge("genie_record_sets", "Sets of records held.", holdings.sets)
+        gauge("genie_record_topics", "Groups of which anything is held.", holdings.topics)
+        counter(
+            "genie_record_publications_total",
+            "Publications of this node, by whether enough owners held them in time.",
+            [
+                Sample(.count(counters.publicationsStored), [("outcome", "done")]),
+                Sample(.count(counters.publicationsShort), [("outcome", "too_few_owners")]),
+            ]
+        )
+        gauge(
+            "genie_record_publications_unsettled",
+            "Groups of which some owner has not acknowledged what this node tells last.",
+            metrics.status.publicationsUnsettled
+        )
+        counter(
+            "genie_record_reads_total",
+            "Reads of this node, by whether enough owners answered in time.",
+            [
+                Sample(.count(counters.readsComplete), [("outcome", "done")]),
+                Sample(.count(counters.readsIncomplete), [("outcome", "too_few_owners")]),
+            ]
+        )
+        counter(
+            "genie_record_read_repairs_total",
+            "Sets that a read found at too few owners, and gave to more.",
+            counters.setsRepaired
+        )
+        counter(
+            "genie_record_digests_compared_total",
+            "Slots compared with another owner, by what was found.",
+            [
+                Sample(
+                    .count(counters.digestsCompared - counters.digestsDiffering),
+                    [("finding", "same")]
+                ),
+                Sample(.count(counters.digestsDiffering), [("finding", "different")]),
+            ]
+        )
+        counter(
+            "genie_record_repairs_total",
+            "Sets handed to owners that lacked them.",
+            counters.setsHandedOver
+        )
+        gauge("genie_record_hints", "Sets kept for owners that are away.", metrics.status.hints)
+        gauge("genie_record_hint_bytes", "The bytes of these.", metrics.status.hintBytes)
+        counter("genie_record_hints_kept_total", "Sets ever kept so.", holdings.hintsKept)
+        counter(
+            "genie_record_hints_dropped_total",
+            "Sets not kept so for lack of room, or no longer after too long.",
+            holdings.hintsDropped
+        )
+        watches(metrics)
+    }
+
+    private mutating func watches(_ metrics: PeerMetrics) {
+        gauge(
+            "genie_watches",
+            "Watches by who watches: this node groups of others, others groups here, people groups.",
+            [
+                Sample(.count(metrics.holdings.watches), [("by", "node")]),
+                Sample(.count(metrics.holdings.watchers), [("by", "peers")]),
+                Sample(.count(metrics.topicsFollowed), [("by", "api")]),
+            ]
+        )
+        counter(
+            "genie_watch_resyncs_total",
+            "Watchers that were told to begin anew, by who they are.",
+            [
+                Sample(.count(metrics.records.resyncsSent), [("by", "peers")]),
+                Sample(.count(metrics.topicResyncs), [("by", "api")]),
+            ]
+        )
+    }
+
+    mutating func dataplane(_ status: DataplaneStatus) {
+        counter(
+            "genie_dataplane_packets_total",
+            "Packets handled, by kind; what GRO merged counts as one.",
+            status.counts.map { Sample(.count($0.packets), [("kind", $0.name)]) }
+        )
+        counter(
+            "genie_dataplane_drops_total",
+            "Packets dropped, by VPC number (0 where unknown) and reason.",
+            status.drops.map {
+                Sample(.count($0.packets), [("vni", "\($0.vni)"), ("reason", $0.reason)])
+            }
+        )
+        gauge(
+            "genie_dataplane_map_entries",
+            "Rows of the maps.",
+            status.maps.map { Sample(.count($0.entries), [("map", $0.name)]) }
+        )
+        gauge(
+            "genie_dataplane_map_entries_max",
+            "The rows that the maps can hold.",
+            status.maps.map { Sample(.count($0.entriesMax), [("map", $0.name)]) }
+        )
+    }
+
+    mutating func pods(_ counts: SortedMap<String, Int>) {
+        gauge(
+            "genie_pod_interfaces",
+            "Pod interfaces of this node, by state.",
+            counts.map { Sample(.count($0.value), [("state", $0.key)]) }
+        )
+    }
+}
