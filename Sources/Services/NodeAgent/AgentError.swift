@@ -171,8 +171,8 @@ extension AgentError: CustomStringConvertible {
             "group \(group) still has \(count) endpoints: delete their pods first (see 'genie-ring "
                 + "endpoints --group \(group)')"
         case .endpointsUnknown(let group):
-            "no owner of group \(group) answers, so it is not known whether it still has endpoints: "
-                + "look at 'genie-ring members' and try again"
+            "the endpoints of group \(group) cannot be read, since this node is just joining the "
+                + "ring or asked for too much at once: look at 'genie-ring ring' and try again"
         case .contended(let name):
             "others keep changing \(name) at the same time: try again"
         case .addressesExhausted(let group, let subnet, let use):

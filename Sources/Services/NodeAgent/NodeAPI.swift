@@ -176,11 +176,7 @@ package struct NodeAPI: Sendable {
         do { _ = try vpc.group(reference.group) } catch { throw .model(error) }
         // An ADD that is under way looks at the group again after it has told of its endpoint:
         // either it is seen here, or it sees that the group is gone.
-        guard
-            case .contents(let sets) = await agent.peer.contents(
-                Topic(reference.description)
-            )
-        else { throw .endpointsUnknown(group: name) }
+        let sets = try await agent.sets(reference, .quorum)
         // What a node tells that was taken out of the ring is void.
         let members = await agent.peer.snapshot()?.configuration
         let count = sets.filter { members?.member($0.origin) != nil }

@@ -125,7 +125,7 @@ extension NodeAgent {
     /// The names of the owners that did not answer.
     func names(_ shortfall: Records.Shortfall) async -> [String] {
         let configuration = await peer.snapshot()?.configuration
-        return shortfall.missing.map { configuration?.member($0)?.name ?? $0.short }
+        return shortfall.missing.map { configuration?.member($0)?.name ?? $0.short }.sorted()
     }
 }
 

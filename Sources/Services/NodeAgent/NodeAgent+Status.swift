@@ -93,7 +93,7 @@ extension NodeAgent {
             .init(name: "datagrams_rejected", reason: "foreign", count: refusals.datagramsForeign),
             .init(
                 name: "datagrams_rejected",
-                reason: "version",
+                reason: "protocol_version",
                 count: refusals.datagramsOtherVersion
             ),
             .init(

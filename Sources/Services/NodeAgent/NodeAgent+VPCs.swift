@@ -51,9 +51,12 @@ extension NodeAgent {
         guard activeVPCs[vpc.name] == nil || version >= activeVersions[vpc.name] ?? 0 else {
             return
         }
+        let isNew = activeVPCs[vpc.name] == nil
         activeVPCs[vpc.name] = vpc
         activeVersions[vpc.name] = version
         await follow(vpc)
+        // At once: a group that is added in the next seconds is not seen otherwise.
+        if isNew { await followVPCs() }
     }
 
     /// Reads the VPCs now and then all the same: where the registers were made anew out of what
