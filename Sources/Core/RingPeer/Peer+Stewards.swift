@@ -1,3 +1,4 @@
+import Addressing
 package import Determinism
 import RingMembership
 import RingPlacement
@@ -247,10 +248,19 @@ extension Peer {
 
     private func standing(_ node: NodeID, now: Instant) -> StewardPolicy.Standing {
         if node == identity.node { return .present }
-        guard let member = membership.member(node) else { return .away }
+        guard let member = membership.member(node) else {
+            // It was gone before this process began, and nobody has spoken of it since.
+            let isLost =
+                now.since(startedAt) >= parameters.stewardLostAfter
+                || configuration.member(node).map { hasHeir(node, at: $0.address, now: now) }
+                    ?? false
+            return isLost ? .lost : .away
+        }
         let span = now.since(member.since)
         if member.fact.status.isGone {
-            let isLost = span >= parameters.stewardLostAfter || hasHeir(member, now: now)
+            let isLost =
+                span >= parameters.stewardLostAfter
+                || hasHeir(node, at: member.fact.address, now: now)
             return isLost ? .lost : .away
         }
         // Not before: who was silent because it was dying would keep its place for that long.
@@ -260,9 +270,9 @@ extension Peer {
 
     /// Whether another node lives at the address of one that is gone: it lost its disk, and will
     /// not be back as who it was.
-    private func hasHeir(_ gone: Membership.Member, now: Instant) -> Bool {
+    private func hasHeir(_ gone: NodeID, at address: SocketAddress, now: Instant) -> Bool {
         membership.members.contains {
-            $0.fact.address == gone.fact.address && $0.fact.id != gone.fact.id && $0.isReachable
+            $0.fact.address == address && $0.fact.id != gone && $0.isReachable
                 && now.since($0.since) >= parameters.stewardSettledAfter
         }
     }

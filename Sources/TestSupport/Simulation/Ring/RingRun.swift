@@ -135,6 +135,8 @@ package struct RingRun: PlannedRun {
             registers?.expire(&bench)
             addresses?.finish(&bench)
         }
+        // Who is back as who it was is a member like any other: another removal would be a new one.
+        removals.removeAll { $0.isDone && bench.runs($0.identity) }
         for index in removals.indices {
             removals[index].proceed(&bench)
             takeNews(of: index)
