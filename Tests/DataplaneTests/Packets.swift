@@ -37,6 +37,43 @@ struct IPv4 {
     }
 }
 
+struct IPv6 {
+    var source: IPAddress
+    var target: IPAddress
+    var next: UInt8
+    var hopLimit: UInt8 = 64
+    var trafficClass: UInt8 = 0
+    var flowLabel: UInt32 = 0
+    var payloadLength: UInt16?
+    var version: UInt8 = 6
+
+    func carrying(_ payload: [UInt8]) -> [UInt8] {
+        let first = UInt32(version) << 28 | UInt32(trafficClass) << 20 | flowLabel
+        return big(first) + big(payloadLength ?? UInt16(payload.count)) + [next, hopLimit]
+            + source.bytes + target.bytes + payload
+    }
+
+    /// An ICMPv6 message with its checksum, which covers the addresses.
+    func carrying(type: UInt8, code: UInt8 = 0, rest: [UInt8]) -> [UInt8] {
+        let length = UInt32(4 + rest.count)
+        let pseudo = source.bytes + target.bytes + big(length) + [0, 0, 0, 58]
+        let sum = internetChecksum(pseudo + [type, code, 0, 0] + rest)
+        return carrying([type, code, UInt8(sum >> 8), UInt8(sum & 0xff)] + rest)
+    }
+}
+
+/// A neighbour solicitation or advertisement, as an ICMPv6 message behind the checksum.
+struct NeighbourMessage {
+    var flags: UInt32 = 0
+    var target: IPAddress
+    var options: [UInt8] = []
+
+    var rest: [UInt8] { big(flags) + target.bytes + options }
+
+    /// Source (1) or target (2) link-layer address.
+    static func link(_ type: UInt8, _ mac: MACAddress) -> [UInt8] { [type, 1] + mac.bytes }
+}
+
 struct UDP {
     var source: UInt16
     var target: UInt16

@@ -63,7 +63,7 @@ struct PodEgressDropTests {
             .carrying(arp.bytes)
     }
 
-    static let cases = ethernetCases + arpCases + addressCases + routeCases
+    static let cases = ethernetCases + arpCases + addressCases + routeCases + ipv6Cases
 
     private static let ethernetCases: [PodDropCase] = [
         .init(reason: "truncated", what: "half an ARP", packet: .init(frame(0x0806)[..<30])),
@@ -71,7 +71,6 @@ struct PodEgressDropTests {
         .init(reason: "vlan", what: "an 802.1ad tag", packet: frame(0x88a8)),
         .init(reason: "ethertype", what: "LLDP", packet: frame(0x88cc)),
         .init(reason: "ethertype", what: "an 802.3 length", packet: frame(46)),
-        .init(reason: "ipv6", what: "IPv6", packet: frame(0x86dd)),
         .init(
             reason: "spoofed_mac",
             what: "IPv4 from another MAC",
@@ -92,6 +91,14 @@ struct PodEgressDropTests {
             packet: ip(
                 IPv4(source: F.pod, target: IPAddress(literal: "224.0.0.251"), transport: 17),
                 to: MACAddress(bits: 0x0100_5e00_00fb)
+            )
+        ),
+        .init(
+            reason: "multicast_report",
+            what: "an IGMP report",
+            packet: ip(
+                IPv4(source: F.pod, target: IPAddress(literal: "224.0.0.22"), transport: 2),
+                to: MACAddress(bits: 0x0100_5e00_0016)
             )
         ),
         .init(

@@ -118,19 +118,35 @@ struct RobustnessTests {
         return packet.bytes
     }
 
+    private static func tunnel6(payloadSize: Int) -> [UInt8] {
+        var packet = F.TunnelPacket()
+        packet.inner6 = IPv6(source: F.remote6, target: F.local6, next: 17, hopLimit: 63)
+        packet.payload = UDP(source: 53, target: 5000)
+            .carrying(.init(repeating: 9, count: payloadSize))
+        return packet.bytes
+    }
+
     private static func seedPacket(
         _ program: Dataplane.Program,
         _ generator: inout SeededGenerator
     ) -> [UInt8] {
         guard program == .podEgress else {
-            return valid(for: program, payloadSize: Int.random(in: 0...30, using: &generator))
+            let size = Int.random(in: 0...30, using: &generator)
+            return Bool.random(using: &generator)
+                ? valid(for: program, payloadSize: size) : tunnel6(payloadSize: size)
         }
         let arp = ARP(senderMAC: F.podMAC, senderAddress: F.pod, targetAddress: F.gateway)
         let echo = IPv4(source: F.pod, target: F.gateway, transport: 1)
             .carrying(icmpEcho(type: 8, rest: [0, 1, 0, 2, 9]))
-        return switch Int.random(in: 0..<4, using: &generator) {
+        let echo6 = IPv6(source: F.pod6, target: F.gateway6, next: 58)
+            .carrying(type: 128, rest: [0, 1, 0, 2, 9])
+        return switch Int.random(in: 0..<8, using: &generator) {
         case 0: F.podUDP(to: F.local)
         case 1: F.podUDP(to: F.remote)
+        case 3: F.podUDP6(to: F.local6)
+        case 4: F.podUDP6(to: F.remote6)
+        case 5: NeighbourDiscoveryTests.solicitation(for: F.local6)
+        case 6: Ethernet(target: F.gatewayMAC, source: F.podMAC, type: 0x86dd).carrying(echo6)
         case 2: Ethernet(target: F.gatewayMAC, source: F.podMAC, type: 0x806).carrying(arp.bytes)
         default: Ethernet(target: F.gatewayMAC, source: F.podMAC).carrying(echo)
         }
@@ -143,7 +159,7 @@ struct RobustnessTests {
     ) -> [UInt8] {
         var packet = packet
         for _ in 0..<Int.random(in: 0...3, using: &generator) {
-            let index = Int.random(in: 0..<min(packet.count, 90), using: &generator)
+            let index = Int.random(in: 0..<min(packet.count, 110), using: &generator)
             // Small steps keep most fields plausible.
             packet[index] =
                 Bool.random(using: &generator)

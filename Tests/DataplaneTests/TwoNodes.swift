@@ -5,7 +5,7 @@ import Testing
 /// Two nodes with an uplink between them and pods on both, each in a namespace of its own.
 ///
 /// VPC 42: pods `a` and `b` on the first node, `c` on the second. VPC 43: `twin` on the first node
-/// with `b`'s address and MAC.
+/// with `b`'s addresses and MAC.
 final class TwoNodes {
     let first: Node
     let second: Node
@@ -15,6 +15,7 @@ final class TwoNodes {
     let twin: Pod
 
     static let gateway = IPAddress(literal: "10.1.0.1")
+    static let gateway6 = IPAddress(literal: "fd00:1::1")
     static let gatewayMAC = MACAddress(bits: 0x0e00_0000_0001)
 
     /// A node: its namespace, its BPF file system and its dataplane.
@@ -48,6 +49,7 @@ final class TwoNodes {
         let name: String
         let vni: VNI
         let address: IPAddress
+        let address6: IPAddress
         let mac: MACAddress
         let node: Node
         let ifindex: UInt32
@@ -57,6 +59,7 @@ final class TwoNodes {
             self.name = name
             self.vni = VNI(literal: vni)
             self.address = IPAddress(literal: address)
+            address6 = IPAddress(literal: "fd00:1::\(String(mac, radix: 16))")
             self.mac = MACAddress(bits: 0x0200_0000_0000 | mac)
             self.node = node
             try node.namespace.run(
@@ -69,6 +72,10 @@ final class TwoNodes {
             try namespace.run("ip addr add \(address)/32 dev eth0 && ip link set eth0 up")
             try namespace.run("ip route add \(TwoNodes.gateway) dev eth0 scope link")
             try namespace.run("ip route add default via \(TwoNodes.gateway)")
+            // The gateway's MAC is asked for, and not told: neighbour discovery has to answer.
+            try namespace.run("ip addr add \(address6)/128 dev eth0 nodad")
+            try namespace.run("ip route add \(TwoNodes.gateway6) dev eth0")
+            try namespace.run("ip route add default via \(TwoNodes.gateway6)")
             ifindex = try node.namespace.ifindex(of: "pod-\(name)")
         }
 
@@ -114,15 +121,17 @@ final class TwoNodes {
             let isLocal = pod.node === node
             let place: EndpointRow.Place =
                 isLocal ? .local(ifindex: pod.ifindex) : .remote(vtep: pod.node.vtep)
-            try dataplane.putEndpoint(
-                EndpointRow(
-                    vni: pod.vni,
-                    address: pod.address,
-                    mac: pod.mac,
-                    place: place,
-                    fence: 1
+            for address in [pod.address, pod.address6] {
+                try dataplane.putEndpoint(
+                    EndpointRow(
+                        vni: pod.vni,
+                        address: address,
+                        mac: pod.mac,
+                        place: place,
+                        fence: 1
+                    )
                 )
-            )
+            }
         }
         let attached = try namespace.inside {
             for pod in pods where pod.node === node {
@@ -137,9 +146,11 @@ final class TwoNodes {
         PortRow(
             ifindex: pod.ifindex,
             vni: pod.vni,
-            address: pod.address,
+            addresses: [
+                PodAddress(address: pod.address, gateway: gateway),
+                PodAddress(address: pod.address6, gateway: gateway6),
+            ],
             mac: pod.mac,
-            gateway: gateway,
             gatewayMAC: gatewayMAC,
             generation: 1
         )

@@ -31,7 +31,6 @@ static __always_inline int strip(struct xdp_md *xdp,
 {
 	struct uplink_metadata *metadata;
 	struct ethhdr *eth;
-	struct iphdr *ip;
 	struct cursor at;
 
 	/* A driver without metadata support: the tc program does it all. */
@@ -43,12 +42,10 @@ static __always_inline int strip(struct xdp_md *xdp,
 	at = cursor_of((void *)(long)xdp->data, (void *)(long)xdp->data_end);
 	metadata = (void *)(long)xdp->data_meta;
 	eth = cursor_take(&at, sizeof(*eth));
-	ip = cursor_take(&at, sizeof(*ip));
-	if (!eth || !ip || (void *)(metadata + 1) > (void *)(long)xdp->data)
+	if (!eth || (void *)(metadata + 1) > (void *)(long)xdp->data ||
+	    !tunnel_apply_ecn(at, target))
 		return drop(target->vni, DROP_DECAP_FAILED);
 	mac_copy(eth->h_source, target->gateway_mac);
-	if (target->congested)
-		ipv4_set_tos(ip, ip->tos | IPV4_ECN_CE);
 	metadata->magic = GENIE_METADATA_MAGIC;
 	metadata->vni = target->vni;
 	metadata->ifindex = target->ifindex;

@@ -317,7 +317,7 @@ extension NetModelError {
         switch self {
         case .badName, .badGroupReference: "name.malformed"
         case .badSubnet: "subnet.malformed"
-        case .unsupportedFamily, .subnetSize, .reservedSubnet: "subnet.unsupported"
+        case .subnetSize, .reservedSubnet: "subnet.unsupported"
         case .overlap: "subnet.overlap"
         case .sameFamily: "subnet.same_family"
         case .strayExclusion, .badExclusion, .tooManyExclusions, .nothingLeft:

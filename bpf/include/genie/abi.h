@@ -62,26 +62,34 @@ struct port_key {
 _Static_assert(sizeof(struct port_key) == 4, "port_key is ABI");
 
 /*
+ * Both addresses of a family are zero where the pod has none of it.
  *   off size field
  *    0   4   vni          1..2^24-1
  *    4   4   generation   the agent's number for this attachment
- *    8  16   address      the only source address the pod may use
- *   24  16   gateway      answered by the dataplane itself
- *   40   6   mac          the only source MAC the pod may use
- *   46   6   gateway_mac  the MAC that the pod sees for everything
+ *    8  16   address4     the only IPv4 source address the pod may use
+ *   24  16   gateway4     answered by the dataplane itself
+ *   40  16   address6     the same two for IPv6; beside this the pod may use
+ *                         the link-local address of its MAC, on its link
+ *   56  16   gateway6
+ *   72   6   mac          the only source MAC the pod may use
+ *   78   6   gateway_mac  the MAC that the pod sees for everything
  */
 struct port_value {
 	__u32 vni;
 	__u32 generation;
-	struct ip_address address;
-	struct ip_address gateway;
+	struct ip_address address4;
+	struct ip_address gateway4;
+	struct ip_address address6;
+	struct ip_address gateway6;
 	__u8 mac[6];
 	__u8 gateway_mac[6];
 };
-_Static_assert(sizeof(struct port_value) == 52, "port_value is ABI");
-_Static_assert(__builtin_offsetof(struct port_value, gateway) == 24,
+_Static_assert(sizeof(struct port_value) == 84, "port_value is ABI");
+_Static_assert(__builtin_offsetof(struct port_value, gateway4) == 24,
 	       "port_value is ABI");
-_Static_assert(__builtin_offsetof(struct port_value, gateway_mac) == 46,
+_Static_assert(__builtin_offsetof(struct port_value, address6) == 40,
+	       "port_value is ABI");
+_Static_assert(__builtin_offsetof(struct port_value, gateway_mac) == 78,
 	       "port_value is ABI");
 
 /* One endpoint of a VPC, on any node.
@@ -183,46 +191,55 @@ enum tunnel_echo_kind {
 };
 
 /* Why a packet was dropped: X(NAME, metric label). Append only. */
-#define GENIE_DROP_REASONS(X)                   \
-	X(NO_PORT, "no_port")                   \
-	X(TRUNCATED, "truncated")               \
-	X(VLAN, "vlan")                         \
-	X(ETHERTYPE, "ethertype")               \
-	X(IPV6, "ipv6")                         \
-	X(SPOOFED_MAC, "spoofed_mac")           \
-	X(ARP_MALFORMED, "arp_malformed")       \
-	X(ARP_SPOOFED, "arp_spoofed")           \
-	X(ARP_NOT_REQUEST, "arp_not_request")   \
-	X(ARP_OWN_ADDRESS, "arp_own_address")   \
-	X(ARP_NO_TARGET, "arp_no_target")       \
-	X(MULTICAST, "multicast")               \
-	X(NOT_TO_GATEWAY, "not_to_gateway")     \
-	X(BAD_IPV4, "bad_ipv4")                 \
-	X(SPOOFED_ADDRESS, "spoofed_address")   \
-	X(GATEWAY_NOT_ECHO, "gateway_not_echo") \
-	X(NO_ENDPOINT, "no_endpoint")           \
-	X(TTL_EXPIRED, "ttl_expired")           \
-	X(TOO_BIG, "too_big")                   \
-	X(NOT_CONFIGURED, "not_configured")     \
-	X(VTEP_FAMILY, "vtep_family")           \
-	X(ENCAP_FAILED, "encap_failed")         \
-	X(BAD_VTEP, "bad_vtep")                 \
-	X(OUTER_FRAGMENT, "outer_fragment")     \
-	X(OUTER_OPTIONS, "outer_options")       \
-	X(OUTER_CHECKSUM, "outer_checksum")     \
-	X(OUTER_LENGTH, "outer_length")         \
-	X(GENEVE_VERSION, "geneve_version")     \
-	X(GENEVE_OPTIONS, "geneve_options")     \
-	X(GENEVE_PROTOCOL, "geneve_protocol")   \
-	X(BAD_OAM, "bad_oam")                   \
-	X(ZERO_VNI, "zero_vni")                 \
-	X(UNKNOWN_VNI, "unknown_vni")           \
-	X(INNER_ETHERTYPE, "inner_ethertype")   \
-	X(INNER_IPV4, "inner_ipv4")             \
-	X(INNER_MAC, "inner_mac")               \
-	X(NOT_LOCAL, "not_local")               \
-	X(BAD_ECN, "bad_ecn")                   \
-	X(DECAP_FAILED, "decap_failed")
+#define GENIE_DROP_REASONS(X)                         \
+	X(NO_PORT, "no_port")                         \
+	X(TRUNCATED, "truncated")                     \
+	X(VLAN, "vlan")                               \
+	X(ETHERTYPE, "ethertype")                     \
+	X(IPV6, "ipv6")                               \
+	X(SPOOFED_MAC, "spoofed_mac")                 \
+	X(ARP_MALFORMED, "arp_malformed")             \
+	X(ARP_SPOOFED, "arp_spoofed")                 \
+	X(ARP_NOT_REQUEST, "arp_not_request")         \
+	X(ARP_OWN_ADDRESS, "arp_own_address")         \
+	X(ARP_NO_TARGET, "arp_no_target")             \
+	X(MULTICAST, "multicast")                     \
+	X(NOT_TO_GATEWAY, "not_to_gateway")           \
+	X(BAD_IPV4, "bad_ipv4")                       \
+	X(SPOOFED_ADDRESS, "spoofed_address")         \
+	X(GATEWAY_NOT_ECHO, "gateway_not_echo")       \
+	X(NO_ENDPOINT, "no_endpoint")                 \
+	X(TTL_EXPIRED, "ttl_expired")                 \
+	X(TOO_BIG, "too_big")                         \
+	X(NOT_CONFIGURED, "not_configured")           \
+	X(VTEP_FAMILY, "vtep_family")                 \
+	X(ENCAP_FAILED, "encap_failed")               \
+	X(BAD_VTEP, "bad_vtep")                       \
+	X(OUTER_FRAGMENT, "outer_fragment")           \
+	X(OUTER_OPTIONS, "outer_options")             \
+	X(OUTER_CHECKSUM, "outer_checksum")           \
+	X(OUTER_LENGTH, "outer_length")               \
+	X(GENEVE_VERSION, "geneve_version")           \
+	X(GENEVE_OPTIONS, "geneve_options")           \
+	X(GENEVE_PROTOCOL, "geneve_protocol")         \
+	X(BAD_OAM, "bad_oam")                         \
+	X(ZERO_VNI, "zero_vni")                       \
+	X(UNKNOWN_VNI, "unknown_vni")                 \
+	X(INNER_ETHERTYPE, "inner_ethertype")         \
+	X(INNER_IPV4, "inner_ipv4")                   \
+	X(INNER_MAC, "inner_mac")                     \
+	X(NOT_LOCAL, "not_local")                     \
+	X(BAD_ECN, "bad_ecn")                         \
+	X(DECAP_FAILED, "decap_failed")               \
+	X(BAD_IPV6, "bad_ipv6")                       \
+	X(ND_MALFORMED, "nd_malformed")               \
+	X(ND_SPOOFED, "nd_spoofed")                   \
+	X(ND_NOT_SOLICITATION, "nd_not_solicitation") \
+	X(ND_OWN_ADDRESS, "nd_own_address")           \
+	X(ND_NO_TARGET, "nd_no_target")               \
+	X(ROUTER_SOLICITATION, "router_solicitation") \
+	X(MULTICAST_REPORT, "multicast_report")       \
+	X(INNER_IPV6, "inner_ipv6")
 
 #define GENIE_AS_DROP(name, label) DROP_##name,
 enum drop_reason {
@@ -242,7 +259,8 @@ enum drop_reason {
 	X(TC_DELIVERED, "tc_delivered")             \
 	X(TUNNEL_ECHO, "tunnel_echo_reply")         \
 	X(TUNNEL_ECHO_PASSED, "tunnel_echo_passed") \
-	X(DROP_UNCOUNTED, "drop_uncounted")
+	X(DROP_UNCOUNTED, "drop_uncounted")         \
+	X(ND_REPLY, "nd_reply")
 
 #define GENIE_AS_COUNT(name, label) COUNT_##name,
 enum packet_count { GENIE_COUNTS(GENIE_AS_COUNT) COUNT_COUNT };

@@ -25,6 +25,7 @@ struct encap_plan {
 	__u32 vni;
 	__u32 flow_hash;
 	__u8 tos; /* DSCP and ECN of the inner packet (RFC 6040 section 4.1) */
+	__be16 protocol; /* EtherType of the inner packet */
 	const __u8 *mac;
 	const __u8 *gateway_mac;
 };
@@ -100,7 +101,7 @@ static __always_inline int encap(struct __sk_buff *skb,
 	geneve->vni_and_reserved = bpf_htonl(plan->vni << 8);
 	mac_copy(inner->h_dest, plan->mac);
 	mac_copy(inner->h_source, plan->gateway_mac);
-	inner->h_proto = bpf_htons(ETH_P_IP);
+	inner->h_proto = plan->protocol;
 	return 0;
 }
 

@@ -10,8 +10,12 @@
 #define IPV4_DONT_FRAGMENT 0x4000
 #define IPV4_MORE_FRAGMENTS 0x2000
 #define IPV4_FRAGMENT_OFFSET 0x1fff
-#define IPV4_ECN_MASK 3
-#define IPV4_ECN_CE 3
+/* RFC 3168, the same for both families. */
+#define ECN_MASK 3
+#define ECN_NONE 0
+#define ECN_1 1
+#define ECN_0 2
+#define ECN_CE 3
 
 /* Whether lengths agree with each other and with the `size` bytes there are.
  * Options are let through; the header checksum is the receiver's to judge.
