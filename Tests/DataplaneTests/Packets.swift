@@ -86,6 +86,35 @@ struct UDP {
     }
 }
 
+struct TCP {
+    var source: UInt16 = 40_000
+    var target: UInt16 = 80
+    var flags: UInt8
+    /// Padded by the caller to whole words.
+    var options: [UInt8] = []
+
+    /// The segment with its checksum, which covers the addresses.
+    func carrying(_ payload: [UInt8], between source: IPAddress, _ target: IPAddress) -> [UInt8] {
+        let offset = UInt8(5 + options.count / 4) << 4
+        var segment = big(self.source) + big(self.target) + big(UInt64(1))
+        segment += [offset, flags, 0xff, 0xff, 0, 0, 0, 0] + options + payload
+        let sum = Self.checksum(segment, between: source, target)
+        segment.replaceSubrange(16..<18, with: big(sum))
+        return segment
+    }
+
+    /// Zero over a segment whose own checksum is right.
+    static func checksum(
+        _ segment: [UInt8],
+        between source: IPAddress,
+        _ target: IPAddress
+    ) -> UInt16 {
+        let count = source.isV4 ? 4 : 16
+        let addresses = Array(source.bytes.suffix(count) + target.bytes.suffix(count))
+        return internetChecksum(addresses + big(UInt32(segment.count)) + [0, 0, 0, 6] + segment)
+    }
+}
+
 struct Geneve {
     var vni: UInt32
     var versionAndOptions: UInt8 = 0

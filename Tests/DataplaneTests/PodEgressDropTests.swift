@@ -21,9 +21,10 @@ struct PodEgressDropTests {
     func drop(_ given: PodDropCase) throws {
         let fixture = try F()
         let outcome = try fixture.run(.podEgress, given.packet)
-        #expect(outcome.verdict == Verdict.shot)
+        let isTold = ReferenceModel.reasonsTold.contains(given.reason)
+        #expect(outcome.verdict == (isTold ? Verdict.redirect : Verdict.shot))
         #expect(try fixture.drops() == ["\(given.vni)/\(given.reason)=1"])
-        #expect(try fixture.counts().isEmpty)
+        #expect(try fixture.counts() == (isTold ? ["icmp_error=1"] : []))
     }
 
     @Test("without a port nothing passes, and it counts under no VPC")

@@ -15,6 +15,9 @@ struct ReferenceModel {
         case dropped(vni: UInt32, String)
     }
 
+    /// The reasons for which the sender may get an ICMP error.
+    static let reasonsTold = ["ttl_expired", "no_endpoint", "too_big"]
+
     func outcome(of packet: [UInt8], program: Dataplane.Program) -> Outcome {
         program == .podEgress ? pod(packet) : uplink(packet, program)
     }

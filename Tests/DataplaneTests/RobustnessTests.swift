@@ -49,6 +49,7 @@ struct RobustnessTests {
             let wanted = model.outcome(of: packet, program: program)
             seen.insert(wanted)
             if case .dropped(let vni, let reason) = wanted {
+                if outcome.verdict == Verdict.redirect { Self.expectError(outcome.packet) }
                 wantedDrops["\(vni)/\(reason)", default: 0] += 1
             }
             #expect(
@@ -103,8 +104,31 @@ struct RobustnessTests {
     ) -> [Int32] {
         switch outcome {
         case .accepted: [acceptance(program)]
+        case .dropped(_, let reason)
+        where program == .podEgress && ReferenceModel.reasonsTold.contains(reason):
+            // Turned into the ICMP error that says so, or not where the limit is reached.
+            [Verdict.shot, Verdict.redirect]
         case .dropped: [program == .uplinkXDP ? Verdict.xdpDrop : Verdict.shot]
         case .passed: [program == .uplinkXDP ? Verdict.xdpPass : Verdict.unspecified]
+        }
+    }
+
+    /// What comes back about a dropped packet goes to the pod, and its checksum is right.
+    private static func expectError(_ packet: [UInt8]) {
+        #expect(packet.prefix(12) == (F.podMAC.bytes + F.gatewayMAC.bytes)[...])
+        if packet[12] == 0x08 {
+            #expect(internetChecksum(Array(packet[14..<34])) == 0)
+            #expect(internetChecksum(Array(packet[34...])) == 0)
+            #expect(
+                packet[23] == 1
+                    && packet[26..<34] == (F.gateway.bytes.suffix(4) + F.pod.bytes.suffix(4))[...]
+            )
+        } else {
+            let length = big(UInt32(packet.count - 54))
+            #expect(
+                internetChecksum(packet[22..<54] + length + [0, 0, 0, 58] + packet[54...]) == 0
+            )
+            #expect(packet[20] == 58 && packet[22..<54] == (F.gateway6.bytes + F.pod6.bytes)[...])
         }
     }
 

@@ -24,7 +24,9 @@ struct TrafficTests {
         #expect(try counter("Ip:", "InReceives", of: lab.twin) == 0)
         #expect(try lab.twin.ping(lab.a.address, "-c 1").0 != 0)
         #expect(try lab.twin.ping(lab.a.address6, "-c 1").0 != 0)
-        #expect(try counter("Ip:", "InReceives", of: lab.twin) == 0)
+        // All that it ever got is the gateway's word that there is nobody.
+        #expect(try counter("Icmp:", "InDestUnreachs", of: lab.twin) == 1)
+        #expect(try counter("Ip:", "InReceives", of: lab.twin) == 1)
         let drops = try lab.first.drops()
         #expect(drops["43/no_endpoint", default: 0] > 0)
         #expect(try lab.first.count("pod_to_local_pod") > 10)
@@ -89,6 +91,38 @@ struct TrafficTests {
         }
         #expect(reply == header.carrying(big(UInt32(2)) + nonce))
         #expect(try lab.first.count("tunnel_echo_reply") == 1)
+    }
+
+    @Test("E7, E9, E12, E13: a pod is told what it sends too far, too long or to nobody")
+    func errors() throws {
+        let lab = try TwoNodes(mode: .trafficControlOnly)
+        for target in [lab.c.address, lab.c.address6] {
+            let (status, output) = try lab.a.ping(target, "-c 1 -t 1")
+            #expect(
+                status == 1 && output.contains("Time") && output.contains("xceeded"),
+                "\(output)"
+            )
+        }
+        for target in ["10.1.0.66", "fd00:1::66"] {
+            let (status, output) = try lab.a.ping(IPAddress(literal: target), "-c 1")
+            #expect(status == 1 && output.lowercased().contains("unreachable"), "\(output)")
+        }
+        // A pod that raises its MTU learns the tunnel's, and its connections work at once.
+        try lab.a.namespace.run("ip link set eth0 mtu 9000")
+        try lab.first.namespace.run("ip link set pod-a mtu 9000")
+        for target in [lab.c.address, lab.c.address6] {
+            let (status, output) = try lab.a.ping(target, "-c 2 -i 0.05 -M do -s 3000")
+            #expect(status == 1 && output.contains("mtu") && output.contains("1450"), "\(output)")
+            let (later, said) = try lab.a.ping(target, "-c 3 -i 0.05 -s 3000")
+            #expect(later == 0, "\(said)")
+        }
+        try lab.a.namespace.run("ip route flush cache")
+        try lab.a.namespace.run("ip -6 route flush cache")
+        let before = try lab.first.drops()["42/too_big"]
+        try transfer(from: lab.c, to: lab.a)
+        try transfer(from: lab.c, to: lab.a, over: \.address6)
+        #expect(try lab.first.drops()["42/too_big"] == before)
+        try expectNoBadChecksums([lab.a, lab.c])
     }
 
     @Test("replacing every program under traffic loses no packet")

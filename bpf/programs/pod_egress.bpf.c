@@ -17,6 +17,7 @@
 #include <genie/cursor.h>
 #include <genie/deliver.h>
 #include <genie/gateway_echo.h>
+#include <genie/icmp_error.h>
 #include <genie/ipv4.h>
 #include <genie/ipv6.h>
 #include <genie/maps/drop.h>
@@ -176,7 +177,11 @@ int pod_egress(struct __sk_buff *skb)
 		count(COUNT_POD_REMOTE);
 		return bpf_redirect_neigh(node->uplink_ifindex, NULL, 0, 0);
 	default:
-		return drop(port->vni, -verdict);
+		drop_count(port->vni, -verdict);
+		if (!icmp_error(skb, port, -verdict))
+			return TC_ACT_SHOT;
+		count(COUNT_ICMP_ERROR);
+		return bpf_redirect(skb->ifindex, 0);
 	}
 }
 

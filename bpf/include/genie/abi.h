@@ -260,7 +260,9 @@ enum drop_reason {
 	X(TUNNEL_ECHO, "tunnel_echo_reply")         \
 	X(TUNNEL_ECHO_PASSED, "tunnel_echo_passed") \
 	X(DROP_UNCOUNTED, "drop_uncounted")         \
-	X(ND_REPLY, "nd_reply")
+	X(ND_REPLY, "nd_reply")                     \
+	X(ICMP_ERROR, "icmp_error")                 \
+	X(ICMP_LIMITED, "icmp_error_limited")
 
 #define GENIE_AS_COUNT(name, label) COUNT_##name,
 enum packet_count { GENIE_COUNTS(GENIE_AS_COUNT) COUNT_COUNT };

@@ -24,7 +24,8 @@ struct encap_plan {
 	__be32 target;
 	__u32 vni;
 	__u32 flow_hash;
-	__u8 tos; /* DSCP and ECN of the inner packet (RFC 6040 section 4.1) */
+	__u32 mtu; /* of the inner packet */
+	__u8 tos;  /* DSCP and ECN of the inner packet (RFC 6040 section 4.1) */
 	__be16 protocol; /* EtherType of the inner packet */
 	const __u8 *mac;
 	const __u8 *gateway_mac;

@@ -18,9 +18,8 @@
 #include <genie/ipv6_transport.h>
 #include <genie/maps/endpoint.h>
 #include <genie/maps/node.h>
+#include <genie/mss.h>
 #include <genie/verdict.h>
-
-#define TCP_DATA_OFFSET_AT 12
 
 /* What the stages leave for the entry function. */
 struct pod_route {
@@ -92,6 +91,7 @@ static __always_inline int route_check(const struct endpoint_value *endpoint,
 		return -DROP_TOO_BIG;
 	plan->source = node->vtep.words[3];
 	plan->target = endpoint->vtep.words[3];
+	plan->mtu = node->pod_mtu;
 	return 0;
 }
 
@@ -125,6 +125,9 @@ static __always_inline int route_v4(struct __sk_buff *skb, struct ethhdr *eth,
 	plan.tos = ip->tos;
 	plan.protocol = bpf_htons(ETH_P_IP);
 	plan.flow_hash = ipv4_flow_hash(ip, behind);
+	if (ip->protocol == IPPROTO_TCP && !ipv4_is_fragment(ip) &&
+	    tcp_is_syn(behind))
+		mss_clamp(skb, ETH_HLEN + ip->ihl * 4, plan.mtu - 40);
 	return encap(skb, &plan) ?: VERDICT_REMOTE;
 }
 
@@ -158,6 +161,9 @@ static __always_inline int route_v6(struct __sk_buff *skb, struct ethhdr *eth,
 	plan.tos = ipv6_class(ip);
 	plan.protocol = bpf_htons(ETH_P_IPV6);
 	plan.flow_hash = ipv6_flow_hash(ip, behind);
+	/* Behind extension headers it stays as it is. */
+	if (ip->nexthdr == IPPROTO_TCP && tcp_is_syn(behind))
+		mss_clamp(skb, ETH_HLEN + sizeof(*ip), plan.mtu - 60);
 	return encap(skb, &plan) ?: VERDICT_REMOTE;
 }
 
