@@ -120,9 +120,10 @@ struct Geneve {
     var versionAndOptions: UInt8 = 0
     var flags: UInt8 = 0
     var payloadType: UInt16 = 0x6558
+    var reserved: UInt8 = 0
 
     func carrying(_ payload: [UInt8]) -> [UInt8] {
-        [versionAndOptions, flags] + big(payloadType) + big(vni << 8) + payload
+        [versionAndOptions, flags] + big(payloadType) + big(vni << 8 | UInt32(reserved)) + payload
     }
 }
 

@@ -165,7 +165,9 @@ struct ReferenceModel {
         _ program: Dataplane.Program
     ) -> Outcome {
         if packet[42] >> 6 != 0 { return .dropped(vni: 0, "geneve_version") }
-        if packet[42] & 0x3f != 0 { return .dropped(vni: 0, "geneve_options") }
+        if packet[42] & 0x3f != 0 || packet[43] & 0x40 != 0 {
+            return .dropped(vni: 0, "geneve_options")
+        }
         if packet[43] & 0x80 != 0 {
             // No seed packet is a tunnel echo.
             return program == .uplinkXDP ? .passed : .dropped(vni: 0, "bad_oam")

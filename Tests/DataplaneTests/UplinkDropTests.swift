@@ -105,6 +105,9 @@ struct UplinkDropTests {
     private static let geneveCases: [UplinkDropCase] = [
         .init("geneve_version", "version 1") { $0.geneve.versionAndOptions = 0x40 },
         .init("geneve_options", "four bytes of options") { $0.geneve.versionAndOptions = 1 },
+        .init("geneve_options", "word of a critical option that is not there") {
+            $0.geneve.flags = 0x40
+        },
         .init("geneve_protocol", "IPv4 without Ethernet") { $0.geneve.payloadType = 0x0800 },
         .init("zero_vni", "VNI 0") { $0.geneve.vni = 0 },
         .init("unknown_vni", "a VPC without pods here") { $0.geneve.vni = 44 },

@@ -76,6 +76,32 @@ struct UplinkTests {
         #expect(try fixture.counts() == [counted])
     }
 
+    @Test(
+        "E4: reserved bits of Geneve are ignored (RFC 8926 section 3.4)",
+        arguments: [Dataplane.Program.uplinkXDP, .uplinkIngress]
+    )
+    func reserved(program: Dataplane.Program) throws {
+        let fixture = try F()
+        var packet = F.TunnelPacket()
+        packet.geneve.flags = 0x3f
+        packet.geneve.reserved = 0xff
+        #expect(try fixture.run(program, packet.bytes).packet == packet.delivered)
+    }
+
+    @Test("E15: a frame in several buffers (xdp.frags) is stripped like any other")
+    func buffers() throws {
+        let fixture = try F()
+        for isV6 in [false, true] {
+            var packet = F.TunnelPacket()
+            if isV6 { packet.inner6 = IPv6(source: F.remote6, target: F.local6, next: 17) }
+            packet.payload = UDP(source: 53, target: 5000)
+                .carrying((0..<8_900).map { UInt8(truncatingIfNeeded: $0) })
+            let outcome = try fixture.run(.uplinkXDP, packet.bytes)
+            #expect(outcome.verdict == Verdict.xdpPass)
+            #expect(outcome.packet == packet.delivered)
+        }
+    }
+
     /// What neither uplink program may touch.
     static let foreign: [(String, [UInt8])] = {
         var list: [(String, [UInt8])] = []

@@ -29,6 +29,7 @@ struct geneve_header {
 _Static_assert(sizeof(struct geneve_header) == 8, "RFC 8926 section 3.4");
 
 #define GENEVE_FLAG_CONTROL 0x80
+#define GENEVE_FLAG_CRITICAL 0x40
 #define GENEVE_PROTOCOL_ETHERNET 0x6558
 
 /* The front of an outer frame without IPv4 or Geneve options. */
@@ -200,7 +201,9 @@ static __always_inline int tunnel_judge_geneve(struct cursor *at, __u32 size,
 		return -DROP_TRUNCATED;
 	if (geneve->version_and_options >> 6)
 		return -DROP_GENEVE_VERSION;
-	if (geneve->version_and_options & 0x3f)
+	/* None is read here, so a critical one must not be passed over. */
+	if (geneve->version_and_options & 0x3f ||
+	    geneve->flags & GENEVE_FLAG_CRITICAL)
 		return -DROP_GENEVE_OPTIONS;
 	if (geneve->flags & GENEVE_FLAG_CONTROL)
 		return VERDICT_CONTROL;
