@@ -79,8 +79,13 @@ struct CorrectnessListTests {
         Item(
             id: "E8",
             what: "path-MTU news from the underlay",
-            tests: [],
-            missing: "news of the underlay are not relayed yet"
+            tests: [
+                "a router's word lowers what pods may send to that node",
+                "what was not said of this node's tunnels changes nothing",
+                "news of less than IPv6 needs, which may be forged, lower it to that",
+                "a path narrower than the uplink is learnt, and connections go on",
+            ],
+            missing: "the end of what was learnt, ten minutes later"
         ),
         Item(
             id: "E9",

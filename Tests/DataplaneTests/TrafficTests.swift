@@ -125,6 +125,21 @@ struct TrafficTests {
         try expectNoBadChecksums([lab.a, lab.c])
     }
 
+    @Test("E8: a path narrower than the uplink is learnt, and connections go on")
+    func narrowPath() throws {
+        let lab = try TwoNodes(mode: .trafficControlOnly, pathMTU: 1400)
+        for target in [lab.c.address, lab.c.address6] {
+            // The first big packet is lost on the way, the next ones are told of by the gateway.
+            let (status, output) = try lab.a.ping(target, "-c 4 -i 0.1 -M do -s 1390")
+            #expect(status == 1 && output.contains("1350"), "\(output)")
+        }
+        #expect(try lab.first.count("path_mtu_news") >= 1)
+        try transfer(from: lab.a, to: lab.c)
+        try transfer(from: lab.a, to: lab.c, over: \.address6)
+        try transfer(from: lab.c, to: lab.a)
+        try expectNoBadChecksums([lab.a, lab.c])
+    }
+
     @Test("replacing every program under traffic loses no packet")
     func replacement() throws {
         let lab = try TwoNodes(mode: .nativeXDP)

@@ -86,12 +86,24 @@ final class TwoNodes {
         }
     }
 
-    init(mode: UplinkMode) throws {
-        first = try Node(vtep: "192.0.2.1")
-        second = try Node(vtep: "192.0.2.2")
-        try first.namespace.run(
-            "ip link add name uplink type veth peer name uplink netns \(second.namespace.name)"
-        )
+    /// Keeps the router's namespace, where there is one.
+    private let router: NetworkNamespace?
+
+    /// Makes both; with a path MTU there is a router between them, whose way to the second node is
+    /// so narrow.
+    init(mode: UplinkMode, pathMTU: Int? = nil) throws {
+        let first = try Node(vtep: "192.0.2.1")
+        let second = try Node(vtep: pathMTU == nil ? "192.0.2.2" : "198.51.100.2")
+        if let pathMTU {
+            router = try Self.makeRouter(first, second, mtu: pathMTU)
+        } else {
+            router = nil
+            try first.namespace.run(
+                "ip link add name uplink type veth peer name uplink netns \(second.namespace.name)"
+            )
+        }
+        self.first = first
+        self.second = second
         a = try Pod("a", vni: 42, address: "10.1.0.5", mac: 5, on: first)
         b = try Pod("b", vni: 42, address: "10.1.0.6", mac: 6, on: first)
         c = try Pod("c", vni: 42, address: "10.1.0.9", mac: 9, on: second)
@@ -101,9 +113,32 @@ final class TwoNodes {
         }
     }
 
+    private static func makeRouter(
+        _ first: Node,
+        _ second: Node,
+        mtu: Int
+    ) throws -> NetworkNamespace {
+        let router = try NetworkNamespace()
+        for (node, port, address) in [
+            (first, "one", "192.0.2.254"), (second, "two", "198.51.100.254"),
+        ] {
+            let there = node.namespace.name
+            try router.run("ip link add name \(port) type veth peer name uplink netns \(there)")
+            try router.run("ip addr add \(address)/24 dev \(port) && ip link set \(port) up")
+            try node.namespace.run("ip link set uplink up")
+        }
+        try router.run("ip link set two mtu \(mtu)")
+        try router.run("sysctl -qw net.ipv4.ip_forward=1")
+        return router
+    }
+
     private func configure(_ node: Node, _ other: Node, _ mode: UplinkMode) throws {
         let namespace = node.namespace
         try namespace.run("ip addr add \(node.vtep)/24 dev uplink && ip link set uplink up")
+        if router != nil {
+            let gateway = node === first ? "192.0.2.254" : "198.51.100.254"
+            try namespace.run("ip route add default via \(gateway)")
+        }
         // Inner segments are merged only where the uplink may merge at all.
         try namespace.run("ethtool -K uplink gro on")
         let uplink = try namespace.ifindex(of: "uplink")

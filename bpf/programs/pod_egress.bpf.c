@@ -178,7 +178,7 @@ int pod_egress(struct __sk_buff *skb)
 		return bpf_redirect_neigh(node->uplink_ifindex, NULL, 0, 0);
 	default:
 		drop_count(port->vni, -verdict);
-		if (!icmp_error(skb, port, -verdict))
+		if (!icmp_error(skb, port, -verdict, route.mtu))
 			return TC_ACT_SHOT;
 		count(COUNT_ICMP_ERROR);
 		return bpf_redirect(skb->ifindex, 0);

@@ -14,6 +14,7 @@
 #include <genie/geneve.h>
 #include <genie/maps/count.h>
 #include <genie/maps/drop.h>
+#include <genie/path_news.h>
 #include <genie/tunnel_echo.h>
 #include <genie/verdict.h>
 
@@ -97,6 +98,7 @@ int uplink_ingress(struct __sk_buff *skb)
 	verdict = tunnel_judge(cursor_of_skb(skb), skb->len, &target);
 	switch (verdict) {
 	case VERDICT_PASS:
+		path_news(skb);
 		return TC_ACT_UNSPEC;
 	case VERDICT_CONTROL:
 		return answer_control(skb);

@@ -27,6 +27,7 @@ package final class Dataplane {
         case drop = "gr_drop_r1"
         case count = "gr_count_r1"
         case icmp = "gr_icmp_r1"
+        case path = "gr_path_r1"
     }
 
     /// The directory that everything is pinned in.

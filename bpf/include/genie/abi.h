@@ -18,6 +18,7 @@
 #define GENIE_VNI_MAX 4096
 #define GENIE_DROP_MAX 65536
 #define GENIE_COUNT_MAX 64
+#define GENIE_PATH_MAX 4096
 
 /* RFC 8926 section 3.3. */
 #define GENIE_GENEVE_PORT 6081
@@ -139,6 +140,24 @@ struct vtep_value {
 	__u32 flags; /* none defined: zero */
 };
 _Static_assert(sizeof(struct vtep_value) == 4, "vtep_value is ABI");
+
+/*
+ * A path that carries less than the uplink, as routers say.
+ *   off size field
+ *    0  16   vtep   where it leads; zero until the slot is used
+ *   16   8   until  nanoseconds since the machine started; zero until used
+ *   24   4   mtu    largest inner IP packet, in bytes
+ *   28   4   pad0
+ */
+struct path_value {
+	struct ip_address vtep;
+	__u64 until;
+	__u32 mtu;
+	__u32 pad0;
+};
+_Static_assert(sizeof(struct path_value) == 32, "path_value is ABI");
+_Static_assert(__builtin_offsetof(struct path_value, mtu) == 24,
+	       "path_value is ABI");
 
 /* A VPC that has an endpoint on this node. */
 struct vni_key {
@@ -262,7 +281,8 @@ enum drop_reason {
 	X(DROP_UNCOUNTED, "drop_uncounted")         \
 	X(ND_REPLY, "nd_reply")                     \
 	X(ICMP_ERROR, "icmp_error")                 \
-	X(ICMP_LIMITED, "icmp_error_limited")
+	X(ICMP_LIMITED, "icmp_error_limited")       \
+	X(PATH_NEWS, "path_mtu_news")
 
 #define GENIE_AS_COUNT(name, label) COUNT_##name,
 enum packet_count { GENIE_COUNTS(GENIE_AS_COUNT) COUNT_COUNT };

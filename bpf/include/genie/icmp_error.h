@@ -23,7 +23,6 @@
 #include <genie/ipv6_transport.h>
 #include <genie/maps/count.h>
 #include <genie/maps/icmp.h>
-#include <genie/maps/node.h>
 
 #define ICMP_ROOM_V4 (sizeof(struct iphdr) + sizeof(struct icmp_header))
 #define ICMP_ROOM_V6 (sizeof(struct ipv6hdr) + sizeof(struct icmp_header))
@@ -44,11 +43,9 @@ struct icmp_notice {
 };
 
 /* What the pod is told for a drop reason; zero where it is told nothing. */
-static __always_inline int icmp_choose(__u32 reason, int is_v6,
+static __always_inline int icmp_choose(__u32 reason, __u32 mtu, int is_v6,
 				       struct icmp_notice *notice)
 {
-	const struct node_value *node = node_lookup();
-
 	switch (reason) {
 	case DROP_TTL_EXPIRED:
 		notice->type = is_v6 ? ICMPV6_TYPE_TIME_EXCEEDED
@@ -63,8 +60,8 @@ static __always_inline int icmp_choose(__u32 reason, int is_v6,
 		notice->type =
 			is_v6 ? ICMPV6_TYPE_TOO_BIG : ICMP_TYPE_UNREACHABLE;
 		notice->code = is_v6 ? 0 : ICMP_CODE_TOO_BIG;
-		notice->rest = node ? node->pod_mtu : 0;
-		return !!node;
+		notice->rest = mtu;
+		return 1;
 	default:
 		return 0;
 	}
@@ -199,7 +196,8 @@ static __always_inline int icmp_is_allowed(struct __sk_buff *skb)
  * Returns whether there is one to send back.
  */
 static __noinline int icmp_error(struct __sk_buff *skb,
-				 const struct port_value *port, __u32 reason)
+				 const struct port_value *port, __u32 reason,
+				 __u32 mtu)
 {
 	struct cursor at = cursor_of_skb(skb);
 	struct ethhdr *eth = cursor_take(&at, sizeof(*eth));
@@ -209,7 +207,7 @@ static __noinline int icmp_error(struct __sk_buff *skb,
 	__u32 size;
 
 	if (!eth || !port ||
-	    !icmp_choose(reason, eth->h_proto == bpf_htons(ETH_P_IPV6),
+	    !icmp_choose(reason, mtu, eth->h_proto == bpf_htons(ETH_P_IPV6),
 			 &notice))
 		return 0;
 	if (eth->h_proto == bpf_htons(ETH_P_IPV6)) {

@@ -18,12 +18,14 @@
 #include <genie/ipv6_transport.h>
 #include <genie/maps/endpoint.h>
 #include <genie/maps/node.h>
+#include <genie/maps/path.h>
 #include <genie/mss.h>
 #include <genie/verdict.h>
 
 /* What the stages leave for the entry function. */
 struct pod_route {
-	__u32 ifindex; /* where to: the pod's veth, or the uplink */
+	__u32 ifindex; /* where to: the pod's veth */
+	__u32 mtu;     /* of the path, where the packet is too big for it */
 };
 
 /* The bytes of headers and data of a segment that `skb`'s transport, which
@@ -79,7 +81,8 @@ static __always_inline int route_local(struct ethhdr *eth,
  * in where from and where to.
  */
 static __always_inline int route_check(const struct endpoint_value *endpoint,
-				       __u32 size, struct encap_plan *plan)
+				       __u32 size, struct encap_plan *plan,
+				       struct pod_route *route)
 {
 	const struct node_value *node = node_lookup();
 
@@ -87,11 +90,12 @@ static __always_inline int route_check(const struct endpoint_value *endpoint,
 		return -DROP_NOT_CONFIGURED;
 	if (!address_is_v4(&endpoint->vtep))
 		return -DROP_VTEP_FAMILY;
-	if (size > node->pod_mtu)
+	plan->mtu = path_mtu(&endpoint->vtep, node->pod_mtu);
+	route->mtu = plan->mtu;
+	if (size > plan->mtu)
 		return -DROP_TOO_BIG;
 	plan->source = node->vtep.words[3];
 	plan->target = endpoint->vtep.words[3];
-	plan->mtu = node->pod_mtu;
 	return 0;
 }
 
@@ -115,7 +119,7 @@ static __always_inline int route_v4(struct __sk_buff *skb, struct ethhdr *eth,
 		ipv4_set_ttl(ip, ip->ttl - 1);
 		return route_local(eth, port, endpoint, route);
 	}
-	error = route_check(endpoint, wire_size_v4(skb, ip), &plan);
+	error = route_check(endpoint, wire_size_v4(skb, ip), &plan, route);
 	if (error)
 		return error;
 	ipv4_set_ttl(ip, ip->ttl - 1);
@@ -151,7 +155,7 @@ static __always_inline int route_v6(struct __sk_buff *skb, struct ethhdr *eth,
 		ip->hop_limit--;
 		return route_local(eth, port, endpoint, route);
 	}
-	error = route_check(endpoint, wire_size_v6(skb), &plan);
+	error = route_check(endpoint, wire_size_v6(skb), &plan, route);
 	if (error)
 		return error;
 	ip->hop_limit--;
