@@ -19,8 +19,8 @@ struct AdoptionTests {
         #expect(try second.ports() == first.ports())
         #expect(try second.ports().count == 1)
         #expect(try second.endpoints() == first.endpoints())
-        #expect(try second.endpoints().count == 9)
-        #expect(try second.vteps() == [F.otherVTEP])
+        #expect(try second.endpoints().count == 10)
+        #expect(try second.vteps() == [F.otherVTEP, F.otherVTEP6])
         #expect(try second.vnis().map(\.vni) == [F.vni, F.otherVNI])
         #expect(try second.drops() == first.drops())
         #expect(try second.drops().map(\.count) == [1])
@@ -77,7 +77,7 @@ struct AdoptionTests {
         let fill = try fixture.dataplane.mapFill()
             .map { "\($0.name) \($0.entries)/\($0.entriesMax)" }
         #expect(fill.contains("gr_vni_r1 4096/4096"))
-        #expect(fill.contains("gr_endpoint_r1 9/65536"))
+        #expect(fill.contains("gr_endpoint_r1 10/65536"))
         // An existing row can still be written.
         try fixture.dataplane.putVNI(VNIRow(vni: F.vni, gatewayMAC: F.gatewayMAC))
     }

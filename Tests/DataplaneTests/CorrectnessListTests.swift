@@ -20,8 +20,11 @@ struct CorrectnessListTests {
         Item(
             id: "E1",
             what: "outer UDP checksum",
-            tests: ["a packet to a pod on another node is encapsulated byte for byte"],
-            missing: "IPv6 outside: there is no IPv6 underlay yet"
+            tests: [
+                "a packet to a pod on another node is encapsulated byte for byte",
+                "both families are encapsulated byte for byte",
+                "over an IPv6 underlay, both families reach each other at full MTU",
+            ]
         ),
         Item(
             id: "E2",

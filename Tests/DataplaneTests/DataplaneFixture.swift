@@ -30,6 +30,7 @@ final class DataplaneFixture {
     static let remoteMAC = MACAddress(bits: 0x0200_0000_0109)
     static let elsewhere = IPAddress(literal: "10.1.0.7")
     static let elsewhere6 = IPAddress(literal: "fd00:1::7")
+    static let overIPv6v6 = IPAddress(literal: "fd00:1::8")
     static let overIPv6 = IPAddress(literal: "10.1.0.8")
     static let vtep = IPAddress(literal: "192.0.2.1")
     static let otherVTEP = IPAddress(literal: "192.0.2.2")
@@ -40,12 +41,17 @@ final class DataplaneFixture {
     static let localIfindex: UInt32 = 77
     static let podMTU = 1450
 
-    init(isConfigured: Bool = true) throws {
+    static let vtep6 = IPAddress(literal: "fd00::1")
+    static let otherVTEP6 = IPAddress(literal: "fd00::2")
+
+    /// A node of an IPv6 underlay where that is asked for: the pods on `otherVTEP6` can be reached
+    /// from it, and those on `otherVTEP` from any other.
+    init(isConfigured: Bool = true, vtep: IPAddress = DataplaneFixture.vtep) throws {
         mount = try BPFMount()
         dataplane = try Dataplane(pinDirectory: mount.path + "/genie")
         if isConfigured {
             try dataplane.setNode(
-                NodeConfiguration(vtep: Self.vtep, uplinkIfindex: 5, uplinkMTU: 1500)
+                NodeConfiguration(vtep: vtep, uplinkIfindex: 5, uplinkMTU: 1500)
             )
         }
         try putRows()
@@ -72,7 +78,8 @@ final class DataplaneFixture {
             (Self.vni, Self.local6, Self.localMAC, .local(ifindex: Self.localIfindex)),
             (Self.vni, Self.remote, Self.remoteMAC, .remote(vtep: Self.otherVTEP)),
             (Self.vni, Self.remote6, Self.remoteMAC, .remote(vtep: Self.otherVTEP)),
-            (Self.vni, Self.overIPv6, Self.remoteMAC, .remote(vtep: IPAddress(literal: "fd00::2"))),
+            (Self.vni, Self.overIPv6, Self.remoteMAC, .remote(vtep: Self.otherVTEP6)),
+            (Self.vni, Self.overIPv6v6, Self.remoteMAC, .remote(vtep: Self.otherVTEP6)),
             (Self.otherVNI, Self.elsewhere, Self.localMAC, .local(ifindex: 78)),
             (Self.otherVNI, Self.elsewhere6, Self.localMAC, .local(ifindex: 78)),
         ]
@@ -82,6 +89,7 @@ final class DataplaneFixture {
             )
         }
         try dataplane.putVTEP(Self.otherVTEP)
+        try dataplane.putVTEP(Self.otherVTEP6)
         for vni in [Self.vni, Self.otherVNI] {
             try dataplane.putVNI(VNIRow(vni: vni, gatewayMAC: Self.gatewayMAC))
         }

@@ -97,8 +97,10 @@ struct ReferenceModel {
             if packet.count < 62 { return "truncated" }
             return packet[54] == 128 && packet[55] == 0 ? nil : "gateway_not_echo"
         }
-        guard [F.pod6, F.local6, F.remote6].contains(target) else { return "no_endpoint" }
+        let known = [F.pod6, F.local6, F.remote6, F.overIPv6v6]
+        guard known.contains(target) else { return "no_endpoint" }
         if packet[21] <= 1 { return "ttl_expired" }
+        if target == F.overIPv6v6 { return "vtep_family" }
         if target == F.remote6, packet.count - 14 > podMTU { return "too_big" }
         return nil
     }
@@ -133,7 +135,8 @@ struct ReferenceModel {
         if !options.isEmpty || (isProbe && isNamed) { return "nd_malformed" }
         let target = address6(packet, 62)
         if target == F.pod6 || target == F.podLinkLocal { return "nd_own_address" }
-        return [F.gateway6, F.local6, F.remote6].contains(target) ? nil : "nd_no_target"
+        return [F.gateway6, F.local6, F.remote6, F.overIPv6v6].contains(target)
+            ? nil : "nd_no_target"
     }
 
     // MARK: - From the uplink
@@ -218,7 +221,9 @@ struct ReferenceModel {
             vni == 42
             ? [F.pod: F.podMAC, F.local: F.localMAC, F.pod6: F.podMAC, F.local6: F.localMAC]
             : [F.elsewhere: F.localMAC, F.elsewhere6: F.localMAC]
-        if vni == 42, [F.remote, F.remote6, F.overIPv6].contains(target) { return "not_local" }
+        if vni == 42, [F.remote, F.remote6, F.overIPv6, F.overIPv6v6].contains(target) {
+            return "not_local"
+        }
         guard let mac = macs[target] else { return "no_endpoint" }
         if Array(packet[50..<56]) != mac.bytes { return "inner_mac" }
         return packet[15] & 3 == 3 && ecn & 3 == 0 ? "bad_ecn" : nil

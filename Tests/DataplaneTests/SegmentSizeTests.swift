@@ -65,12 +65,14 @@ struct SegmentSizeTests {
 
     @Test(
         "in SYN and SYN-ACK of both families, with the checksum right wherever the option is",
-        arguments: cases,
-        [UInt8(0x02), 0x12, 0xc2]
+        arguments: cases
     )
-    func clamp(given: SegmentSizeCase, flags: UInt8) throws {
+    func clamp(given: SegmentSizeCase) throws {
         let fixture = try F()
-        for isV6 in [false, true] {
+        for (isV6, flags) in [false, true].flatMap({ isV6 in
+            [UInt8(0x02), 0x12, 0xc2].map { (isV6, $0) }
+        }
+        ) {
             let tcp = TCP(flags: flags, options: given.options)
             let sent = packet(tcp, isV6: isV6)
             let front = isV6 ? 54 : 34

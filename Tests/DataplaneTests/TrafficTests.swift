@@ -125,6 +125,29 @@ struct TrafficTests {
         try expectNoBadChecksums([lab.a, lab.c])
     }
 
+    @Test(
+        "E1: over an IPv6 underlay, both families reach each other at full MTU",
+        arguments: [UplinkMode.nativeXDP, .trafficControlOnly]
+    )
+    func overIPv6(mode: UplinkMode) throws {
+        let lab = try TwoNodes(mode: mode, isOverIPv6: true)
+        for pod in [lab.a, lab.b, lab.c] {
+            try pod.namespace.run("ip link set eth0 mtu 1430")
+        }
+        for (target, size) in [(lab.c.address, 1402), (lab.c.address6, 1382)] {
+            let (status, output) = try lab.a.ping(target, "-c 3 -i 0.05 -M do -s \(size)")
+            let dropped = try lab.second.drops()
+            #expect(status == 0, "\(output), drops \(dropped)")
+            #expect(try lab.a.ping(target, "-c 3 -i 0.05 -s 4000").0 == 0)
+        }
+        for address in [\TwoNodes.Pod.address, \.address6] {
+            try transfer(from: lab.a, to: lab.c, over: address)
+            try transfer(from: lab.c, to: lab.a, over: address)
+        }
+        #expect(try lab.second.count(mode == .nativeXDP ? "xdp_delivered" : "tc_delivered") > 10)
+        try expectNoBadChecksums([lab.a, lab.c])
+    }
+
     @Test("E8: a path narrower than the uplink is learnt, and connections go on")
     func narrowPath() throws {
         let lab = try TwoNodes(mode: .trafficControlOnly, pathMTU: 1400)

@@ -91,9 +91,11 @@ final class TwoNodes {
 
     /// Makes both; with a path MTU there is a router between them, whose way to the second node is
     /// so narrow.
-    init(mode: UplinkMode, pathMTU: Int? = nil) throws {
-        let first = try Node(vtep: "192.0.2.1")
-        let second = try Node(vtep: pathMTU == nil ? "192.0.2.2" : "198.51.100.2")
+    init(mode: UplinkMode, pathMTU: Int? = nil, isOverIPv6: Bool = false) throws {
+        precondition(pathMTU == nil || !isOverIPv6, "the router knows IPv4 alone")
+        let far = pathMTU == nil ? "192.0.2.2" : "198.51.100.2"
+        let first = try Node(vtep: isOverIPv6 ? "fd00:2::1" : "192.0.2.1")
+        let second = try Node(vtep: isOverIPv6 ? "fd00:2::2" : far)
         if let pathMTU {
             router = try Self.makeRouter(first, second, mtu: pathMTU)
         } else {
@@ -134,7 +136,8 @@ final class TwoNodes {
 
     private func configure(_ node: Node, _ other: Node, _ mode: UplinkMode) throws {
         let namespace = node.namespace
-        try namespace.run("ip addr add \(node.vtep)/24 dev uplink && ip link set uplink up")
+        let length = node.vtep.isV4 ? "24" : "64 nodad"
+        try namespace.run("ip addr add \(node.vtep)/\(length) dev uplink && ip link set uplink up")
         if router != nil {
             let gateway = node === first ? "192.0.2.254" : "198.51.100.254"
             try namespace.run("ip route add default via \(gateway)")

@@ -40,24 +40,25 @@ struct UplinkTests {
 
     @Test(
         "E2: the outer ECN field reaches the inner header as RFC 6040 says, the DSCP does not",
-        arguments: [Dataplane.Program.uplinkXDP, .uplinkIngress],
-        ecnTable
+        arguments: [Dataplane.Program.uplinkXDP, .uplinkIngress]
     )
-    func congestion(program: Dataplane.Program, given: (UInt8, UInt8, UInt8)) throws {
+    func congestion(program: Dataplane.Program) throws {
         let fixture = try F()
-        for isV6 in [false, true] {
-            var packet = F.TunnelPacket()
-            packet.outer.tos = 0x2c | given.1
-            packet.inner.tos = 0xb8 | given.0
-            if isV6 {
-                packet.inner6 = IPv6(source: F.remote6, target: F.local6, next: 17)
-                packet.inner6?.trafficClass = 0xb8 | given.0
-                packet.inner6?.flowLabel = 0xabcde
+        for (inner, outer, wanted) in Self.ecnTable {
+            for isV6 in [false, true] {
+                var packet = F.TunnelPacket()
+                packet.outer.tos = 0x2c | outer
+                packet.inner.tos = 0xb8 | inner
+                if isV6 {
+                    packet.inner6 = IPv6(source: F.remote6, target: F.local6, next: 17)
+                    packet.inner6?.trafficClass = 0xb8 | inner
+                    packet.inner6?.flowLabel = 0xabcde
+                }
+                let outcome = try fixture.run(program, packet.bytes)
+                packet.inner.tos = 0xb8 | wanted
+                packet.inner6?.trafficClass = 0xb8 | wanted
+                #expect(outcome.packet == packet.delivered, "\(inner), \(outer), IPv6: \(isV6)")
             }
-            let outcome = try fixture.run(program, packet.bytes)
-            packet.inner.tos = 0xb8 | given.2
-            packet.inner6?.trafficClass = 0xb8 | given.2
-            #expect(outcome.packet == packet.delivered, "IPv6: \(isV6)")
         }
     }
 

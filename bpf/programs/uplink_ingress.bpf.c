@@ -40,19 +40,26 @@ static __always_inline __u32 stripped_for(struct __sk_buff *skb)
 }
 
 /* Not in the headers of older systems; understood from Linux 6.3 on. */
+#define ADJ_ROOM_DECAP_L3_IPV4 (1u << 7)
 #define ADJ_ROOM_DECAP_L3_IPV6 (1u << 8)
 
 static __always_inline int strip(struct __sk_buff *skb,
 				 const struct tunnel_target *target)
 {
+	int is_v6 = target->protocol == bpf_htons(ETH_P_IPV6);
 	__u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO;
+	int overhead = GENIE_TUNNEL_OVERHEAD;
 	struct ethhdr *eth;
 	struct cursor at;
 
-	if (target->protocol == bpf_htons(ETH_P_IPV6))
+	if (target->is_over_v6)
+		overhead = GENIE_TUNNEL_OVERHEAD_V6;
+	/* Told only where the families differ: older kernels know no better. */
+	if (is_v6 && !target->is_over_v6)
 		flags |= ADJ_ROOM_DECAP_L3_IPV6;
-	if (bpf_skb_adjust_room(skb, -GENIE_TUNNEL_OVERHEAD, BPF_ADJ_ROOM_MAC,
-				flags))
+	if (!is_v6 && target->is_over_v6)
+		flags |= ADJ_ROOM_DECAP_L3_IPV4;
+	if (bpf_skb_adjust_room(skb, -overhead, BPF_ADJ_ROOM_MAC, flags))
 		return drop(target->vni, DROP_DECAP_FAILED);
 	skb_linearize_front(skb, ETH_HLEN + sizeof(struct ipv6hdr));
 	at = cursor_of_skb(skb);

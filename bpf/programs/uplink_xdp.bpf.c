@@ -36,7 +36,9 @@ static __always_inline int strip(struct xdp_md *xdp,
 	/* A driver without metadata support: the tc program does it all. */
 	if (bpf_xdp_adjust_meta(xdp, -(int)sizeof(*metadata)))
 		return XDP_PASS;
-	if (bpf_xdp_adjust_head(xdp, GENIE_TUNNEL_OVERHEAD))
+	if (bpf_xdp_adjust_head(xdp, target->is_over_v6
+					     ? GENIE_TUNNEL_OVERHEAD_V6
+					     : GENIE_TUNNEL_OVERHEAD))
 		return drop(target->vni, DROP_DECAP_FAILED);
 
 	at = cursor_of((void *)(long)xdp->data, (void *)(long)xdp->data_end);

@@ -2,27 +2,28 @@ package import Addressing
 
 /// This node's own facts, read by every program.
 package struct NodeConfiguration: Hashable, Sendable {
-    /// The own tunnel address; IPv4 for now.
+    /// The own tunnel address; all nodes of a ring have one of the same family.
     package let vtep: IPAddress
     /// The interface by which encapsulated packets leave.
     package let uplinkIfindex: UInt32
     /// The largest packet a pod may send to another node, in bytes.
     package let podMTU: UInt32
 
-    /// Bytes that the tunnel adds over an IPv4 underlay.
-    package static let tunnelOverhead: UInt32 = 50
+    /// Bytes that the tunnel adds over an underlay of the family of `vtep`.
+    package static func tunnelOverhead(over vtep: IPAddress) -> UInt32 { vtep.isV4 ? 50 : 70 }
 
     /// Makes a configuration.
     ///
     /// - Parameters:
     ///   - vtep: the own tunnel address.
     ///   - uplinkIfindex: the interface by which encapsulated packets leave.
-    ///   - uplinkMTU: its MTU in bytes; pods get that less ``tunnelOverhead``.
+    ///   - uplinkMTU: its MTU in bytes; pods get that less ``tunnelOverhead(over:)``.
     package init(vtep: IPAddress, uplinkIfindex: UInt32, uplinkMTU: UInt32) {
-        precondition(uplinkMTU > Self.tunnelOverhead, "the uplink has no room for the tunnel")
+        let overhead = Self.tunnelOverhead(over: vtep)
+        precondition(uplinkMTU > overhead, "the uplink has no room for the tunnel")
         self.vtep = vtep
         self.uplinkIfindex = uplinkIfindex
-        podMTU = uplinkMTU - Self.tunnelOverhead
+        podMTU = uplinkMTU - overhead
     }
 
     init(vtep: IPAddress, uplinkIfindex: UInt32, podMTU: UInt32) {

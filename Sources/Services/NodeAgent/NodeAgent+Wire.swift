@@ -56,7 +56,7 @@ extension NodeAgent {
     ) async throws(AgentError) {
         try await takeAddresses(&attachment, group, wanted: wanted)
         guard let dataplane, let uplink else { throw .noDataplane }
-        let mtu = UInt32(uplink.mtu) - NodeConfiguration.tunnelOverhead
+        let mtu = UInt32(uplink.mtu) - NodeConfiguration.tunnelOverhead(over: settings.vtep)
         let planned = attachment
         let routes = routes(attachment, group)
         do {
@@ -137,7 +137,7 @@ extension NodeAgent {
         _ request: AttachRequest,
         _ group: PodGroup
     ) -> CNIResult {
-        let mtu = (uplink?.mtu ?? 0) - Int(NodeConfiguration.tunnelOverhead)
+        let mtu = (uplink?.mtu ?? 0) - Int(NodeConfiguration.tunnelOverhead(over: settings.vtep))
         return CNIResult(
             interfaces: [
                 .init(

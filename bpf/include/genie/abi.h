@@ -22,8 +22,9 @@
 
 /* RFC 8926 section 3.3. */
 #define GENIE_GENEVE_PORT 6081
-/* Outer IPv4 20, UDP 8, Geneve 8, inner Ethernet 14. */
+/* Outer IPv4 20 or IPv6 40, UDP 8, Geneve 8, inner Ethernet 14. */
 #define GENIE_TUNNEL_OVERHEAD 50
+#define GENIE_TUNNEL_OVERHEAD_V6 70
 
 /*
  * An IP address of either family in network order; IPv4 is mapped into
@@ -42,7 +43,7 @@ _Static_assert(sizeof(struct ip_address) == 16, "ip_address is ABI");
  *   16   4   uplink_ifindex  where encapsulated packets leave; zero until
  *                            configured
  *   20   4   pod_mtu         largest inner IP packet, in bytes: uplink MTU
- *                            less GENIE_TUNNEL_OVERHEAD
+ *                            less the overhead of the VTEP's family
  */
 struct node_value {
 	struct ip_address vtep;

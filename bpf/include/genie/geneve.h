@@ -1,4 +1,4 @@
-/* Geneve over UDP over IPv4 (RFC 8926): headers and the judgement of what
+/* Geneve over UDP over IP (RFC 8926): headers and the judgement of what
  * arrives, shared by the XDP and the tc program of an uplink.
  */
 #ifndef GENIE_GENEVE_H
@@ -32,13 +32,10 @@ _Static_assert(sizeof(struct geneve_header) == 8, "RFC 8926 section 3.4");
 #define GENEVE_FLAG_CRITICAL 0x40
 #define GENEVE_PROTOCOL_ETHERNET 0x6558
 
-/* The front of an outer frame without IPv4 or Geneve options. */
-#define TUNNEL_IPV4_AT ETH_HLEN
-#define TUNNEL_UDP_AT (TUNNEL_IPV4_AT + 20)
-#define TUNNEL_GENEVE_AT (TUNNEL_UDP_AT + 8)
-#define TUNNEL_PAYLOAD_AT (TUNNEL_GENEVE_AT + 8)
-/* Up to the end of the inner IP header: what a judgement reads. */
-#define TUNNEL_FRONT (TUNNEL_PAYLOAD_AT + ETH_HLEN + 40)
+/* Up to the end of the inner IP header, over IPv6 and of IPv6: what a judgement
+ * reads.
+ */
+#define TUNNEL_FRONT (ETH_HLEN + GENIE_TUNNEL_OVERHEAD_V6 + 40)
 
 /* Where an accepted packet goes. `vni` stays zero until it is a known one, so
  * that drops before are counted under zero.
@@ -47,10 +44,22 @@ struct tunnel_target {
 	__u32 vni;
 	__u32 ifindex;
 	__be16 protocol; /* EtherType of the inner packet */
+	__u8 is_over_v6; /* the outer headers are of IPv6 */
 	__u8 ecn_flips;	 /* what of the outer ECN field the inner takes over */
 	const __u8 *mac;
 	const __u8 *gateway_mac;
 };
+
+/* The UDP payload length of an IP payload of `size` bytes, or minus a drop
+ * reason.
+ */
+static __always_inline int tunnel_udp_size(const struct udphdr *udp, __u32 size)
+{
+	if (bpf_ntohs(udp->len) != size ||
+	    size < sizeof(*udp) + sizeof(struct geneve_header))
+		return -DROP_OUTER_LENGTH;
+	return size - sizeof(*udp);
+}
 
 /* The UDP payload length of an outer packet, or minus a drop reason. */
 static __always_inline int tunnel_payload_size(const struct iphdr *ip,
@@ -58,7 +67,6 @@ static __always_inline int tunnel_payload_size(const struct iphdr *ip,
 					       __u32 frame_size)
 {
 	__u32 ip_size = bpf_ntohs(ip->tot_len);
-	__u32 udp_size = bpf_ntohs(udp->len);
 
 	if (ip->frag_off & bpf_htons(IPV4_MORE_FRAGMENTS))
 		return -DROP_OUTER_FRAGMENT;
@@ -66,12 +74,9 @@ static __always_inline int tunnel_payload_size(const struct iphdr *ip,
 		return -DROP_OUTER_OPTIONS;
 	if (csum_sum_ipv4(ip) != 0xffff)
 		return -DROP_OUTER_CHECKSUM;
-	if (ip_size > frame_size - ETH_HLEN ||
-	    udp_size + sizeof(*ip) != ip_size)
+	if (ip_size > frame_size - ETH_HLEN || ip_size < sizeof(*ip))
 		return -DROP_OUTER_LENGTH;
-	if (udp_size < sizeof(*udp) + sizeof(struct geneve_header))
-		return -DROP_OUTER_LENGTH;
-	return udp_size - sizeof(*udp);
+	return tunnel_udp_size(udp, ip_size - sizeof(*ip));
 }
 
 /* RFC 6040 section 4.2, figure 4: which ECN bits of the inner packet change. */
@@ -224,25 +229,16 @@ static __always_inline int tunnel_judge_geneve(struct cursor *at, __u32 size,
 	return error ? error : VERDICT_LOCAL;
 }
 
-/*
- * Judges a frame that an uplink received. Passes everything that is not Geneve
- * to this node's VTEP, non-first fragments and VLAN frames included.
- *
- * Returns VERDICT_PASS, VERDICT_CONTROL, VERDICT_LOCAL with `target` filled, or
- * minus a drop reason.
- */
-static __always_inline int tunnel_judge(struct cursor at, __u32 frame_size,
-					struct tunnel_target *target)
+/* Judges an IPv4 frame; `at` stands behind Ethernet. */
+static __always_inline int tunnel_judge_over_v4(struct cursor at,
+						const struct node_value *node,
+						__u32 frame_size,
+						struct tunnel_target *target)
 {
-	const struct node_value *node = node_lookup();
-	const struct ethhdr *eth;
-	const struct iphdr *ip;
 	const struct udphdr *udp;
+	const struct iphdr *ip;
 	int size;
 
-	eth = cursor_take(&at, sizeof(*eth));
-	if (!node || !eth || eth->h_proto != bpf_htons(ETH_P_IP))
-		return VERDICT_PASS;
 	ip = cursor_take(&at, sizeof(*ip));
 	if (!ip || ip->version != 4 || ip->ihl < 5 ||
 	    ip->protocol != IPPROTO_UDP ||
@@ -261,6 +257,64 @@ static __always_inline int tunnel_judge(struct cursor at, __u32 frame_size,
 	if (size < 0)
 		return size;
 	return tunnel_judge_geneve(&at, size, ip->tos, target);
+}
+
+/* Judges an IPv6 frame. Extension headers, fragments among them, are not of
+ * this tunnel.
+ */
+static __always_inline int tunnel_judge_over_v6(struct cursor at,
+						const struct node_value *node,
+						__u32 frame_size,
+						struct tunnel_target *target)
+{
+	const struct udphdr *udp;
+	const struct ipv6hdr *ip;
+	int size;
+
+	ip = cursor_take(&at, sizeof(*ip));
+	if (!ip || ip->version != 6 || ip->nexthdr != IPPROTO_UDP ||
+	    address_is_v4(&node->vtep) ||
+	    !address_equals_v6(&node->vtep, &ip->daddr))
+		return VERDICT_PASS;
+	udp = cursor_take(&at, sizeof(*udp));
+	if (!udp || udp->dest != bpf_htons(GENIE_GENEVE_PORT))
+		return VERDICT_PASS;
+
+	if (!vtep_lookup_v6(&ip->saddr))
+		return -DROP_BAD_VTEP;
+	if (!ipv6_is_sane(ip, frame_size - ETH_HLEN))
+		return -DROP_OUTER_LENGTH;
+	size = tunnel_udp_size(udp, bpf_ntohs(ip->payload_len));
+	if (size < 0)
+		return size;
+	target->is_over_v6 = 1;
+	return tunnel_judge_geneve(&at, size, ipv6_class(ip), target);
+}
+
+/*
+ * Judges a frame that an uplink received. Passes everything that is not Geneve
+ * to this node's VTEP, non-first fragments and VLAN frames included.
+ *
+ * Returns VERDICT_PASS, VERDICT_CONTROL, VERDICT_LOCAL with `target` filled, or
+ * minus a drop reason.
+ */
+static __always_inline int tunnel_judge(struct cursor at, __u32 frame_size,
+					struct tunnel_target *target)
+{
+	const struct node_value *node = node_lookup();
+	const struct ethhdr *eth;
+
+	eth = cursor_take(&at, sizeof(*eth));
+	if (!node || !eth)
+		return VERDICT_PASS;
+	switch (eth->h_proto) {
+	case bpf_htons(ETH_P_IP):
+		return tunnel_judge_over_v4(at, node, frame_size, target);
+	case bpf_htons(ETH_P_IPV6):
+		return tunnel_judge_over_v6(at, node, frame_size, target);
+	default:
+		return VERDICT_PASS;
+	}
 }
 
 #endif

@@ -86,17 +86,26 @@ static __always_inline int route_check(const struct endpoint_value *endpoint,
 {
 	const struct node_value *node = node_lookup();
 
-	if (!node || !node->uplink_ifindex || !address_is_v4(&node->vtep))
+	if (!node || !node->uplink_ifindex)
 		return -DROP_NOT_CONFIGURED;
-	if (!address_is_v4(&endpoint->vtep))
+	if (address_is_v4(&endpoint->vtep) != address_is_v4(&node->vtep))
 		return -DROP_VTEP_FAMILY;
 	plan->mtu = path_mtu(&endpoint->vtep, node->pod_mtu);
 	route->mtu = plan->mtu;
 	if (size > plan->mtu)
 		return -DROP_TOO_BIG;
-	plan->source = node->vtep.words[3];
-	plan->target = endpoint->vtep.words[3];
+	plan->source = &node->vtep;
+	plan->target = &endpoint->vtep;
 	return 0;
+}
+
+static __always_inline int route_encap(struct __sk_buff *skb,
+				       const struct encap_plan *plan)
+{
+	int error = address_is_v4(plan->target) ? encap_v4(skb, plan)
+						: encap_v6(skb, plan);
+
+	return error ? error : VERDICT_REMOTE;
 }
 
 /* Routes an IPv4 packet to an endpoint; `behind` stands behind its options. */
@@ -132,7 +141,7 @@ static __always_inline int route_v4(struct __sk_buff *skb, struct ethhdr *eth,
 	if (ip->protocol == IPPROTO_TCP && !ipv4_is_fragment(ip) &&
 	    tcp_is_syn(behind))
 		mss_clamp(skb, ETH_HLEN + ip->ihl * 4, plan.mtu - 40);
-	return encap(skb, &plan) ?: VERDICT_REMOTE;
+	return route_encap(skb, &plan);
 }
 
 /* Routes an IPv6 packet to an endpoint; `behind` stands behind its header. */
@@ -168,7 +177,7 @@ static __always_inline int route_v6(struct __sk_buff *skb, struct ethhdr *eth,
 	/* Behind extension headers it stays as it is. */
 	if (ip->nexthdr == IPPROTO_TCP && tcp_is_syn(behind))
 		mss_clamp(skb, ETH_HLEN + sizeof(*ip), plan.mtu - 60);
-	return encap(skb, &plan) ?: VERDICT_REMOTE;
+	return route_encap(skb, &plan);
 }
 
 #endif
