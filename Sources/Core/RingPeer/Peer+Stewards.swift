@@ -106,6 +106,9 @@ extension Peer {
         case .changing(var change, let until):
             guard now < until else {
                 stewardJob.step = .idle
+                // What could not be led may never be: the disks of the group before may be gone.
+                // Before it is tried again, the group itself is looked after.
+                stewardJob.checkedAt = now
                 return
             }
             change.tick(now: now)
@@ -245,12 +248,13 @@ extension Peer {
     private func standing(_ node: NodeID, now: Instant) -> StewardPolicy.Standing {
         if node == identity.node { return .present }
         guard let member = membership.member(node) else { return .away }
-        if let until = stewardJob.silent[node], now < until { return .away }
         let span = now.since(member.since)
         if member.fact.status.isGone {
             let isLost = span >= parameters.stewardLostAfter || hasHeir(member, now: now)
             return isLost ? .lost : .away
         }
+        // Not before: who was silent because it was dying would keep its place for that long.
+        if let until = stewardJob.silent[node], now < until { return .away }
         return member.isReachable && span >= parameters.stewardSettledAfter ? .present : .away
     }
 

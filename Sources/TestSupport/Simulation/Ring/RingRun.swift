@@ -33,6 +33,7 @@ package struct RingRun: PlannedRun {
 
     private static let step = Span.milliseconds(20)
     private static let settleSpan = Span.seconds(8)
+    private static let streamSpan = Span.seconds(7)
 
     /// Prepares a run.
     package init(
@@ -309,6 +310,9 @@ package struct RingRun: PlannedRun {
 
     /// Everybody reads everything once more, and is asked for one more address.
     private mutating func readLast() {
+        // A stream that lost its last segments to the faults sends them again seconds later.
+        let start = bench.world.now.advanced(by: Self.streamSpan)
+        repeat { advance(isWorking: false) } while bench.world.now < start
         for node in 0..<plan.nodes {
             registers?.readAll(node, &bench)
             if areReplicasWhole { records?.readAll(node, &bench) }
