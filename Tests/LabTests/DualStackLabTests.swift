@@ -92,6 +92,74 @@ struct DualStackLabTests {
         _ = try await listening.value
     }
 
+    @Test("where the uplink is too narrow for IPv6, ADD says how wide it must be")
+    func narrowUplink() async throws {
+        let environment = ["GENIE_LAB_NODES_ONLY": "1"]
+        try await Lab.with(nodes: 1, id: Lab.testID, environment: environment) { lab in
+            #expect(try lab.run(on: 1, ["ip", "link", "set", "eth0", "mtu", "1329"]).status == 0)
+            try lab.script("start", "node1")
+            let isUp = try await lab.eventually(seconds: 10) {
+                try lab.ring(1, "vpcs", "list").status == 0
+            }
+            #expect(isUp)
+            try makeNetworks(lab)
+            try lab.script("pod", "add", "node1", "a")
+            let refused = try lab.cni("ADD", 1, "a", "red", group: "six")
+            #expect(refused.status != 0 && refused.text.contains("1330"), "\(refused.text)")
+            let use = try lab.ring(1, "ipam", "--group", "red/six", as: IPAMStatus.self).subnets
+            #expect(use.map(\.used) == [0])
+        }
+    }
+
+    @Test(
+        "a ring over an IPv6 underlay carries both families, and sees dataplanes live without daemons"
+    )
+    func overIPv6() async throws {
+        let environment = ["GENIE_LAB_XDP_NODES": "node2", "GENIE_LAB_UNDERLAY": "6"]
+        try await Lab.with(nodes: 3, id: Lab.testID, environment: environment) { lab in
+            try makeNetworks(lab)
+            let red = try [1, 2, 3].map { try lab.attach($0, "r\($0)", "red") }
+            for from in red {
+                for to in red where to.name != from.name {
+                    for address in to.addresses {
+                        #expect(
+                            try lab.lostPings(from, to: address) == 0,
+                            "\(from.name) \(address)"
+                        )
+                    }
+                }
+            }
+            try await checkTCP(lab, red[0], red[1])
+            let status = try lab.ring(2, "dataplane", as: DataplaneStatus.self)
+            #expect(
+                status.podMTU == 1430 && status.mode == "xdp" && status.vtep == "fd30:\(lab.id)::2"
+            )
+            let fits = try lab.inPod(
+                red[0],
+                "ping",
+                "-c",
+                "1",
+                "-M",
+                "do",
+                "-s",
+                "1402",
+                red[1].address
+            )
+            #expect(fits.status == 0, "\(fits.text)")
+
+            // The tunnel echo: the programs of a killed daemon answer.
+            try lab.script("kill", "node2")
+            let isSeen = try await lab.eventually(seconds: 5) {
+                let members = try lab.ring(1, "members", as: MemberList.self).members
+                return members.contains {
+                    $0.name == "node2" && $0.state == "dead" && $0.dataplane == "alive"
+                }
+            }
+            #expect(isSeen)
+            #expect(try lab.lostPings(red[0], to: red[1].addresses[1]) == 0)
+        }
+    }
+
     @Test(
         "ADD gives addresses and routes of both families or nothing, CHECK sees both, DEL frees both"
     )

@@ -56,7 +56,12 @@ extension NodeAgent {
     ) async throws(AgentError) {
         try await takeAddresses(&attachment, group, wanted: wanted)
         guard let dataplane, let uplink else { throw .noDataplane }
-        let mtu = UInt32(uplink.mtu) - NodeConfiguration.tunnelOverhead(over: settings.vtep)
+        let overhead = Int(NodeConfiguration.tunnelOverhead(over: settings.vtep))
+        let mtu = UInt32(uplink.mtu - overhead)
+        // The kernel would refuse the address without saying why (RFC 8200 section 5).
+        guard mtu >= 1_280 || attachment.held.allSatisfy(\.address.isV4) else {
+            throw .mtuTooSmall(pod: Int(mtu), overhead: overhead)
+        }
         let planned = attachment
         let routes = routes(attachment, group)
         do {
