@@ -138,6 +138,7 @@ struct CorrectnessListTests {
             what: "fragments",
             tests: [
                 "a fragmented datagram arrives whole",
+                "fragments that come in the wrong order make a whole packet",
                 "fragments share an outer source port, which their flow label decides",
             ],
             missing: "ports of later fragments and errors inside NAT: there are no services yet"

@@ -79,6 +79,45 @@ struct TrafficTests {
     }
 
     @Test(
+        "E14: fragments that come in the wrong order make a whole packet",
+        arguments: [UplinkMode.nativeXDP, .trafficControlOnly]
+    )
+    func reversedFragments(mode: UplinkMode) throws {
+        let lab = try TwoNodes(mode: mode)
+        let body = (0..<128).map { UInt8($0) }
+        for target in [lab.b, lab.c] {
+            let echo = icmpEcho(type: 8, rest: [0, 1, 0, 1] + body)
+            let whole = IPv6(source: lab.a.address6, target: target.address6, next: 58)
+                .carrying(type: 128, rest: [0, 1, 0, 1] + body)
+            let echo6 = Array(whole.dropFirst(40))
+            try lab.a.namespace.inside {
+                for (offset, isLast) in [(64, true), (0, false)] {
+                    let pieces = [echo, echo6].map { $0[offset...].prefix(isLast ? 200 : 64) }
+                    let more: UInt16 = isLast ? 0 : 1
+                    var ip = IPv4(source: lab.a.address, target: target.address, transport: 1)
+                    ip.fragment = more << 13 | UInt16(offset / 8)
+                    let front = [58, 0] + big(UInt16(offset) | more) + big(UInt32(7))
+                    let ip6 = IPv6(source: lab.a.address6, target: target.address6, next: 44)
+                    let frames = [
+                        Ethernet(target: TwoNodes.gatewayMAC, source: lab.a.mac)
+                            .carrying(ip.carrying(Array(pieces[0]))),
+                        Ethernet(target: TwoNodes.gatewayMAC, source: lab.a.mac, type: 0x86dd)
+                            .carrying(ip6.carrying(front + pieces[1])),
+                    ]
+                    for frame in frames {
+                        #expect(network_frame_send("eth0", frame, frame.count) == 0)
+                    }
+                }
+            }
+        }
+        #expect(try eventually { try counter("Icmp:", "InEchoReps", of: lab.a) == 2 })
+        let isWhole = try eventually {
+            try lab.a.namespace.run("grep Icmp6InEchoReplies /proc/net/snmp6").hasSuffix("\t2\n")
+        }
+        #expect(isWhole)
+    }
+
+    @Test(
         "the tunnel echo is answered by the kernel",
         arguments: [UplinkMode.nativeXDP, .trafficControlOnly]
     )
