@@ -278,7 +278,13 @@ let package = Package(
         tests("BenchTests", ["Bench", "Statistics", "genie-bench"]),
         tests("HistoryCheckTests", ["HistoryCheck"]),
         tests("DrillTests", ["Bench", "Drill", "HistoryCheck"]),
-        tests("LabTests", ["LabNet", "LocalAPI", "MetricsText", "genied", "genie", "genie-ring"]),
+        tests(
+            "LabTests",
+            [
+                "CNetworkNamespace", "LabNet", "LocalAPI", "MetricsText", "genied", "genie",
+                "genie-ring",
+            ]
+        ),
         tests(
             "DataplaneTests",
             ["BPFObjects", "CGenieABI", "CLibBPF", "CNetworkNamespace"]

@@ -19,8 +19,8 @@ struct AdoptionTests {
         #expect(try second.ports() == first.ports())
         #expect(try second.ports().count == 1)
         #expect(try second.endpoints() == first.endpoints())
-        #expect(try second.endpoints().count == 5)
-        #expect(try second.vteps() == [F.otherVTEP])
+        #expect(try second.endpoints().count == 10)
+        #expect(try second.vteps() == [F.otherVTEP, F.otherVTEP6])
         #expect(try second.vnis().map(\.vni) == [F.vni, F.otherVNI])
         #expect(try second.drops() == first.drops())
         #expect(try second.drops().map(\.count) == [1])
@@ -77,7 +77,7 @@ struct AdoptionTests {
         let fill = try fixture.dataplane.mapFill()
             .map { "\($0.name) \($0.entries)/\($0.entriesMax)" }
         #expect(fill.contains("gr_vni_r1 4096/4096"))
-        #expect(fill.contains("gr_endpoint_r1 5/65536"))
+        #expect(fill.contains("gr_endpoint_r1 10/65536"))
         // An existing row can still be written.
         try fixture.dataplane.putVNI(VNIRow(vni: F.vni, gatewayMAC: F.gatewayMAC))
     }
@@ -99,6 +99,21 @@ struct AdoptionTests {
         #expect(pinned.valueSize == 8)
         #expect(wanted.valueSize == 12)
         #expect(access(directory + "/gr_vni_r1", F_OK) == 0)
+    }
+
+    @Test("a map of an earlier layout goes once its programs are replaced, and no other pin")
+    func oldMaps() throws {
+        let fixture = try F()
+        let directory = fixture.dataplane.pinDirectory
+        let map = bpf_map_create(BPF_MAP_TYPE_HASH, "gr_port_r1", 4, 52, 4096, nil)
+        try #require(map >= 0)
+        defer { close(map) }
+        try #require(bpf_obj_pin(map, directory + "/gr_port_r1") == 0)
+        try #require(bpf_obj_pin(map, directory + "/other") == 0)
+        try fixture.dataplane.removeOldMaps()
+        #expect(access(directory + "/gr_port_r1", F_OK) != 0)
+        #expect(access(directory + "/other", F_OK) == 0)
+        #expect(try Dataplane(pinDirectory: directory).ports().count == 1)
     }
 
     @Test("a directory that is not in a BPF file system is refused, and not left behind")

@@ -14,6 +14,7 @@
 #include <genie/geneve.h>
 #include <genie/maps/count.h>
 #include <genie/maps/drop.h>
+#include <genie/path_news.h>
 #include <genie/tunnel_echo.h>
 #include <genie/verdict.h>
 
@@ -38,26 +39,37 @@ static __always_inline __u32 stripped_for(struct __sk_buff *skb)
 	return metadata->ifindex;
 }
 
+/* Not in the headers of older systems; understood from Linux 6.3 on. */
+#define ADJ_ROOM_DECAP_L3_IPV4 (1u << 7)
+#define ADJ_ROOM_DECAP_L3_IPV6 (1u << 8)
+
 static __always_inline int strip(struct __sk_buff *skb,
 				 const struct tunnel_target *target)
 {
-	struct cursor at;
+	int is_v6 = target->protocol == bpf_htons(ETH_P_IPV6);
+	__u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO;
+	int overhead = GENIE_TUNNEL_OVERHEAD;
 	struct ethhdr *eth;
-	struct iphdr *ip;
+	struct cursor at;
 
-	if (bpf_skb_adjust_room(skb, -GENIE_TUNNEL_OVERHEAD, BPF_ADJ_ROOM_MAC,
-				BPF_F_ADJ_ROOM_FIXED_GSO))
+	if (target->is_over_v6)
+		overhead = GENIE_TUNNEL_OVERHEAD_V6;
+	/* Told only where the families differ: older kernels know no better. */
+	if (is_v6 && !target->is_over_v6)
+		flags |= ADJ_ROOM_DECAP_L3_IPV6;
+	if (!is_v6 && target->is_over_v6)
+		flags |= ADJ_ROOM_DECAP_L3_IPV4;
+	if (bpf_skb_adjust_room(skb, -overhead, BPF_ADJ_ROOM_MAC, flags))
 		return drop(target->vni, DROP_DECAP_FAILED);
-	skb_linearize_front(skb, ETH_HLEN + sizeof(*ip));
+	skb_linearize_front(skb, ETH_HLEN + sizeof(struct ipv6hdr));
 	at = cursor_of_skb(skb);
 	eth = cursor_take(&at, sizeof(*eth));
-	ip = cursor_take(&at, sizeof(*ip));
-	if (!eth || !ip)
+	if (!eth || !tunnel_apply_ecn(at, target))
 		return drop(target->vni, DROP_DECAP_FAILED);
 	mac_copy(eth->h_dest, target->mac);
 	mac_copy(eth->h_source, target->gateway_mac);
-	if (target->congested)
-		ipv4_set_tos(ip, ip->tos | IPV4_ECN_CE);
+	/* The room is taken from behind the outer Ethernet header. */
+	eth->h_proto = target->protocol;
 	count(COUNT_TC_DELIVERED);
 	return deliver(skb, target->ifindex);
 }
@@ -93,6 +105,7 @@ int uplink_ingress(struct __sk_buff *skb)
 	verdict = tunnel_judge(cursor_of_skb(skb), skb->len, &target);
 	switch (verdict) {
 	case VERDICT_PASS:
+		path_news(skb);
 		return TC_ACT_UNSPEC;
 	case VERDICT_CONTROL:
 		return answer_control(skb);

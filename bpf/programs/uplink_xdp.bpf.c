@@ -31,24 +31,23 @@ static __always_inline int strip(struct xdp_md *xdp,
 {
 	struct uplink_metadata *metadata;
 	struct ethhdr *eth;
-	struct iphdr *ip;
 	struct cursor at;
 
 	/* A driver without metadata support: the tc program does it all. */
 	if (bpf_xdp_adjust_meta(xdp, -(int)sizeof(*metadata)))
 		return XDP_PASS;
-	if (bpf_xdp_adjust_head(xdp, GENIE_TUNNEL_OVERHEAD))
+	if (bpf_xdp_adjust_head(xdp, target->is_over_v6
+					     ? GENIE_TUNNEL_OVERHEAD_V6
+					     : GENIE_TUNNEL_OVERHEAD))
 		return drop(target->vni, DROP_DECAP_FAILED);
 
 	at = cursor_of((void *)(long)xdp->data, (void *)(long)xdp->data_end);
 	metadata = (void *)(long)xdp->data_meta;
 	eth = cursor_take(&at, sizeof(*eth));
-	ip = cursor_take(&at, sizeof(*ip));
-	if (!eth || !ip || (void *)(metadata + 1) > (void *)(long)xdp->data)
+	if (!eth || (void *)(metadata + 1) > (void *)(long)xdp->data ||
+	    !tunnel_apply_ecn(at, target))
 		return drop(target->vni, DROP_DECAP_FAILED);
 	mac_copy(eth->h_source, target->gateway_mac);
-	if (target->congested)
-		ipv4_set_tos(ip, ip->tos | IPV4_ECN_CE);
 	metadata->magic = GENIE_METADATA_MAGIC;
 	metadata->vni = target->vni;
 	metadata->ifindex = target->ifindex;

@@ -20,12 +20,14 @@ package final class Dataplane {
     /// The maps, by the names they are pinned as.
     enum Map: String, CaseIterable {
         case node = "gr_node_r1"
-        case port = "gr_port_r1"
+        case port = "gr_port_r2"
         case endpoint = "gr_endpoint_r1"
         case vtep = "gr_vtep_r1"
         case vni = "gr_vni_r1"
         case drop = "gr_drop_r1"
         case count = "gr_count_r1"
+        case icmp = "gr_icmp_r1"
+        case path = "gr_path_r1"
     }
 
     /// The directory that everything is pinned in.
@@ -60,6 +62,17 @@ package final class Dataplane {
             maps.append(opened)
         }
         self.maps = maps
+    }
+
+    /// Removes the pins of maps of earlier layouts.
+    ///
+    /// To be called once every pod's program is this release's: a program keeps the maps that it
+    /// was loaded with, pinned or not, so none loses its rows before.
+    package func removeOldMaps() throws(BPFError) {
+        let current = Set(Map.allCases.map(\.rawValue))
+        for name in try directory.names(in: directory.path) where name.hasPrefix("gr_") {
+            if !current.contains(name) { try directory.remove(directory.mapPath(name)) }
+        }
     }
 
     /// Uninstalls: detaches every program and removes every pin, the directory included.

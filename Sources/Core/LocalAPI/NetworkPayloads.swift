@@ -39,6 +39,8 @@ package struct VPCList: Codable, Hashable, Sendable {
         package var gateway: String
         /// The subnet of the other family.
         package var secondSubnet: String?
+        /// The address its pods send through in that family.
+        package var secondGateway: String?
         /// Ranges of addresses that no pod gets.
         package var exclusions: [String]?
 
@@ -49,6 +51,7 @@ package struct VPCList: Codable, Hashable, Sendable {
             subnet: String,
             gateway: String,
             secondSubnet: String? = nil,
+            secondGateway: String? = nil,
             exclusions: [String]? = nil
         ) {
             self.vpc = vpc
@@ -56,6 +59,7 @@ package struct VPCList: Codable, Hashable, Sendable {
             self.subnet = subnet
             self.gateway = gateway
             self.secondSubnet = secondSubnet
+            self.secondGateway = secondGateway
             self.exclusions = exclusions
         }
     }

@@ -30,6 +30,8 @@ enum AgentError: Error, Sendable {
     case addressTaken(IPAddress, by: String)
     /// The address that a pod asks for is none that pods of the group may have.
     case addressUnusable(IPAddress, subnet: Prefix)
+    /// The uplink leaves pods less than IPv6 needs.
+    case mtuTooSmall(pod: Int, overhead: Int)
     /// No member has this name or identity.
     case unknownNode(String, known: [String])
     /// Several members have this name.
@@ -101,6 +103,7 @@ enum AgentError: Error, Sendable {
         case .addressesExhausted: "ipam.exhausted"
         case .addressTaken: "ipam.address_taken"
         case .addressUnusable: "ipam.address_unusable"
+        case .mtuTooSmall: "dataplane.mtu"
         case .unknownNode: "node.unknown"
         case .nodeNameTwice: "node.ambiguous"
         case .nodeAlive: "node.alive"
@@ -148,7 +151,7 @@ enum AgentError: Error, Sendable {
         case .registers, .contended, .notJoined, .noDataplane, .endpointsUnknown,
             .addressesExhausted, .blocksInDoubt:
             503
-        case .namespaceMissing, .checkFailed: 422
+        case .namespaceMissing, .checkFailed, .mtuTooSmall: 422
         case .netlink, .dataplane, .storage, .unexpected: 500
         }
     }
@@ -187,6 +190,9 @@ extension AgentError: CustomStringConvertible {
         case .addressUnusable(let address, let subnet):
             "address \(address) is none that a pod may have in \(subnet): ask for one that lies in "
                 + "it, is not excluded and not the gateway"
+        case .mtuTooSmall(let pod, let overhead):
+            "pods of this node would have an MTU of \(pod) and IPv6 needs 1280: give the uplink an "
+                + "MTU of at least \(1280 + overhead), or use a group with IPv4 alone"
         case .unknownNode(let name, let known):
             "no member of the ring is called \(name) (known: \(known.joined(separator: ", "))): mend "
                 + "the name, or give the id that 'genie-ring ring -o json' shows"
@@ -317,7 +323,7 @@ extension NetModelError {
         switch self {
         case .badName, .badGroupReference: "name.malformed"
         case .badSubnet: "subnet.malformed"
-        case .unsupportedFamily, .subnetSize, .reservedSubnet: "subnet.unsupported"
+        case .subnetSize, .reservedSubnet: "subnet.unsupported"
         case .overlap: "subnet.overlap"
         case .sameFamily: "subnet.same_family"
         case .strayExclusion, .badExclusion, .tooManyExclusions, .nothingLeft:

@@ -129,7 +129,7 @@ extension CNIError {
         let code: CNIErrorCode =
             switch error {
             case .unknownVPC, .model(.unknownGroup): .unknownGroup
-            case .model, .addressUnusable: .invalidConfiguration
+            case .model, .addressUnusable, .mtuTooSmall: .invalidConfiguration
             case .registers, .contended, .notJoined, .noDataplane, .attachmentBusy,
                 .endpointsUnknown, .addressesExhausted, .addressTaken, .blocksInDoubt:
                 .tryAgainLater

@@ -32,16 +32,62 @@ struct Attachment: Codable, Hashable, Sendable {
     var fence: UInt64 = 0
     /// The block of the address; nil in rows of older releases.
     var block: String?
+    /// The address of the other family; absent where the group has one subnet.
+    var second: SecondAddress?
     var hostIndex: UInt32 = 0
     var podNamespace: String
     var podName: String
+
+    /// An address of the group's second subnet, with what belongs to it.
+    struct SecondAddress: Codable, Hashable, Sendable {
+        var address: String
+        var gateway: String
+        var fence: UInt64
+        var block: String?
+    }
 
     var key: AttachmentKey {
         AttachmentKey(containerID: containerID, interface: interface)
     }
 
+    /// The addresses that it has, of one family or of both.
+    var held: [HeldAddress] {
+        let first = address.flatMap {
+            HeldAddress(address: $0, gateway: gateway, fence: fence, block: block)
+        }
+        let other = second.flatMap {
+            HeldAddress(
+                address: $0.address,
+                gateway: $0.gateway,
+                fence: $0.fence,
+                block: $0.block
+            )
+        }
+        return [first, other].compactMap(\.self)
+    }
+
     /// The full name of the group; it was checked before it was written down.
     var reference: GroupReference? { try? GroupReference(vpc: vpc, group: group) }
+}
+
+/// One address of an attachment, read.
+struct HeldAddress: Hashable, Sendable {
+    let address: IPAddress
+    /// What the pod sends through; of the same family.
+    let gateway: IPAddress
+    let fence: UInt64
+    /// The address block; nil in rows of older releases.
+    let block: Prefix?
+
+    init?(address: String, gateway: String, fence: UInt64, block: String?) {
+        guard let address = IPAddress(address), let gateway = IPAddress(gateway),
+            address.isV4 == gateway.isV4
+        else { return nil }
+        self.address = address
+        self.gateway = gateway
+        self.fence = fence
+        self.block = block.flatMap { Prefix($0) }
+    }
 }
 
 /// One interface of one container.

@@ -254,6 +254,7 @@ extension PodGroup {
             subnet: subnet.description,
             gateway: gateway.description,
             secondSubnet: secondSubnet?.description,
+            secondGateway: secondSubnet?.gateway.description,
             exclusions: exclusions.isEmpty ? nil : exclusions.map(\.description)
         )
     }

@@ -173,7 +173,7 @@ extension NodeAgent {
                 mode: uplink.mode == .nativeXDP ? "xdp" : "tc",
                 modeReason: uplink.reason,
                 vtep: settings.vtep.description,
-                podMTU: uplink.mtu - Int(NodeConfiguration.tunnelOverhead),
+                podMTU: uplink.mtu - Int(NodeConfiguration.tunnelOverhead(over: settings.vtep)),
                 attachments: try dataplane.attachments().map(payload),
                 maps: try dataplane.mapFill().map {
                     .init(name: $0.name, entries: $0.entries, entriesMax: $0.entriesMax)

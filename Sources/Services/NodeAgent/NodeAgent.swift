@@ -79,6 +79,7 @@ package actor NodeAgent {
         uplink = try attachUplink(dataplane, link)
         self.dataplane = dataplane
         try adoptPods(dataplane)
+        try dataplane.removeOldMaps()
         echo = try DataplaneEcho(bind: settings.vtep)
         logger.info(
             "dataplane ready",
@@ -193,31 +194,31 @@ package actor NodeAgent {
 
     /// Writes the rows of an attached pod and attaches its program; again is harmless.
     func program(_ attachment: Attachment, _ dataplane: Dataplane) throws(BPFError) {
-        guard let vni = VNI(attachment.vni),
-            let address = attachment.address.flatMap({ IPAddress($0) }),
-            let gateway = IPAddress(attachment.gateway), let mac = MACAddress(attachment.mac)
+        let held = attachment.held
+        guard let vni = VNI(attachment.vni), !held.isEmpty, let mac = MACAddress(attachment.mac)
         else { preconditionFailure("an attached pod has all of its addresses") }
         try dataplane.putPort(
             PortRow(
                 ifindex: attachment.hostIndex,
                 vni: vni,
-                address: address,
+                addresses: held.map { PodAddress(address: $0.address, gateway: $0.gateway) },
                 mac: mac,
-                gateway: gateway,
                 gatewayMAC: Self.gatewayMAC,
                 generation: 1
             )
         )
         try dataplane.putVNI(VNIRow(vni: vni, gatewayMAC: Self.gatewayMAC))
-        try dataplane.putEndpoint(
-            EndpointRow(
-                vni: vni,
-                address: address,
-                mac: mac,
-                place: .local(ifindex: attachment.hostIndex),
-                fence: attachment.fence
+        for address in held {
+            try dataplane.putEndpoint(
+                EndpointRow(
+                    vni: vni,
+                    address: address.address,
+                    mac: mac,
+                    place: .local(ifindex: attachment.hostIndex),
+                    fence: address.fence
+                )
             )
-        )
+        }
         try dataplane.attachPod(ifindex: attachment.hostIndex, key: attachment.hostInterface)
     }
 

@@ -45,7 +45,7 @@ package struct GeniedCommand: ParsableCommand {
     @Option(help: "How the uplink receives: auto, xdp or tc.")
     var uplinkMode = AgentSettings.UplinkChoice.auto
 
-    @Option(help: "This node's underlay address; the uplink's first IPv4 address when absent.")
+    @Option(help: "This node's underlay address; the uplink's first when absent, IPv4 before IPv6.")
     var address: String?
 
     @Option(help: "The ring's port, UDP and TCP.")
