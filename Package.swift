@@ -221,7 +221,8 @@ let package = Package(
         support(
             "Bench",
             [
-                "CBenchProcess", "CNetworkNamespace", "Statistics", "CGenieABI", "CLibBPF",
+                "CBenchProcess", "CBenchTraffic", "CNetworkNamespace", "Statistics", "CGenieABI",
+                "CLibBPF",
                 "CNIProtocol", "LocalAPI", "LocalSocket", "PeerService", "PeerTransport",
                 "RingIPAM", "RingPeer", "SQLiteRows",
             ],
@@ -234,6 +235,7 @@ let package = Package(
             [argumentParser]
         ),
         .target(name: "CBenchProcess", path: "Sources/TestSupport/CBenchProcess"),
+        .target(name: "CBenchTraffic", path: "Sources/TestSupport/CBenchTraffic"),
         .target(name: "CNetworkNamespace", path: "Sources/TestSupport/CNetworkNamespace"),
         .target(name: "CPowerSwitch", path: "Sources/TestSupport/CPowerSwitch"),
         .testTarget(name: "TidyTests", path: "Tests/TidyTests", swiftSettings: settings),
