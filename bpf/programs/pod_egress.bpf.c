@@ -22,6 +22,7 @@
 #include <genie/maps/endpoint.h>
 #include <genie/maps/node.h>
 #include <genie/maps/port.h>
+#include <genie/maps/traffic.h>
 #include <genie/verdict.h>
 
 /* Ethernet, the longest IPv4 header, a TCP header without options. */
@@ -33,9 +34,10 @@ struct pod_route {
 	__u32 ifindex; /* where to: the pod's veth, or the uplink */
 };
 
-static __always_inline int drop(__u32 vni, int reason)
+/* A packet of no port counts under no pod: any veth could be its number. */
+static __always_inline int drop(struct __sk_buff *skb, __u32 vni, int reason)
 {
-	drop_count(vni, reason);
+	drop_count(vni, vni ? skb->ifindex : 0, reason);
 	return TC_ACT_SHOT;
 }
 
@@ -174,7 +176,8 @@ int pod_egress(struct __sk_buff *skb)
 	int verdict;
 
 	if (!port)
-		return drop(0, DROP_NO_PORT);
+		return drop(skb, 0, DROP_NO_PORT);
+	traffic_sent(skb, port->vni);
 	skb_linearize_front(skb, POD_FRONT);
 	verdict = pod_frame(skb, port, &route);
 	switch (verdict) {
@@ -182,15 +185,15 @@ int pod_egress(struct __sk_buff *skb)
 		return bpf_redirect(skb->ifindex, 0);
 	case VERDICT_LOCAL:
 		count(COUNT_POD_LOCAL);
-		return deliver(skb, route.ifindex);
+		return deliver(skb, port->vni, route.ifindex);
 	case VERDICT_REMOTE:
 		node = node_lookup();
 		if (!node)
-			return drop(port->vni, DROP_NOT_CONFIGURED);
+			return drop(skb, port->vni, DROP_NOT_CONFIGURED);
 		count(COUNT_POD_REMOTE);
 		return bpf_redirect_neigh(node->uplink_ifindex, NULL, 0, 0);
 	default:
-		return drop(port->vni, -verdict);
+		return drop(skb, port->vni, -verdict);
 	}
 }
 

@@ -14,9 +14,9 @@
 #include <genie/maps/drop.h>
 #include <genie/verdict.h>
 
-static __always_inline int drop(__u32 vni, int reason)
+static __always_inline int drop(const struct tunnel_target *target, int reason)
 {
-	drop_count(vni, reason);
+	drop_count(target->vni, target->ifindex, reason);
 	return XDP_DROP;
 }
 
@@ -38,14 +38,14 @@ static __always_inline int strip(struct xdp_md *xdp,
 	if (bpf_xdp_adjust_meta(xdp, -(int)sizeof(*metadata)))
 		return XDP_PASS;
 	if (bpf_xdp_adjust_head(xdp, GENIE_TUNNEL_OVERHEAD))
-		return drop(target->vni, DROP_DECAP_FAILED);
+		return drop(target, DROP_DECAP_FAILED);
 
 	at = cursor_of((void *)(long)xdp->data, (void *)(long)xdp->data_end);
 	metadata = (void *)(long)xdp->data_meta;
 	eth = cursor_take(&at, sizeof(*eth));
 	ip = cursor_take(&at, sizeof(*ip));
 	if (!eth || !ip || (void *)(metadata + 1) > (void *)(long)xdp->data)
-		return drop(target->vni, DROP_DECAP_FAILED);
+		return drop(target, DROP_DECAP_FAILED);
 	mac_copy(eth->h_source, target->gateway_mac);
 	if (target->congested)
 		ipv4_set_tos(ip, ip->tos | IPV4_ECN_CE);
@@ -72,7 +72,7 @@ int uplink_xdp(struct xdp_md *xdp)
 	case VERDICT_LOCAL:
 		return strip(xdp, &target);
 	default:
-		return drop(target.vni, -verdict);
+		return drop(&target, -verdict);
 	}
 }
 

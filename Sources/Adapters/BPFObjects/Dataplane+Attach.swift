@@ -36,11 +36,15 @@ extension Dataplane {
         mode: UplinkMode
     ) throws(BPFError) -> UplinkAttachment {
         // tc first: what XDP strips needs somebody to deliver it.
-        try attachIngress(.uplinkIngress, ifindex: ifindex, name: Self.uplinkIngressName)
+        let hook = try attachIngress(
+            .uplinkIngress,
+            ifindex: ifindex,
+            name: Self.uplinkIngressName
+        )
         switch mode {
         case .trafficControlOnly:
             try detachLink(Self.uplinkXDPName, hook: .nativeXDP)
-            return UplinkAttachment(mode: .trafficControlOnly, fallbackReason: nil)
+            return UplinkAttachment(mode: .trafficControlOnly, hook: hook, fallbackReason: nil)
         case .nativeXDP:
             do {
                 try attachLink(
@@ -52,9 +56,13 @@ extension Dataplane {
             } catch {
                 // An older program of ours may still be there: what is said must be true.
                 try detachLink(Self.uplinkXDPName, hook: .nativeXDP)
-                return UplinkAttachment(mode: .trafficControlOnly, fallbackReason: error)
+                return UplinkAttachment(
+                    mode: .trafficControlOnly,
+                    hook: hook,
+                    fallbackReason: error
+                )
             }
-            return UplinkAttachment(mode: .nativeXDP, fallbackReason: nil)
+            return UplinkAttachment(mode: .nativeXDP, hook: hook, fallbackReason: nil)
         }
     }
 
@@ -108,12 +116,14 @@ extension Dataplane {
         ifindex: UInt32,
         name: String
     ) throws(BPFError) -> AttachHook {
-        if trafficControl == .automatic {
+        if trafficControl != .clsactOnly {
             do {
                 try attachLink(program, hook: .tcx, ifindex: ifindex, name: name)
                 try detachFilters(named: name, except: nil)
                 return .tcx
-            } catch BPFError.attach(_, _, let code) where code == EINVAL || code == EOPNOTSUPP {
+            } catch BPFError.attach(_, _, let code)
+                where trafficControl == .automatic && (code == EINVAL || code == EOPNOTSUPP)
+            {
                 // No tcx in this kernel; a real mistake fails again below.
             }
         }

@@ -24,8 +24,9 @@ package final class Dataplane {
         case endpoint = "gr_endpoint_r1"
         case vtep = "gr_vtep_r1"
         case vni = "gr_vni_r1"
-        case drop = "gr_drop_r1"
+        case drop = "gr_drop_r2"
         case count = "gr_count_r1"
+        case traffic = "gr_traffic_r1"
     }
 
     /// The directory that everything is pinned in.

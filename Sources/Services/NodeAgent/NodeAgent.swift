@@ -33,6 +33,8 @@ package actor NodeAgent {
     var liveness = DataplaneLiveness()
     var fences = FenceLedger()
     var echo: DataplaneEcho?
+    /// VPCs some of whose rows the maps have no room for, and why.
+    var incomplete = SortedMap<VNI, BPFError>()
     var isReconciling = false
     var isReconcileDue = false
     var reconcileWaiters: [CheckedContinuation<Void, Never>] = []
@@ -43,6 +45,8 @@ package actor NodeAgent {
         let mtu: Int
         let mode: UplinkMode
         let reason: String
+        let hook: AttachHook
+        let hookReason: String
     }
 
     /// Makes an agent that does nothing until ``start()``.
@@ -68,7 +72,10 @@ package actor NodeAgent {
     ///   feature, the uplink.
     package func start() throws {
         let link = try Links.info(settings.uplink)
-        let dataplane = try Dataplane(pinDirectory: settings.pinDirectory)
+        let dataplane = try Dataplane(
+            pinDirectory: settings.pinDirectory,
+            trafficControl: settings.hookChoice.choice
+        )
         try dataplane.setNode(
             NodeConfiguration(
                 vtep: settings.vtep,
@@ -131,7 +138,9 @@ package actor NodeAgent {
             index: link.index,
             mtu: Int(link.mtu),
             mode: attachment.mode,
-            reason: attachment.fallbackReason.map { "no native XDP: \($0)" } ?? why
+            reason: attachment.fallbackReason.map { "no native XDP: \($0)" } ?? why,
+            hook: attachment.hook,
+            hookReason: settings.hookChoice.reason(for: attachment.hook)
         )
     }
 
@@ -145,10 +154,14 @@ package actor NodeAgent {
         case .xdp: return (.nativeXDP, "as told by --uplink-mode")
         case .tc: return (.trafficControlOnly, "as told by --uplink-mode")
         case .auto:
-            let driver = (try? Links.driver(of: settings.uplink)) ?? nil
-            return driver == "veth"
+            guard (try? Links.driver(of: settings.uplink)) == "veth" else {
+                return (.nativeXDP, "native XDP is available")
+            }
+            // Both ends of a veth are set alike, or what comes in could be anything.
+            let hasSuperPackets = (try? Offload.tso.isOn(settings.uplink)) ?? true
+            return hasSuperPackets
                 ? (.trafficControlOnly, "a veth carries super-packets, which XDP would cut up")
-                : (.nativeXDP, "native XDP is available")
+                : (.nativeXDP, "a veth without TSO carries packets as a wire does")
         }
     }
 
@@ -185,6 +198,7 @@ package actor NodeAgent {
         for port in try dataplane.ports() where !ports.contains(port.ifindex) {
             try dataplane.deletePort(ifindex: port.ifindex)
         }
+        try dataplane.settleCounts()
         let vnis = SortedSet(journal.attachments.values.map(\.vni))
         for row in try dataplane.vnis() where !vnis.contains(row.vni.number) {
             try dataplane.deleteVNI(row.vni)

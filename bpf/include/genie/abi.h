@@ -18,6 +18,7 @@
 #define GENIE_VNI_MAX 4096
 #define GENIE_DROP_MAX 65536
 #define GENIE_COUNT_MAX 64
+#define GENIE_TRAFFIC_MAX 8192
 
 /* RFC 8926 section 3.3. */
 #define GENIE_GENEVE_PORT 6081
@@ -145,14 +146,44 @@ struct vni_value {
 };
 _Static_assert(sizeof(struct vni_value) == 12, "vni_value is ABI");
 
+/* Stands for every pod interface that is gone: what was counted of it is added
+ * up under this number, by the agent alone.
+ */
+#define GENIE_GONE_IFINDEX 0xffffffffu
+
 /* Dropped packets, one number per CPU. `vni` is zero where the packet's VNI is
- * unknown here: a stranger must not choose keys.
+ * unknown here: a stranger must not choose keys. `ifindex` is the host-side
+ * veth of the pod that sent the packet, or that would have got it; zero where
+ * there is none on this node.
  */
 struct drop_key {
 	__u32 vni;
+	__u32 ifindex;
 	__u32 reason; /* enum drop_reason */
 };
-_Static_assert(sizeof(struct drop_key) == 8, "drop_key is ABI");
+_Static_assert(sizeof(struct drop_key) == 12, "drop_key is ABI");
+
+/* What a pod interface sent and received. */
+struct traffic_key {
+	__u32 vni;
+	__u32 ifindex; /* host-side veth, or GENIE_GONE_IFINDEX */
+};
+_Static_assert(sizeof(struct traffic_key) == 8, "traffic_key is ABI");
+
+/* One of these per CPU. Bytes are those of Ethernet frames without the tunnel.
+ *   off size field
+ *    0   8   sent_packets      dropped ones included
+ *    8   8   sent_bytes
+ *   16   8   received_packets
+ *   24   8   received_bytes
+ */
+struct traffic_value {
+	__u64 sent_packets;
+	__u64 sent_bytes;
+	__u64 received_packets;
+	__u64 received_bytes;
+};
+_Static_assert(sizeof(struct traffic_value) == 32, "traffic_value is ABI");
 
 /* Put in front of a stripped packet by the XDP program, read by the tc program
  * of the same uplink. 12 bytes: XDP wants a multiple of 4, GRO compares it.

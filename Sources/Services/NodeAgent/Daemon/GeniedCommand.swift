@@ -45,6 +45,11 @@ package struct GeniedCommand: ParsableCommand {
     @Option(help: "How the uplink receives: auto, xdp or tc.")
     var uplinkMode = AgentSettings.UplinkChoice.auto
 
+    @Option(
+        help: "The tc hook of pods and uplink: auto (tcx where the kernel has it), tcx or clsact."
+    )
+    var tcHook = AgentSettings.HookChoice.auto
+
     @Option(help: "This node's underlay address; the uplink's first IPv4 address when absent.")
     var address: String?
 
@@ -95,6 +100,9 @@ package struct GeniedCommand: ParsableCommand {
     )
     var metricsAddress: String?
 
+    @Flag(help: "Let /metrics tell of every pod interface, and not only of VPCs.")
+    var endpointMetrics = false
+
     @Option(help: "How much to log: trace, debug, info, notice, warning, error.")
     var logLevel = "info"
 
@@ -136,4 +144,5 @@ package struct GeniedCommand: ParsableCommand {
 }
 
 extension AgentSettings.UplinkChoice: ExpressibleByArgument {}
+extension AgentSettings.HookChoice: ExpressibleByArgument {}
 extension AgentSettings.PublishLevel: ExpressibleByArgument {}
