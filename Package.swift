@@ -199,7 +199,11 @@ let package = Package(
             [logging, argumentParser]
         ),
         service("CNIPlugin", ["CNIProtocol", "LocalSocket"]),
-        service("Inspection", ["LocalAPI", "LocalSocket", "PeerTransport"], [argumentParser]),
+        service(
+            "Inspection",
+            ["LocalAPI", "LocalSocket", "Netlink", "PeerTransport"],
+            [argumentParser]
+        ),
         tool("genied", "NodeAgent"),
         tool("genie", "CNIPlugin", isStatic: true),
         tool("genie-ring", "Inspection"),

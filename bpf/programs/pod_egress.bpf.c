@@ -23,6 +23,7 @@
 #include <genie/maps/node.h>
 #include <genie/maps/port.h>
 #include <genie/maps/traffic.h>
+#include <genie/probe.h>
 #include <genie/verdict.h>
 
 /* Ethernet, the longest IPv4 header, a TCP header without options. */
@@ -173,13 +174,18 @@ int pod_egress(struct __sk_buff *skb)
 	const struct port_value *port = port_lookup(skb->ifindex);
 	const struct node_value *node;
 	struct pod_route route = { 0 };
+	__u32 probe;
 	int verdict;
 
 	if (!port)
 		return drop(skb, 0, DROP_NO_PORT);
 	traffic_sent(skb, port->vni);
 	skb_linearize_front(skb, POD_FRONT);
+	probe = probe_of_pod(skb, port->vni);
 	verdict = pod_frame(skb, port, &route);
+	if (probe)
+		probe_note(probe, PROBE_POD_EGRESS, port->vni, skb->ifindex,
+			   verdict);
 	switch (verdict) {
 	case VERDICT_ANSWER:
 		return bpf_redirect(skb->ifindex, 0);
@@ -191,6 +197,8 @@ int pod_egress(struct __sk_buff *skb)
 		if (!node)
 			return drop(skb, port->vni, DROP_NOT_CONFIGURED);
 		count(COUNT_POD_REMOTE);
+		if (probe)
+			probe_mark_tunnel(skb);
 		return bpf_redirect_neigh(node->uplink_ifindex, NULL, 0, 0);
 	default:
 		return drop(skb, port->vni, -verdict);

@@ -14,6 +14,7 @@
 #include <genie/geneve.h>
 #include <genie/maps/count.h>
 #include <genie/maps/drop.h>
+#include <genie/probe.h>
 #include <genie/tunnel_echo.h>
 #include <genie/verdict.h>
 
@@ -94,6 +95,8 @@ int uplink_ingress(struct __sk_buff *skb)
 		return TC_ACT_UNSPEC;
 	skb_linearize_front(skb, TUNNEL_FRONT);
 	verdict = tunnel_judge(cursor_of_skb(skb), skb->len, &target);
+	probe_of_tunnel(cursor_of_skb(skb), PROBE_UPLINK_INGRESS, &target,
+			verdict);
 	switch (verdict) {
 	case VERDICT_PASS:
 		return TC_ACT_UNSPEC;

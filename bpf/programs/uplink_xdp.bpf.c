@@ -12,6 +12,7 @@
 #include <genie/geneve.h>
 #include <genie/maps/count.h>
 #include <genie/maps/drop.h>
+#include <genie/probe.h>
 #include <genie/verdict.h>
 
 static __always_inline int drop(const struct tunnel_target *target, int reason)
@@ -65,6 +66,7 @@ int uplink_xdp(struct xdp_md *xdp)
 	int verdict;
 
 	verdict = tunnel_judge(at, bpf_xdp_get_buff_len(xdp), &target);
+	probe_of_tunnel(at, PROBE_UPLINK_XDP, &target, verdict);
 	switch (verdict) {
 	case VERDICT_PASS:
 	case VERDICT_CONTROL:

@@ -41,7 +41,8 @@ extension Dataplane {
             case .vni: entries = try vnis().count
             case .drop: entries = try dropRows().count
             case .traffic: entries = try trafficRows().count
-            case .node, .count: entries = Int(map.layout.entriesMax)
+            case .probeSeen: entries = try probesSeen().count
+            case .node, .count, .probe: entries = Int(map.layout.entriesMax)
             }
             fill.append(
                 MapFill(

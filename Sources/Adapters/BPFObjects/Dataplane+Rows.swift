@@ -53,6 +53,13 @@ extension Dataplane {
         try map(.endpoint).delete(endpoint_key(vni, address))
     }
 
+    /// The row of one endpoint; nil where there is none.
+    package func endpoint(vni: VNI, _ address: IPAddress) throws(BPFError) -> EndpointRow? {
+        let key = endpoint_key(vni, address)
+        return try map(.endpoint).get(key, empty: endpoint_value())?.first
+            .flatMap { EndpointRow(key: key, value: $0) }
+    }
+
     /// Every endpoint, by VPC and address.
     package func endpoints() throws(BPFError) -> [EndpointRow] {
         try list(.endpoint, endpoint_key(), endpoint_value(), EndpointRow.init(key:value:))

@@ -158,7 +158,7 @@ extension NodeAgent {
         )
     }
 
-    private static func entry(_ row: EndpointRow) -> ForwardingEntry {
+    static func entry(_ row: EndpointRow) -> ForwardingEntry {
         let place: ForwardingEntry.Place =
             switch row.place {
             case .local(let index): .local(interface: index)

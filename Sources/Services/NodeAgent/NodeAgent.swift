@@ -35,6 +35,8 @@ package actor NodeAgent {
     var echo: DataplaneEcho?
     /// VPCs some of whose rows the maps have no room for, and why.
     var incomplete = SortedMap<VNI, BPFError>()
+    /// Whether a packet is being traced: one at a time.
+    var isTracing = false
     var isReconciling = false
     var isReconcileDue = false
     var reconcileWaiters: [CheckedContinuation<Void, Never>] = []
@@ -86,6 +88,13 @@ package actor NodeAgent {
         uplink = try attachUplink(dataplane, link)
         self.dataplane = dataplane
         try adoptPods(dataplane)
+        let superseded = try dataplane.removeSuperseded()
+        if !superseded.isEmpty {
+            logger.notice(
+                "maps of an earlier release were replaced; what they counted begins anew",
+                metadata: ["maps": "\(superseded.joined(separator: ","))"]
+            )
+        }
         echo = try DataplaneEcho(bind: settings.vtep)
         logger.info(
             "dataplane ready",

@@ -19,6 +19,7 @@
 #define GENIE_DROP_MAX 65536
 #define GENIE_COUNT_MAX 64
 #define GENIE_TRAFFIC_MAX 8192
+#define GENIE_PROBE_SEEN_MAX 256
 
 /* RFC 8926 section 3.3. */
 #define GENIE_GENEVE_PORT 6081
@@ -212,6 +213,55 @@ enum tunnel_echo_kind {
 	TUNNEL_ECHO_REQUEST = 1,
 	TUNNEL_ECHO_REPLY = 2,
 };
+
+/*
+ * The packet that is being traced on this node; one row. `genie-ring trace`
+ * sends it, with a mark that is unlikely to be another packet's.
+ *   off size field
+ *    0   4   vni      of its pod; zero: nothing is traced
+ *    4   4   mark     its IPv4 identification or IPv6 flow label, not zero
+ *    8  16   source
+ *   24  16   target
+ */
+struct probe_value {
+	__u32 vni;
+	__u32 mark;
+	struct ip_address source;
+	struct ip_address target;
+};
+_Static_assert(sizeof(struct probe_value) == 40, "probe_value is ABI");
+
+/* The outer source port of a traced packet; others begin one above it. */
+#define GENIE_PROBE_PORT 49151
+
+enum probe_hook {
+	PROBE_POD_EGRESS = 1,
+	PROBE_UPLINK_XDP = 2,
+	PROBE_UPLINK_INGRESS = 3,
+};
+
+struct probe_seen_key {
+	__u32 mark;
+	__u32 hook; /* enum probe_hook */
+};
+_Static_assert(sizeof(struct probe_seen_key) == 8, "probe_seen_key is ABI");
+
+/*
+ *   off size field
+ *    0   8   nanoseconds  CLOCK_MONOTONIC
+ *    8   4   vni          zero where it is not known here
+ *   12   4   ifindex      of pod_egress the pod's veth, else the receiver's
+ *   16   4   verdict      enum verdict, or minus an enum drop_reason
+ *   20   4   pad0
+ */
+struct probe_seen_value {
+	__u64 nanoseconds;
+	__u32 vni;
+	__u32 ifindex;
+	__s32 verdict;
+	__u32 pad0;
+};
+_Static_assert(sizeof(struct probe_seen_value) == 24, "probe_seen is ABI");
 
 /* Why a packet was dropped: X(NAME, metric label). Append only. */
 #define GENIE_DROP_REASONS(X)                   \
