@@ -3,9 +3,8 @@ internal import Glibc
 
 extension Dataplane {
     private static let podPrefix = "pod-"
-    private static let uplinkXDPName = "uplink-xdp"
+    static let uplinkXDPName = "uplink-xdp"
     private static let uplinkIngressName = "uplink-tc"
-    private static let filterInfix = "-at-"
 
     /// Attaches ``Program/podEgress`` to a pod's host-side veth, or puts the program loaded now
     /// into the attachment that is pinned under `key` already.
@@ -86,7 +85,7 @@ extension Dataplane {
                 Attachment(role: role, hook: hook, ifindex: ifindex, programID: program)
             )
         }
-        for (name, ifindex) in try filterPins() {
+        for (name, ifindex) in try directory.filterPins() {
             guard let role = Self.role(of: name) else { continue }
             let program = ClassifierFilter(ifindex: ifindex).attachedProgramID()
             found.append(
@@ -170,7 +169,7 @@ extension Dataplane {
     ) throws(BPFError) {
         let loaded = object(program)
         try ClassifierFilter(ifindex: ifindex).attach(loaded.descriptor)
-        let path = filterPath(name, ifindex)
+        let path = directory.filterPath(name, ifindex)
         try directory.remove(path)
         if let code = failure(of: bpf_obj_pin(loaded.descriptor, path)) {
             throw .pin(path: path, errno: code)
@@ -179,39 +178,17 @@ extension Dataplane {
     }
 
     private func detachFilters(named name: String, except kept: UInt32?) throws(BPFError) {
-        for pin in try filterPins() where pin.name == name && pin.ifindex != kept {
-            let path = filterPath(name, pin.ifindex)
+        for pin in try directory.filterPins() where pin.name == name && pin.ifindex != kept {
+            let path = directory.filterPath(name, pin.ifindex)
             let filter = ClassifierFilter(ifindex: pin.ifindex)
             // The index may belong to another interface by now: only our program goes.
-            if let program = try recordedProgramID(path), program == filter.attachedProgramID() {
+            if let program = try directory.recordedProgramID(path),
+                program == filter.attachedProgramID()
+            {
                 try filter.detach()
             }
             try directory.remove(path)
         }
-    }
-
-    private func recordedProgramID(_ path: String) throws(BPFError) -> UInt32? {
-        guard let program = try directory.open(path) else { return nil }
-        var info = bpf_prog_info()
-        var size = UInt32(MemoryLayout<bpf_prog_info>.size)
-        let result = bpf_obj_get_info_by_fd(program.number, &info, &size)
-        if let code = failure(of: result) { throw .pin(path: path, errno: code) }
-        return info.id
-    }
-
-    private func filterPath(_ name: String, _ ifindex: UInt32) -> String {
-        "\(directory.filters)/\(name)\(Self.filterInfix)\(ifindex)"
-    }
-
-    private func filterPins() throws(BPFError) -> [(name: String, ifindex: UInt32)] {
-        try directory.names(in: directory.filters)
-            .compactMap { pin in
-                let digits = pin.reversed().prefix { $0 != "-" }.count
-                let name = pin.dropLast(digits)
-                guard name.hasSuffix(Self.filterInfix), let ifindex = UInt32(pin.suffix(digits))
-                else { return nil }
-                return (String(name.dropLast(Self.filterInfix.count)), ifindex)
-            }
     }
 
     private static func role(of name: String) -> Attachment.Role? {

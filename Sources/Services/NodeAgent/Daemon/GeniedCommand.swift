@@ -12,7 +12,8 @@ package struct GeniedCommand: ParsableCommand {
         discussion: """
             The first node of a ring starts with --bootstrap, every other one with --join. A node that \
             belongs to a ring stays in it whatever is said; one that lost its database comes back with \
-            --join, since --bootstrap would found a second ring.
+            --join, since --bootstrap would found a second ring. 'genied uninstall' takes everything off \
+            the node again (genied uninstall --help).
 
             Example: genied --join 10.0.0.1:7940 --secret /etc/genie/secret --uplink eth0
             """,
@@ -110,6 +111,8 @@ package struct GeniedCommand: ParsableCommand {
 
     /// Parses the process's arguments and runs the daemon until it is told to stop.
     package static func runAndExit() -> Never {
+        let words = CommandLine.arguments.dropFirst()
+        if words.first == "uninstall" { uninstall(Array(words.dropFirst())) }
         let command: GeniedCommand
         do {
             command = try parse()
@@ -122,6 +125,20 @@ package struct GeniedCommand: ParsableCommand {
         }
         start(command)
         dispatchMain()
+    }
+
+    /// A command of its own: the daemon's options would be asked for otherwise.
+    private static func uninstall(_ arguments: [String]) -> Never {
+        do {
+            try UninstallCommand.parse(arguments).run()
+            Glibc.exit(0)
+        } catch {
+            let status = UninstallCommand.exitCode(for: error)
+            let isOurs = error is DaemonError || error is UninstallError
+            let text = isOurs ? "genied: \(error)" : UninstallCommand.fullMessage(for: error)
+            if status == .success { print(text) } else { printError(text) }
+            Glibc.exit(status == .validationFailure ? 2 : status.rawValue)
+        }
     }
 
     /// Not in the caller, which is on the main actor: closures made there may run nowhere else.
