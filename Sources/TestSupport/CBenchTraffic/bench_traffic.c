@@ -157,6 +157,12 @@ static int socket_inside(const char *netns, const char *address,
 	return -opening.error;
 }
 
+int traffic_datagram_socket(const char *netns, const char *address,
+			    const char *peer, uint16_t port)
+{
+	return socket_inside(netns, address, peer, port, SOCK_DGRAM);
+}
+
 /* A flood and who counts it keep to a processor each. TCP is left to the
  * scheduler, which keeps a stream's ends near one another as it sees fit.
  */

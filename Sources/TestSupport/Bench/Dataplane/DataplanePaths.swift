@@ -252,12 +252,21 @@ struct DataplaneLab {
                 """
         )
         let answer = try genie.ask(node, .post, "/v1/cni", call.jsonText).get()
-        struct Result: Decodable {
-            struct Address: Decodable {
-                let address: String
-            }
-            let ips: [Address]
+        return PathEnd(netns: netns, address: try CNIAnswer.address(answer))
+    }
+}
+
+/// What a bench wants to know of an answer to ADD.
+enum CNIAnswer {
+    private struct Result: Decodable {
+        struct Address: Decodable {
+            let address: String
         }
+        let ips: [Address]
+    }
+
+    /// The pod's first address.
+    static func address(_ answer: [UInt8]) throws(BenchError) -> String {
         let result = try? JSONDecoder().decode(Result.self, from: Data(answer))
         guard let address = result?.ips.first?.address.split(separator: "/").first else {
             throw .unreadable(
@@ -265,6 +274,6 @@ struct DataplaneLab {
                 text: String(decoding: answer, as: UTF8.self)
             )
         }
-        return PathEnd(netns: netns, address: String(address))
+        return String(address)
     }
 }

@@ -45,4 +45,12 @@ struct traffic_result {
 int traffic_run(const struct traffic_load *load, struct traffic_result *result,
 		uint32_t *times, size_t capacity);
 
+/*
+ * A datagram socket of a namespace, or -errno: bound to the address and the
+ * port, or with a peer to the address and connected to the peer's port.
+ * Receiving gives up after 100 ms.
+ */
+int traffic_datagram_socket(const char *netns, const char *address,
+			    const char *peer, uint16_t port);
+
 #endif
