@@ -36,6 +36,8 @@ package struct Attachment: Hashable, Sendable {
         case uplinkXDP
         /// What the uplink receives, at tc.
         case uplinkIngress
+        /// What the device that merges packets would hand to the node: all of it is dropped.
+        case mergeGuard
     }
 
     /// What it serves.

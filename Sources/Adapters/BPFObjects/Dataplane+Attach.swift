@@ -5,6 +5,7 @@ extension Dataplane {
     private static let podPrefix = "pod-"
     static let uplinkXDPName = "uplink-xdp"
     private static let uplinkIngressName = "uplink-tc"
+    private static let mergeGuardName = "merge-guard"
 
     /// Attaches ``Program/podEgress`` to a pod's host-side veth, or puts the program loaded now
     /// into the attachment that is pinned under `key` already.
@@ -65,8 +66,18 @@ extension Dataplane {
         }
     }
 
+    /// Closes the device that the kernel merges tunnel packets with: an interface without a port
+    /// is what ``Program/podEgress`` drops everything of.
+    ///
+    /// To be called before the device is up, or it would be a way to the node for anybody.
+    package func attachMergeGuard(ifindex: UInt32) throws(BPFError) {
+        try attachIngress(.podEgress, ifindex: ifindex, name: Self.mergeGuardName)
+    }
+
     /// Detaches the uplink's programs; absent is success.
     package func detachUplink() throws(BPFError) {
+        try detachLink(Self.mergeGuardName, hook: .tcx)
+        try detachFilters(named: Self.mergeGuardName, except: nil)
         try detachLink(Self.uplinkXDPName, hook: .nativeXDP)
         try detachLink(Self.uplinkIngressName, hook: .tcx)
         try detachFilters(named: Self.uplinkIngressName, except: nil)
@@ -195,6 +206,7 @@ extension Dataplane {
         switch name {
         case uplinkXDPName: .uplinkXDP
         case uplinkIngressName: .uplinkIngress
+        case mergeGuardName: .mergeGuard
         case _ where name.hasPrefix(podPrefix): .pod(key: String(name.dropFirst(podPrefix.count)))
         default: nil
         }

@@ -12,6 +12,8 @@ package struct DataplaneStatus: Codable, Hashable, Sendable {
     package var hook: String
     /// Why that one.
     package var hookReason: String
+    /// How received packets are merged before pods get them.
+    package var merging: String
     /// The node's underlay address.
     package var vtep: String
     /// The MTU that pods get.
@@ -38,6 +40,7 @@ package struct DataplaneStatus: Codable, Hashable, Sendable {
         modeReason: String,
         hook: String,
         hookReason: String,
+        merging: String,
         vtep: String,
         podMTU: Int,
         programs: [Program],
@@ -53,6 +56,7 @@ package struct DataplaneStatus: Codable, Hashable, Sendable {
         self.modeReason = modeReason
         self.hook = hook
         self.hookReason = hookReason
+        self.merging = merging
         self.vtep = vtep
         self.podMTU = podMTU
         self.programs = programs

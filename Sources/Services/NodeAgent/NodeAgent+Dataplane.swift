@@ -2,6 +2,7 @@ import Addressing
 import BPFObjects
 import Determinism
 import LocalAPI
+import Netlink
 
 extension NodeAgent {
     /// What the dataplane is and did, as its maps and the kernel say.
@@ -18,6 +19,7 @@ extension NodeAgent {
                 modeReason: uplink.reason,
                 hook: uplink.hook == .clsact ? "clsact" : "tcx",
                 hookReason: uplink.hookReason,
+                merging: uplink.merging,
                 vtep: settings.vtep.description,
                 podMTU: uplink.mtu - Int(NodeConfiguration.tunnelOverhead),
                 programs: try dataplane.loadedPrograms().map {
@@ -53,6 +55,7 @@ extension NodeAgent {
             case .pod(let key): (key, Dataplane.Program.podEgress)
             case .uplinkXDP: (settings.uplink, .uplinkXDP)
             case .uplinkIngress: (settings.uplink, .uplinkIngress)
+            case .mergeGuard: (Self.mergeDevice, .podEgress)
             }
         return .init(
             interface: interface,
@@ -112,6 +115,45 @@ extension NodeAgent {
             }
         }
         return rows
+    }
+}
+
+// MARK: - Merging what the uplink receives
+
+extension NodeAgent {
+    /// The device whose UDP socket makes the kernel merge tunnel packets.
+    static let mergeDevice = "genie-merge"
+
+    /// Lets the kernel merge tunnel packets by their inner ones before tc strips them; what came of
+    /// it, for people.
+    ///
+    /// Without it every segment that came off a wire climbs the stack alone. Measured over uplinks
+    /// that segment everything, eight TCP streams: 0.70 of vxlan's throughput without, 1.12 with it.
+    func makeMergeDevice(_ dataplane: Dataplane, _ mode: UplinkMode) -> String {
+        let port = UInt16(6_081)
+        // One of an earlier start may be of another kind, or half made.
+        _ = try? Links.delete(Self.mergeDevice)
+        guard mode == .trafficControlOnly else { return "by GRO behind XDP" }
+        var refusal: NetlinkError?
+        for kind in TunnelReceiver.Kind.allCases {
+            do throws(NetlinkError) {
+                try TunnelReceiver(name: Self.mergeDevice, kind: kind, port: port).create()
+            } catch {
+                refusal = error
+                continue
+            }
+            do {
+                let index = try Links.index(of: Self.mergeDevice)
+                try dataplane.attachMergeGuard(ifindex: index)
+                try? Sysctl.write("1", to: "disable_ipv6", of: .ipv6, on: Self.mergeDevice)
+                try Links.setUp(Self.mergeDevice)
+                return "\(Self.mergeDevice), a \(kind.rawValue) device that hands nothing on"
+            } catch {
+                _ = try? Links.delete(Self.mergeDevice)
+                return "none: \(error)"
+            }
+        }
+        return "none: \(refusal.map { "\($0)" } ?? "the kernel has no such device")"
     }
 }
 

@@ -49,6 +49,7 @@ package actor NodeAgent {
         let reason: String
         let hook: AttachHook
         let hookReason: String
+        let merging: String
     }
 
     /// Makes an agent that does nothing until ``start()``.
@@ -149,7 +150,8 @@ package actor NodeAgent {
             mode: attachment.mode,
             reason: attachment.fallbackReason.map { "no native XDP: \($0)" } ?? why,
             hook: attachment.hook,
-            hookReason: settings.hookChoice.reason(for: attachment.hook)
+            hookReason: settings.hookChoice.reason(for: attachment.hook),
+            merging: makeMergeDevice(dataplane, attachment.mode)
         )
     }
 
@@ -163,14 +165,9 @@ package actor NodeAgent {
         case .xdp: return (.nativeXDP, "as told by --uplink-mode")
         case .tc: return (.trafficControlOnly, "as told by --uplink-mode")
         case .auto:
-            guard (try? Links.driver(of: settings.uplink)) == "veth" else {
-                return (.nativeXDP, "native XDP is available")
-            }
-            // Both ends of a veth are set alike, or what comes in could be anything.
-            let hasSuperPackets = (try? Offload.tso.isOn(settings.uplink)) ?? true
-            return hasSuperPackets
-                ? (.trafficControlOnly, "a veth carries super-packets, which XDP would cut up")
-                : (.nativeXDP, "a veth without TSO carries packets as a wire does")
+            return (try? Links.driver(of: settings.uplink)) == "veth"
+                ? (.trafficControlOnly, "XDP on a veth cuts super-packets up and copies the rest")
+                : (.nativeXDP, "native XDP is available")
         }
     }
 

@@ -27,6 +27,7 @@ struct DataplaneCommand: ParsableCommand {
     private func printTables(_ status: DataplaneStatus) {
         print("uplink   \(status.uplink), receives through \(status.mode) (\(status.modeReason))")
         print("tc hook  \(status.hook) (\(status.hookReason))")
+        print("merging  \(status.merging)")
         print("VTEP     \(status.vtep)")
         print("pod MTU  \(status.podMTU)\n")
         for table in [

@@ -48,6 +48,9 @@ struct UninstallCommand: ParsableCommand {
         )
         // Before the pins go: they name what a lost database does not.
         let interfaces = Set(recorded.map(\.interface) + (try removal?.podInterfaces() ?? []))
+        if try Links.delete(NodeAgent.mergeDevice) == .deleted {
+            print("removed interface \(NodeAgent.mergeDevice)")
+        }
         for removed in try removal?.run() ?? [] { say(removed, names) }
         for name in interfaces.sorted() where try Links.delete(name) == .deleted {
             print("removed interface \(name), with the pod's end, its addresses and routes")
