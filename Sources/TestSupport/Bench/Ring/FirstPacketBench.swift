@@ -54,6 +54,12 @@ struct FirstPacketBench {
         }
         let seen = try Self.receive(receiver, count, answer)
         sending.end()
+        // Packets get through before the call that made it possible is answered.
+        let isAnswered = Monotonic.wait(Self.patience) { answer.result.withLock { $0 != nil } }
+        guard isAnswered, let result = answer.result.withLock({ $0 }) else {
+            throw .timedOut(waitingFor: "the answer to ADD of \(container)", seconds: 10)
+        }
+        _ = try result.get()
         _ = try ask(.delete, container, address, on: node).get()
         let others = seen.indices.filter { $0 != node }.map { seen[$0] }
         // Another node may be there first; then it did not wait for this one.
