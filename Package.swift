@@ -284,7 +284,13 @@ let package = Package(
         tests("BenchTests", ["Bench", "Statistics", "genie-bench"]),
         tests("HistoryCheckTests", ["HistoryCheck"]),
         tests("DrillTests", ["Bench", "Drill", "HistoryCheck"]),
-        tests("LabTests", ["LabNet", "LocalAPI", "MetricsText", "genied", "genie", "genie-ring"]),
+        tests(
+            "LabTests",
+            [
+                "CGenieABI", "CLibBPF", "LabNet", "LocalAPI", "MetricsText", "genied", "genie",
+                "genie-ring",
+            ]
+        ),
         tests(
             "DataplaneTests",
             ["BPFObjects", "CGenieABI", "CLibBPF", "CNetworkNamespace"]
