@@ -96,6 +96,49 @@ struct ReadRepairTests {
         #expect(outcome(records.effects) == nil)
     }
 
+    @Test("a read that mends when an owner comes begins anew, with the former owners' word")
+    func newOwner() {
+        var records = records(owners: [Self.own, Self.second], holding: Self.set(2))
+        records.read(Self.topic, request: 7, now: .zero)
+        let owners = [Self.own, Self.second, Self.third]
+        records.adopt(OwnershipView(epoch: 2, ownersBySlot: [owners]), now: .zero)
+        records.effects = []
+        let summary = SetSummary(
+            topic: Self.topic,
+            origin: Self.origin,
+            version: Self.set(2).version
+        )
+        records.receive(
+            .stored(epoch: 2, isOwner: true, summaries: [summary]),
+            from: Self.third,
+            now: .zero
+        )
+        // The second may still answer for itself, in the epoch that it knows.
+        #expect(outcome(records.effects) == nil)
+    }
+
+    @Test("an owner takes over from a watcher what no owner holds any more")
+    func watcherKnowsMore() {
+        var records = records(owners: [Self.own], holding: Self.set(1))
+        func asked(_ sequence: UInt64) -> [SetSummary] {
+            records.effects = []
+            let version = Self.set(sequence).version
+            let known = [OriginVersion(origin: Self.origin, version: version)]
+            records.receive(
+                .watch(epoch: 1, topic: Self.topic, after: 0, known: known),
+                from: Self.third,
+                now: .zero
+            )
+            return records.effects.flatMap { effect -> [SetSummary] in
+                if case .send(.fetch(1, let sets), to: Self.third) = effect { sets } else { [] }
+            }
+        }
+        #expect(asked(1).isEmpty)
+        #expect(asked(2).map(\.version) == [Self.set(2).version])
+        records.receive(.put(epoch: 1, sets: [Self.set(2)]), from: Self.third, now: .zero)
+        #expect(asked(2).isEmpty)
+    }
+
     @Test("while a slot moves, what a read shows is on a write quorum of its former owners as well")
     func moving() {
         var records = records(owners: [Self.own, Self.second], holding: Self.set(2))

@@ -1,3 +1,4 @@
+import Addressing
 package import Determinism
 import RingMembership
 import RingPlacement
@@ -106,6 +107,9 @@ extension Peer {
         case .changing(var change, let until):
             guard now < until else {
                 stewardJob.step = .idle
+                // What could not be led may never be: the disks of the group before may be gone.
+                // Before it is tried again, the group itself is looked after.
+                stewardJob.checkedAt = now
                 return
             }
             change.tick(now: now)
@@ -244,21 +248,31 @@ extension Peer {
 
     private func standing(_ node: NodeID, now: Instant) -> StewardPolicy.Standing {
         if node == identity.node { return .present }
-        guard let member = membership.member(node) else { return .away }
-        if let until = stewardJob.silent[node], now < until { return .away }
-        let span = now.since(member.since)
-        if member.fact.status.isGone {
-            let isLost = span >= parameters.stewardLostAfter || hasHeir(member, now: now)
+        guard let member = membership.member(node) else {
+            // It was gone before this process began, and nobody has spoken of it since.
+            let isLost =
+                now.since(startedAt) >= parameters.stewardLostAfter
+                || configuration.member(node).map { hasHeir(node, at: $0.address, now: now) }
+                    ?? false
             return isLost ? .lost : .away
         }
+        let span = now.since(member.since)
+        if member.fact.status.isGone {
+            let isLost =
+                span >= parameters.stewardLostAfter
+                || hasHeir(node, at: member.fact.address, now: now)
+            return isLost ? .lost : .away
+        }
+        // Not before: who was silent because it was dying would keep its place for that long.
+        if let until = stewardJob.silent[node], now < until { return .away }
         return member.isReachable && span >= parameters.stewardSettledAfter ? .present : .away
     }
 
     /// Whether another node lives at the address of one that is gone: it lost its disk, and will
     /// not be back as who it was.
-    private func hasHeir(_ gone: Membership.Member, now: Instant) -> Bool {
+    private func hasHeir(_ gone: NodeID, at address: SocketAddress, now: Instant) -> Bool {
         membership.members.contains {
-            $0.fact.address == gone.fact.address && $0.fact.id != gone.fact.id && $0.isReachable
+            $0.fact.address == address && $0.fact.id != gone && $0.isReachable
                 && now.since($0.since) >= parameters.stewardSettledAfter
         }
     }

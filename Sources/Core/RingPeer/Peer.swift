@@ -39,6 +39,7 @@ package struct Peer: Sendable {
     var nextNumber: UInt64 = 1
     var configurationJob: ConfigurationJob
     var stewardJob: StewardJob
+    let startedAt: Instant
     var vouching: Vouching?
     /// Whether the others vouched in this life of the process, before there was a group to serve.
     var isVouchedForWithoutGroup = false
@@ -127,6 +128,7 @@ package struct Peer: Sendable {
         configurationJob = ConfigurationJob(nextAt: now)
         stewardJob = StewardJob(nextAt: now.advanced(by: StewardJob.interval))
         self.parameters = parameters
+        startedAt = now
         nextContactAt = now
         nextKeyContactAt = now
         nextRegistryTellAt = now

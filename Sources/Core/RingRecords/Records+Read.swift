@@ -94,6 +94,7 @@ extension Records {
             fresh.repair = nil
             fresh.answers = SortedMap()
             fresh.sources = []
+            reads[request] = fresh
             retryRead(request, withOwnAnswer(fresh), now: now)
         }
     }

@@ -222,6 +222,7 @@ extension Records {
             effects.append(.send(.resync(topic: topic), to: peer))
             return
         }
+        fetchUnknown(topic, known, from: peer)
         // What a stream would not take in one message goes ahead in parts, over the same one.
         var batches = OriginSet.batches(younger)
         let last = batches.popLast() ?? []
@@ -233,6 +234,25 @@ extension Records {
         parts.append(snapshot(topic, standing, part: parts.count, revision: end, last, to: peer))
         // Behind the writes under way: a watcher never has what a crash here may undo.
         effects.append(.afterWrites(parts))
+    }
+
+    /// Asks a watcher for what it has heard and no owner holds: the owner that it was told by lost
+    /// its disk before another had the set, and its origin may be gone as well.
+    private mutating func fetchUnknown(
+        _ topic: Topic,
+        _ known: [OriginVersion],
+        from peer: NodeID
+    ) {
+        guard owns(topic) else { return }
+        let unknown = known.filter { one in
+            one.origin != own && one.origin != peer && mayHold(one.origin)
+                && one.version > store.set(topic, one.origin)?.version ?? .never
+        }
+        guard !unknown.isEmpty else { return }
+        let summaries = unknown.map {
+            SetSummary(topic: topic, origin: $0.origin, version: $0.version)
+        }
+        effects.append(.send(.fetch(epoch: view.epoch, summaries: summaries), to: peer))
     }
 
     private func snapshot(

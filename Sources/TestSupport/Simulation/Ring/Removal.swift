@@ -57,11 +57,8 @@ struct Removal: Sendable {
             self.request = nil
         }
         guard request == nil, !isDone, now >= nextAt else { return }
-        let isThere = (0..<bench.world.count).contains {
-            bench.world.isRunning($0) && bench.world.identity($0)?.node == identity
-        }
-        isRefused = isThere
-        guard !isThere else { return }
+        isRefused = bench.runs(identity)
+        guard !isRefused else { return }
         let helpers = (0..<bench.world.count).filter {
             bench.world.isRunning($0) && bench.world.identity($0)?.node != identity
         }

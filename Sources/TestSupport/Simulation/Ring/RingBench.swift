@@ -65,6 +65,13 @@ struct RingBench: Sendable {
 
     static func nanoseconds(_ instant: Instant) -> Int64 { instant.microseconds * 1_000 }
 
+    /// Whether a process runs under an identity.
+    func runs(_ identity: NodeID) -> Bool {
+        (0..<world.count).contains {
+            world.isRunning($0) && world.identity($0)?.node == identity
+        }
+    }
+
     mutating func fail(_ law: RingLaw, _ text: String) {
         guard failure == nil else { return }
         failure = RunFailure(law: law.rawValue, at: world.now, text: text)

@@ -170,7 +170,10 @@ package struct RingOptions: Sendable, CustomStringConvertible {
             lasting = draw(100...2_000)
         case .wipe: fault = Fault(.crash, nodes: drawNodes(1), restart: .wiped)
         case .rollBack: preconditionFailure("an old copy is drawn with what comes before it")
-        case .move: fault = Fault(.blackhole, nodes: drawNodes(1), restart: .moved)
+        case .move:
+            // One node of a ring only: two that move while they are apart have no way to each other
+            // but an address that somebody gives them.
+            fault = Fault(.blackhole, nodes: [Int(seed % UInt64(nodes))], restart: .moved)
         case .drift:
             fault = Fault(.drift, nodes: drawNodes(draw(1...nodes)), amount: draw(-20_000...20_000))
         case .leap: fault = Fault(.leap, nodes: drawNodes(1), amount: draw(100...10_000))

@@ -33,6 +33,7 @@ package struct RingRun: PlannedRun {
 
     private static let step = Span.milliseconds(20)
     private static let settleSpan = Span.seconds(8)
+    private static let streamSpan = Span.seconds(7)
 
     /// Prepares a run.
     package init(
@@ -134,6 +135,8 @@ package struct RingRun: PlannedRun {
             registers?.expire(&bench)
             addresses?.finish(&bench)
         }
+        // Who is back as who it was is a member like any other: another removal would be a new one.
+        removals.removeAll { $0.isDone && bench.runs($0.identity) }
         for index in removals.indices {
             removals[index].proceed(&bench)
             takeNews(of: index)
@@ -309,6 +312,9 @@ package struct RingRun: PlannedRun {
 
     /// Everybody reads everything once more, and is asked for one more address.
     private mutating func readLast() {
+        // A stream that lost its last segments to the faults sends them again seconds later.
+        let start = bench.world.now.advanced(by: Self.streamSpan)
+        repeat { advance(isWorking: false) } while bench.world.now < start
         for node in 0..<plan.nodes {
             registers?.readAll(node, &bench)
             if areReplicasWhole { records?.readAll(node, &bench) }
