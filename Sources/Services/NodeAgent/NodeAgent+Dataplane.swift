@@ -128,7 +128,7 @@ extension NodeAgent {
     /// it, for people.
     ///
     /// Without it every segment that came off a wire climbs the stack alone. Measured over uplinks
-    /// that segment everything, eight TCP streams: 0.70 of vxlan's throughput without, 1.12 with it.
+    /// that segment everything, eight TCP streams: 0.70 of vxlan's throughput without, 1.12 with.
     func makeMergeDevice(_ dataplane: Dataplane, _ mode: UplinkMode) -> String {
         let port = UInt16(6_081)
         // One of an earlier start may be of another kind, or half made.
