@@ -199,7 +199,11 @@ let package = Package(
             [logging, argumentParser]
         ),
         service("CNIPlugin", ["CNIProtocol", "LocalSocket"]),
-        service("Inspection", ["LocalAPI", "LocalSocket", "PeerTransport"], [argumentParser]),
+        service(
+            "Inspection",
+            ["LocalAPI", "LocalSocket", "Netlink", "PeerTransport"],
+            [argumentParser]
+        ),
         tool("genied", "NodeAgent"),
         tool("genie", "CNIPlugin", isStatic: true),
         tool("genie-ring", "Inspection"),
@@ -221,7 +225,8 @@ let package = Package(
         support(
             "Bench",
             [
-                "CBenchProcess", "CNetworkNamespace", "Statistics", "CGenieABI", "CLibBPF",
+                "CBenchProcess", "CBenchTraffic", "CNetworkNamespace", "Statistics", "CGenieABI",
+                "CLibBPF",
                 "CNIProtocol", "LocalAPI", "LocalSocket", "PeerService", "PeerTransport",
                 "RingIPAM", "RingPeer", "SQLiteRows",
             ],
@@ -234,6 +239,7 @@ let package = Package(
             [argumentParser]
         ),
         .target(name: "CBenchProcess", path: "Sources/TestSupport/CBenchProcess"),
+        .target(name: "CBenchTraffic", path: "Sources/TestSupport/CBenchTraffic"),
         .target(name: "CNetworkNamespace", path: "Sources/TestSupport/CNetworkNamespace"),
         .target(name: "CPowerSwitch", path: "Sources/TestSupport/CPowerSwitch"),
         .testTarget(name: "TidyTests", path: "Tests/TidyTests", swiftSettings: settings),
@@ -281,7 +287,8 @@ let package = Package(
         tests(
             "LabTests",
             [
-                "CNetworkNamespace", "LabNet", "LocalAPI", "MetricsText", "genied", "genie",
+                "CGenieABI", "CLibBPF", "CNetworkNamespace", "LabNet", "LocalAPI", "MetricsText",
+                "genied", "genie",
                 "genie-ring",
             ]
         ),

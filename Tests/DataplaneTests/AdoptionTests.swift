@@ -101,19 +101,51 @@ struct AdoptionTests {
         #expect(access(directory + "/gr_vni_r1", F_OK) == 0)
     }
 
-    @Test("a map of an earlier layout goes once its programs are replaced, and no other pin")
-    func oldMaps() throws {
-        let fixture = try F()
-        let directory = fixture.dataplane.pinDirectory
-        let map = bpf_map_create(BPF_MAP_TYPE_HASH, "gr_port_r1", 4, 52, 4096, nil)
+    /// Pins an empty hash map, as another release might have left it.
+    private func pin(_ name: String, keySize: UInt32, in directory: String) throws {
+        let map = bpf_map_create(BPF_MAP_TYPE_HASH, name, keySize, 8, 16, nil)
         try #require(map >= 0)
         defer { close(map) }
-        try #require(bpf_obj_pin(map, directory + "/gr_port_r1") == 0)
-        try #require(bpf_obj_pin(map, directory + "/other") == 0)
-        try fixture.dataplane.removeOldMaps()
-        #expect(access(directory + "/gr_port_r1", F_OK) != 0)
-        #expect(access(directory + "/other", F_OK) == 0)
-        #expect(try Dataplane(pinDirectory: directory).ports().count == 1)
+        try #require(bpf_obj_pin(map, directory + "/" + name) == 0)
+    }
+
+    @Test("a layout that is refused is refused before a single map is made")
+    func refusedWhole() throws {
+        let mount = try BPFMount()
+        let directory = mount.path + "/genie"
+        try #require(mkdir(directory, 0o700) == 0)
+        // Of the program that is loaded last.
+        try pin("gr_vtep_r1", keySize: 3, in: directory)
+        #expect(throws: BPFError.self) { try Dataplane(pinDirectory: directory) }
+        #expect(access(directory + "/gr_node_r1", F_OK) != 0)
+        #expect(access(directory + "/gr_vtep_r1", F_OK) == 0)
+    }
+
+    @Test("a map that a later release made anew is refused by name, and left alone")
+    func laterRevision() throws {
+        let mount = try BPFMount()
+        let directory = mount.path + "/genie"
+        try #require(mkdir(directory, 0o700) == 0)
+        try pin("gr_endpoint_r9", keySize: 20, in: directory)
+        #expect(throws: BPFError.laterRevision(map: "gr_endpoint_r9", known: 1)) {
+            try Dataplane(pinDirectory: directory)
+        }
+        #expect(access(directory + "/gr_endpoint_r9", F_OK) == 0)
+    }
+
+    @Test("maps of an earlier revision stay until they are told to go; others' pins stay")
+    func earlierRevision() throws {
+        let fixture = try F()
+        let directory = fixture.dataplane.pinDirectory
+        try pin("gr_drop_r1", keySize: 8, in: directory)
+        try pin("other_r1", keySize: 8, in: directory)
+        let next = try Dataplane(pinDirectory: directory)
+        #expect(access(directory + "/gr_drop_r1", F_OK) == 0)
+        #expect(try next.removeSuperseded() == ["gr_drop_r1"])
+        #expect(access(directory + "/gr_drop_r1", F_OK) != 0)
+        #expect(access(directory + "/other_r1", F_OK) == 0)
+        #expect(access(directory + "/gr_drop_r2", F_OK) == 0)
+        #expect(try next.removeSuperseded().isEmpty)
     }
 
     @Test("a directory that is not in a BPF file system is refused, and not left behind")

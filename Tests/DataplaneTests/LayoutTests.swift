@@ -26,7 +26,11 @@ struct LayoutTests {
         #expect(MemoryLayout<endpoint_value>.offset(of: \.mac) == 28)
         #expect(MemoryLayout<vtep_key>.size == 16)
         #expect(MemoryLayout<vni_value>.size == 12)
-        #expect(MemoryLayout<drop_key>.size == 8)
+        #expect(MemoryLayout<drop_key>.size == 12)
+        #expect(MemoryLayout<drop_key>.offset(of: \.reason) == 8)
+        #expect(MemoryLayout<traffic_key>.size == 8)
+        #expect(MemoryLayout<traffic_value>.size == 32)
+        #expect(MemoryLayout<traffic_value>.offset(of: \.received_packets) == 16)
         #expect(MemoryLayout<uplink_metadata>.size == 12)
     }
 

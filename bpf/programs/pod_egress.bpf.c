@@ -23,16 +23,19 @@
 #include <genie/maps/drop.h>
 #include <genie/maps/node.h>
 #include <genie/maps/port.h>
+#include <genie/maps/traffic.h>
 #include <genie/nd.h>
+#include <genie/probe.h>
 #include <genie/route.h>
 #include <genie/verdict.h>
 
 /* Ethernet, the longest IPv4 header, a TCP header without options. */
 #define POD_FRONT (ETH_HLEN + 60 + 20)
 
-static __always_inline int drop(__u32 vni, int reason)
+/* A packet of no port counts under no pod: any veth could be its number. */
+static __always_inline int drop(struct __sk_buff *skb, __u32 vni, int reason)
 {
-	drop_count(vni, reason);
+	drop_count(vni, vni ? skb->ifindex : 0, reason);
 	return TC_ACT_SHOT;
 }
 
@@ -158,26 +161,34 @@ int pod_egress(struct __sk_buff *skb)
 	const struct port_value *port = port_lookup(skb->ifindex);
 	const struct node_value *node;
 	struct pod_route route = { 0 };
+	__u32 probe;
 	int verdict;
 
 	if (!port)
-		return drop(0, DROP_NO_PORT);
+		return drop(skb, 0, DROP_NO_PORT);
+	traffic_sent(skb, port->vni);
 	skb_linearize_front(skb, POD_FRONT);
+	probe = probe_of_pod(skb, port->vni);
 	verdict = pod_frame(skb, port, &route);
+	if (probe)
+		probe_note(probe, PROBE_POD_EGRESS, port->vni, skb->ifindex,
+			   verdict);
 	switch (verdict) {
 	case VERDICT_ANSWER:
 		return bpf_redirect(skb->ifindex, 0);
 	case VERDICT_LOCAL:
 		count(COUNT_POD_LOCAL);
-		return deliver(skb, route.ifindex);
+		return deliver(skb, port->vni, route.ifindex);
 	case VERDICT_REMOTE:
 		node = node_lookup();
 		if (!node)
-			return drop(port->vni, DROP_NOT_CONFIGURED);
+			return drop(skb, port->vni, DROP_NOT_CONFIGURED);
 		count(COUNT_POD_REMOTE);
+		if (probe)
+			probe_mark_tunnel(skb);
 		return bpf_redirect_neigh(node->uplink_ifindex, NULL, 0, 0);
 	default:
-		drop_count(port->vni, -verdict);
+		drop_count(port->vni, skb->ifindex, -verdict);
 		if (!icmp_error(skb, port, -verdict, route.mtu))
 			return TC_ACT_SHOT;
 		count(COUNT_ICMP_ERROR);

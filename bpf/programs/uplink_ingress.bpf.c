@@ -15,19 +15,21 @@
 #include <genie/maps/count.h>
 #include <genie/maps/drop.h>
 #include <genie/path_news.h>
+#include <genie/probe.h>
 #include <genie/tunnel_echo.h>
 #include <genie/verdict.h>
 
-static __always_inline int drop(__u32 vni, int reason)
+static __always_inline int drop(const struct tunnel_target *target, int reason)
 {
-	drop_count(vni, reason);
+	drop_count(target->vni, target->ifindex, reason);
 	return TC_ACT_SHOT;
 }
 
-/* The pod that XDP found for this packet, or zero. No packet off the wire can
+/* Fills in the pod that XDP found for this packet. No packet off the wire can
  * have metadata: only a program on this node's uplink puts it there.
  */
-static __always_inline __u32 stripped_for(struct __sk_buff *skb)
+static __always_inline int is_stripped(struct __sk_buff *skb,
+				       struct tunnel_target *target)
 {
 	struct uplink_metadata *metadata = (void *)(long)skb->data_meta;
 
@@ -36,7 +38,9 @@ static __always_inline __u32 stripped_for(struct __sk_buff *skb)
 		return 0;
 	/* Spent: it must not speak again if the packet is sent on. */
 	metadata->magic = 0;
-	return metadata->ifindex;
+	target->vni = metadata->vni;
+	target->ifindex = metadata->ifindex;
+	return 1;
 }
 
 /* Not in the headers of older systems; understood from Linux 6.3 on. */
@@ -60,21 +64,22 @@ static __always_inline int strip(struct __sk_buff *skb,
 	if (!is_v6 && target->is_over_v6)
 		flags |= ADJ_ROOM_DECAP_L3_IPV4;
 	if (bpf_skb_adjust_room(skb, -overhead, BPF_ADJ_ROOM_MAC, flags))
-		return drop(target->vni, DROP_DECAP_FAILED);
+		return drop(target, DROP_DECAP_FAILED);
 	skb_linearize_front(skb, ETH_HLEN + sizeof(struct ipv6hdr));
 	at = cursor_of_skb(skb);
 	eth = cursor_take(&at, sizeof(*eth));
 	if (!eth || !tunnel_apply_ecn(at, target))
-		return drop(target->vni, DROP_DECAP_FAILED);
+		return drop(target, DROP_DECAP_FAILED);
 	mac_copy(eth->h_dest, target->mac);
 	mac_copy(eth->h_source, target->gateway_mac);
 	/* The room is taken from behind the outer Ethernet header. */
 	eth->h_proto = target->protocol;
 	count(COUNT_TC_DELIVERED);
-	return deliver(skb, target->ifindex);
+	return deliver(skb, target->vni, target->ifindex);
 }
 
-static __always_inline int answer_control(struct __sk_buff *skb)
+static __always_inline int answer_control(struct __sk_buff *skb,
+					  const struct tunnel_target *target)
 {
 	int verdict = tunnel_echo_stage(skb);
 
@@ -84,7 +89,7 @@ static __always_inline int answer_control(struct __sk_buff *skb)
 	case VERDICT_ANSWER:
 		return bpf_redirect(skb->ifindex, 0);
 	default:
-		return drop(0, -verdict);
+		return drop(target, -verdict);
 	}
 }
 
@@ -92,27 +97,28 @@ SEC("tc")
 int uplink_ingress(struct __sk_buff *skb)
 {
 	struct tunnel_target target = { 0 };
-	__u32 ifindex = stripped_for(skb);
 	int verdict;
 
-	if (ifindex) {
+	if (is_stripped(skb, &target)) {
 		count(COUNT_XDP_DELIVERED);
-		return deliver(skb, ifindex);
+		return deliver(skb, target.vni, target.ifindex);
 	}
 	if (skb->vlan_present)
 		return TC_ACT_UNSPEC;
 	skb_linearize_front(skb, TUNNEL_FRONT);
 	verdict = tunnel_judge(cursor_of_skb(skb), skb->len, &target);
+	probe_of_tunnel(cursor_of_skb(skb), PROBE_UPLINK_INGRESS, &target,
+			verdict);
 	switch (verdict) {
 	case VERDICT_PASS:
 		path_news(skb);
 		return TC_ACT_UNSPEC;
 	case VERDICT_CONTROL:
-		return answer_control(skb);
+		return answer_control(skb, &target);
 	case VERDICT_LOCAL:
 		return strip(skb, &target);
 	default:
-		return drop(target.vni, -verdict);
+		return drop(&target, -verdict);
 	}
 }
 

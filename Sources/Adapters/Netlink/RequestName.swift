@@ -4,6 +4,8 @@ package import Addressing
 package enum RequestName: Hashable, Sendable {
     /// Making a veth pair.
     case createVeth(hostName: String, podName: String)
+    /// Making a tunnel device.
+    case createTunnelReceiver(name: String)
     /// Bringing an interface up.
     case setUp(index: UInt32)
     /// Removing an interface.
@@ -26,6 +28,7 @@ extension RequestName: CustomStringConvertible {
     package var description: String {
         switch self {
         case .createVeth(let hostName, let podName): "create link \(hostName) with peer \(podName)"
+        case .createTunnelReceiver(let name): "create tunnel device \(name)"
         case .setUp(let index): "bring link \(index) up"
         case .deleteLink(let name): "delete link \(name)"
         case .readLink(let name): "read link \(name)"

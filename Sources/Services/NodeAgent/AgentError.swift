@@ -86,6 +86,12 @@ enum AgentError: Error, Sendable {
     case reservedRegister(String)
     /// The request itself is malformed.
     case badRequest(String)
+    /// No pod of this node, or none that this node knows, is called so.
+    case unknownPod(String)
+    /// Several pod interfaces are called so.
+    case ambiguousPod(String, [String])
+    /// A packet that cannot be traced.
+    case traceRefused(String)
     /// There is no such path in the API.
     case noSuchPath(String)
 
@@ -130,6 +136,9 @@ enum AgentError: Error, Sendable {
         case .badKey, .badKeyID: "key.malformed"
         case .reservedRegister: "register.reserved"
         case .badRequest: "request.malformed"
+        case .unknownPod: "pod.unknown"
+        case .ambiguousPod: "pod.ambiguous"
+        case .traceRefused: "trace.refused"
         case .noSuchPath: "request.unknown_path"
         }
     }
@@ -141,7 +150,8 @@ enum AgentError: Error, Sendable {
         case .model(.unknownGroup): 404
         case .watch(let error): error.status
         case .keys(let failure): failure.status
-        case .badRequest, .model, .nameTooLong, .unsupportedVerb, .badKey, .badKeyID,
+        case .badRequest, .unknownPod, .ambiguousPod, .traceRefused, .model, .nameTooLong,
+            .unsupportedVerb, .badKey, .badKeyID,
             .addressUnusable:
             400
         case .vpcExists, .vniTaken, .groupInUse, .alreadyAttached, .attachmentBusy,
@@ -251,6 +261,12 @@ extension AgentError: CustomStringConvertible {
             "register \(key) is Genie Ring's own, and other registers depend on it: use another "
                 + "name, or insist with --force"
         case .badRequest(let what): "the request cannot be read: \(what)"
+        case .unknownPod(let name):
+            "no pod is called '\(name)' here: name one by its address, its namespace/name or its "
+                + "container id ('genie-ring dataplane' lists this node's)"
+        case .ambiguousPod(let name, let found):
+            "'\(name)' may be \(found.prefix(8).joined(separator: ", ")): say CONTAINER:INTERFACE"
+        case .traceRefused(let why): why
         case .noSuchPath(let path):
             "the node API has no \(path): genie-ring and genied may be of different releases"
         }

@@ -13,6 +13,16 @@ package struct AgentSettings: Sendable {
         case tc
     }
 
+    /// The tc hook that programs are attached to.
+    package enum HookChoice: String, CaseIterable, Sendable {
+        /// tcx where the kernel has it, else clsact.
+        case auto
+        /// tcx, or an error.
+        case tcx
+        /// clsact.
+        case clsact
+    }
+
     /// How many owners of a group have to hold a pod's endpoint before its ADD is answered.
     package enum PublishLevel: String, CaseIterable, Sendable {
         /// Any one.
@@ -37,6 +47,8 @@ package struct AgentSettings: Sendable {
     package let uplink: String
     /// How it receives.
     package let uplinkChoice: UplinkChoice
+    /// The tc hook for pods and uplink.
+    package let hookChoice: HookChoice
     /// The node's address on the underlay: where its ring port and its tunnels end.
     package let vtep: IPAddress
     /// The unix socket of the node API.
@@ -51,25 +63,31 @@ package struct AgentSettings: Sendable {
     package let publishLevel: PublishLevel
     /// Where metrics are served; nil for nowhere.
     package let metricsAddress: SocketAddress?
+    /// Whether metrics tell of every pod interface, and not only of VPCs.
+    package let hasEndpointMetrics: Bool
 
     /// Makes settings.
     package init(
         nodeName: String,
         uplink: String,
         uplinkChoice: UplinkChoice,
+        hookChoice: HookChoice = .auto,
         vtep: IPAddress,
         socketPath: String,
         socketGroupID: UInt32?,
         pinDirectory: String,
         spoolDirectory: String,
         publishLevel: PublishLevel = .quorum,
-        metricsAddress: SocketAddress? = nil
+        metricsAddress: SocketAddress? = nil,
+        hasEndpointMetrics: Bool = false
     ) {
+        self.hasEndpointMetrics = hasEndpointMetrics
         self.metricsAddress = metricsAddress
         self.publishLevel = publishLevel
         self.nodeName = nodeName
         self.uplink = uplink
         self.uplinkChoice = uplinkChoice
+        self.hookChoice = hookChoice
         self.vtep = vtep
         self.socketPath = socketPath
         self.socketGroupID = socketGroupID

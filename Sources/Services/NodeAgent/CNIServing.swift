@@ -142,7 +142,7 @@ extension CNIError {
             case .badRequest: .decodingFailure
             case .unknownNode, .nodeNameTwice, .nodeAlive, .nodeIsSteward, .vpcExists, .vniTaken,
                 .groupInUse, .noSuchPath, .keys, .badKey, .badKeyID, .reservedRegister, .watch,
-                .unknownSteward, .recovery:
+                .unknownSteward, .recovery, .unknownPod, .ambiguousPod, .traceRefused:
                 .invalidConfiguration
             }
         self.init(code, error.description, cniVersion: cniVersion)

@@ -77,7 +77,11 @@ package struct NodeAPI: Sendable {
         case ("GET", "ring", "recovery"): return Self.json(try await agent.recoveryStatus())
         case ("POST", "ring", "recovery"):
             return Self.json(try await agent.recover(try Self.read(request)))
-        case ("GET", "dataplane", nil): return Self.json(try await agent.dataplaneStatus())
+        case ("GET", "dataplane", nil):
+            let hasMaps = request.queryValue("maps") != "no"
+            return Self.json(try await agent.dataplaneStatus(hasMaps: hasMaps))
+        case ("POST", "trace", nil): return Self.json(try await agent.trace(try Self.read(request)))
+        case ("GET", "trace", nil): return Self.json(try await agent.sightings())
         case ("GET", "endpoints", nil):
             return Self.json(
                 try await agent.endpointList(

@@ -74,6 +74,12 @@ extension NodeAgent {
         }
         await waitUntilSynced(vpc)
         await reconcile()
+        if let error = incomplete[vpc.vni] {
+            // It would come up and not reach some of its peers: a hole that nobody sees.
+            try? await undo(attachment)
+            await publish(request.group)
+            throw .dataplane(error)
+        }
         return result(attachment, request, group)
     }
 

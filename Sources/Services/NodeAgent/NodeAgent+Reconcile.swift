@@ -78,7 +78,21 @@ extension NodeAgent {
         }
         // What does not fit before the removals may fit after them.
         let left = steps.filter { (try? take($0, dataplane)) == nil }
-        for step in left { try take(step, dataplane) }
+        var incomplete = SortedMap<VNI, BPFError>()
+        for step in left {
+            do throws(BPFError) { try take(step, dataplane) } catch {
+                // The rows of other VPCs are not to suffer; ADD says it to those of this one.
+                guard case .put(let entry) = step else { throw error }
+                incomplete[entry.vni] = error
+            }
+        }
+        self.incomplete = incomplete
+        if let vni = incomplete.keys.first, let error = incomplete[vni] {
+            logger.error(
+                "some endpoints of other nodes do not fit: pods here cannot reach them",
+                metadata: ["vni": "\(vni)", "vpcs": "\(incomplete.count)", "reason": "\(error)"]
+            )
+        }
     }
 
     /// The endpoints of other nodes whose fences are not behind what was seen of their blocks, here
@@ -140,7 +154,7 @@ extension NodeAgent {
         )
     }
 
-    private static func entry(_ row: EndpointRow) -> ForwardingEntry {
+    static func entry(_ row: EndpointRow) -> ForwardingEntry {
         let place: ForwardingEntry.Place =
             switch row.place {
             case .local(let index): .local(interface: index)

@@ -33,6 +33,10 @@ package actor NodeAgent {
     var liveness = DataplaneLiveness()
     var fences = FenceLedger()
     var echo: DataplaneEcho?
+    /// VPCs some of whose rows the maps have no room for, and why.
+    var incomplete = SortedMap<VNI, BPFError>()
+    /// Whether a packet is being traced: one at a time.
+    var isTracing = false
     var isReconciling = false
     var isReconcileDue = false
     var reconcileWaiters: [CheckedContinuation<Void, Never>] = []
@@ -43,6 +47,9 @@ package actor NodeAgent {
         let mtu: Int
         let mode: UplinkMode
         let reason: String
+        let hook: AttachHook
+        let hookReason: String
+        let merging: String
     }
 
     /// Makes an agent that does nothing until ``start()``.
@@ -68,7 +75,10 @@ package actor NodeAgent {
     ///   feature, the uplink.
     package func start() throws {
         let link = try Links.info(settings.uplink)
-        let dataplane = try Dataplane(pinDirectory: settings.pinDirectory)
+        let dataplane = try Dataplane(
+            pinDirectory: settings.pinDirectory,
+            trafficControl: settings.hookChoice.choice
+        )
         try dataplane.setNode(
             NodeConfiguration(
                 vtep: settings.vtep,
@@ -79,7 +89,13 @@ package actor NodeAgent {
         uplink = try attachUplink(dataplane, link)
         self.dataplane = dataplane
         try adoptPods(dataplane)
-        try dataplane.removeOldMaps()
+        let superseded = try dataplane.removeSuperseded()
+        if !superseded.isEmpty {
+            logger.notice(
+                "maps of an earlier release were replaced; what they counted begins anew",
+                metadata: ["maps": "\(superseded.joined(separator: ","))"]
+            )
+        }
         echo = try DataplaneEcho(bind: settings.vtep)
         logger.info(
             "dataplane ready",
@@ -132,7 +148,10 @@ package actor NodeAgent {
             index: link.index,
             mtu: Int(link.mtu),
             mode: attachment.mode,
-            reason: attachment.fallbackReason.map { "no native XDP: \($0)" } ?? why
+            reason: attachment.fallbackReason.map { "no native XDP: \($0)" } ?? why,
+            hook: attachment.hook,
+            hookReason: settings.hookChoice.reason(for: attachment.hook),
+            merging: makeMergeDevice(dataplane, attachment.mode)
         )
     }
 
@@ -146,9 +165,8 @@ package actor NodeAgent {
         case .xdp: return (.nativeXDP, "as told by --uplink-mode")
         case .tc: return (.trafficControlOnly, "as told by --uplink-mode")
         case .auto:
-            let driver = (try? Links.driver(of: settings.uplink)) ?? nil
-            return driver == "veth"
-                ? (.trafficControlOnly, "a veth carries super-packets, which XDP would cut up")
+            return (try? Links.driver(of: settings.uplink)) == "veth"
+                ? (.trafficControlOnly, "XDP on a veth cuts super-packets up and copies the rest")
                 : (.nativeXDP, "native XDP is available")
         }
     }
@@ -186,6 +204,7 @@ package actor NodeAgent {
         for port in try dataplane.ports() where !ports.contains(port.ifindex) {
             try dataplane.deletePort(ifindex: port.ifindex)
         }
+        try dataplane.settleCounts()
         let vnis = SortedSet(journal.attachments.values.map(\.vni))
         for row in try dataplane.vnis() where !vnis.contains(row.vni.number) {
             try dataplane.deleteVNI(row.vni)

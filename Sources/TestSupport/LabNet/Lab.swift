@@ -17,6 +17,9 @@ package struct Lab: Sendable {
     /// A command that had to succeed and did not.
     package struct Failure: Error, CustomStringConvertible {
         package let description: String
+
+        /// Makes one that says what happened.
+        package init(description: String) { self.description = description }
     }
 
     /// The lab's number; the underlay is 172.30.ID.0/24.

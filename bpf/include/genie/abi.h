@@ -19,6 +19,8 @@
 #define GENIE_DROP_MAX 65536
 #define GENIE_COUNT_MAX 64
 #define GENIE_PATH_MAX 4096
+#define GENIE_TRAFFIC_MAX 8192
+#define GENIE_PROBE_SEEN_MAX 256
 
 /* RFC 8926 section 3.3. */
 #define GENIE_GENEVE_PORT 6081
@@ -173,14 +175,44 @@ struct vni_value {
 };
 _Static_assert(sizeof(struct vni_value) == 12, "vni_value is ABI");
 
+/* Stands for every pod interface that is gone: what was counted of it is added
+ * up under this number, by the agent alone.
+ */
+#define GENIE_GONE_IFINDEX 0xffffffffu
+
 /* Dropped packets, one number per CPU. `vni` is zero where the packet's VNI is
- * unknown here: a stranger must not choose keys.
+ * unknown here: a stranger must not choose keys. `ifindex` is the host-side
+ * veth of the pod that sent the packet, or that would have got it; zero where
+ * there is none on this node.
  */
 struct drop_key {
 	__u32 vni;
+	__u32 ifindex;
 	__u32 reason; /* enum drop_reason */
 };
-_Static_assert(sizeof(struct drop_key) == 8, "drop_key is ABI");
+_Static_assert(sizeof(struct drop_key) == 12, "drop_key is ABI");
+
+/* What a pod interface sent and received. */
+struct traffic_key {
+	__u32 vni;
+	__u32 ifindex; /* host-side veth, or GENIE_GONE_IFINDEX */
+};
+_Static_assert(sizeof(struct traffic_key) == 8, "traffic_key is ABI");
+
+/* One of these per CPU. Bytes are those of Ethernet frames without the tunnel.
+ *   off size field
+ *    0   8   sent_packets      dropped ones included
+ *    8   8   sent_bytes
+ *   16   8   received_packets
+ *   24   8   received_bytes
+ */
+struct traffic_value {
+	__u64 sent_packets;
+	__u64 sent_bytes;
+	__u64 received_packets;
+	__u64 received_bytes;
+};
+_Static_assert(sizeof(struct traffic_value) == 32, "traffic_value is ABI");
 
 /* Put in front of a stripped packet by the XDP program, read by the tc program
  * of the same uplink. 12 bytes: XDP wants a multiple of 4, GRO compares it.
@@ -209,6 +241,55 @@ enum tunnel_echo_kind {
 	TUNNEL_ECHO_REQUEST = 1,
 	TUNNEL_ECHO_REPLY = 2,
 };
+
+/*
+ * The packet that is being traced on this node; one row. `genie-ring trace`
+ * sends it, with a mark that is unlikely to be another packet's.
+ *   off size field
+ *    0   4   vni      of its pod; zero: nothing is traced
+ *    4   4   mark     its IPv4 identification or IPv6 flow label, not zero
+ *    8  16   source
+ *   24  16   target
+ */
+struct probe_value {
+	__u32 vni;
+	__u32 mark;
+	struct ip_address source;
+	struct ip_address target;
+};
+_Static_assert(sizeof(struct probe_value) == 40, "probe_value is ABI");
+
+/* The outer source port of a traced packet; others begin one above it. */
+#define GENIE_PROBE_PORT 49151
+
+enum probe_hook {
+	PROBE_POD_EGRESS = 1,
+	PROBE_UPLINK_XDP = 2,
+	PROBE_UPLINK_INGRESS = 3,
+};
+
+struct probe_seen_key {
+	__u32 mark;
+	__u32 hook; /* enum probe_hook */
+};
+_Static_assert(sizeof(struct probe_seen_key) == 8, "probe_seen_key is ABI");
+
+/*
+ *   off size field
+ *    0   8   nanoseconds  CLOCK_MONOTONIC
+ *    8   4   vni          zero where it is not known here
+ *   12   4   ifindex      of pod_egress the pod's veth, else the receiver's
+ *   16   4   verdict      enum verdict, or minus an enum drop_reason
+ *   20   4   pad0
+ */
+struct probe_seen_value {
+	__u64 nanoseconds;
+	__u32 vni;
+	__u32 ifindex;
+	__s32 verdict;
+	__u32 pad0;
+};
+_Static_assert(sizeof(struct probe_seen_value) == 24, "probe_seen is ABI");
 
 /* Why a packet was dropped: X(NAME, metric label). Append only. */
 #define GENIE_DROP_REASONS(X)                         \

@@ -106,13 +106,15 @@ struct DaemonOptions: Sendable {
             nodeName: name,
             uplink: command.uplink,
             uplinkChoice: command.uplinkMode,
+            hookChoice: command.tcHook,
             vtep: address,
             socketPath: command.socket,
             socketGroupID: try command.socketGroup.map(Self.groupID),
             pinDirectory: command.pinDir,
             spoolDirectory: command.cniSpool,
             publishLevel: command.publishLevel,
-            metricsAddress: try command.metricsAddress.map(Self.metricsAddress)
+            metricsAddress: try command.metricsAddress.map(Self.metricsAddress),
+            hasEndpointMetrics: command.endpointMetrics
         )
         databasePath = try Self.prepare(command.dataDir) + "/genie.db"
     }
