@@ -45,9 +45,8 @@ struct CapacityTests {
                 PortRow(
                     ifindex: 100 + number,
                     vni: VNI(literal: 100 + number % 4_094),
-                    address: F.pod,
+                    addresses: [PodAddress(address: F.pod, gateway: F.gateway)],
                     mac: F.podMAC,
-                    gateway: F.gateway,
                     gatewayMAC: F.gatewayMAC,
                     generation: 1
                 )

@@ -12,9 +12,8 @@ struct CounterTests {
     private static let neighbour = PortRow(
         ifindex: F.localIfindex,
         vni: F.vni,
-        address: F.local,
+        addresses: [PodAddress(address: F.local, gateway: F.gateway)],
         mac: F.localMAC,
-        gateway: F.gateway,
         gatewayMAC: F.gatewayMAC,
         generation: 1
     )
@@ -80,9 +79,8 @@ struct CounterTests {
                 PortRow(
                     ifindex: F.podIfindex,
                     vni: F.vni,
-                    address: F.pod,
+                    addresses: [PodAddress(address: F.pod, gateway: F.gateway)],
                     mac: F.podMAC,
-                    gateway: F.gateway,
                     gatewayMAC: F.gatewayMAC,
                     generation: 1
                 )

@@ -42,7 +42,7 @@ extension Dataplane {
             case .drop: entries = try dropRows().count
             case .traffic: entries = try trafficRows().count
             case .probeSeen: entries = try probesSeen().count
-            case .node, .count, .probe: entries = Int(map.layout.entriesMax)
+            case .node, .count, .probe, .icmp, .path: entries = Int(map.layout.entriesMax)
             }
             fill.append(
                 MapFill(

@@ -151,7 +151,13 @@ extension NodeAgent {
         var entry: ForwardingEntry?
         if let vni = port?.vni { entry = try dataplane.endpoint(vni: vni, target).map(Self.entry) }
         return PacketWalk.Tables(
-            port: port.map { .init(vni: $0.vni, addresses: [$0.address], gateways: [$0.gateway]) },
+            port: port.map {
+                .init(
+                    vni: $0.vni,
+                    addresses: $0.addresses.map(\.address),
+                    gateways: $0.addresses.map(\.gateway)
+                )
+            },
             isAttached: isAttached,
             node: node.map { .init(vtep: $0.vtep, podMTU: $0.podMTU) },
             target: entry

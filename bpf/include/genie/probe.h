@@ -65,23 +65,39 @@ static __always_inline __u32 probe_of_pod(struct __sk_buff *skb, __u32 vni)
 	return 0;
 }
 
-/* Lets the other node know the traced packet, which is encapsulated over IPv4
- * without a UDP checksum by now.
+/* The UDP header of what may be a tunnel packet, over either family. */
+static __always_inline struct udphdr *probe_outer_udp(struct cursor *at)
+{
+	const struct ethhdr *eth = cursor_take(at, sizeof(*eth));
+
+	if (!eth)
+		return NULL;
+	if (eth->h_proto == bpf_htons(ETH_P_IP)) {
+		if (!cursor_take(at, sizeof(struct iphdr)))
+			return NULL;
+	} else if (eth->h_proto == bpf_htons(ETH_P_IPV6)) {
+		if (!cursor_take(at, sizeof(struct ipv6hdr)))
+			return NULL;
+	} else {
+		return NULL;
+	}
+	return cursor_take(at, sizeof(struct udphdr));
+}
+
+/* Lets the other node know the traced packet, which is encapsulated without a
+ * UDP checksum by now.
  */
 static __always_inline void probe_mark_tunnel(struct __sk_buff *skb)
 {
 	struct cursor at = cursor_of_skb(skb);
-	struct udphdr *udp;
+	struct udphdr *udp = probe_outer_udp(&at);
 
-	if (!cursor_take(&at, TUNNEL_UDP_AT))
-		return;
-	udp = cursor_take(&at, sizeof(*udp));
 	if (udp && udp->dest == bpf_htons(GENIE_GENEVE_PORT))
 		udp->source = bpf_htons(GENIE_PROBE_PORT);
 }
 
 /* Notes a traced packet of another node, which was judged as one of a tunnel
- * over IPv4 from a node that is believed.
+ * from a node that is believed.
  */
 static __always_inline void probe_of_tunnel(struct cursor at, __u32 hook,
 					    const struct tunnel_target *target,
@@ -92,9 +108,9 @@ static __always_inline void probe_of_tunnel(struct cursor at, __u32 hook,
 	__u32 mark = 0;
 
 	if ((verdict >= 0 && verdict != VERDICT_LOCAL) ||
-	    verdict == -DROP_BAD_VTEP || !cursor_take(&at, TUNNEL_UDP_AT))
+	    verdict == -DROP_BAD_VTEP)
 		return;
-	udp = cursor_take(&at, sizeof(*udp));
+	udp = probe_outer_udp(&at);
 	if (!udp || udp->source != bpf_htons(GENIE_PROBE_PORT) ||
 	    !cursor_take(&at, sizeof(struct geneve_header)))
 		return;
