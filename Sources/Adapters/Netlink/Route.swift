@@ -8,6 +8,8 @@ package struct Route: Hashable, Sendable, CustomStringConvertible {
     package let gateway: IPAddress?
     /// The number of the routing table.
     package let table: UInt32
+    /// The lower one is tried first; 0 is the kernel's own choice.
+    package let metric: UInt32
 
     /// The table that is looked at unless a rule says otherwise (`RT_TABLE_MAIN`).
     package static let mainTable: UInt32 = 254
@@ -15,18 +17,28 @@ package struct Route: Hashable, Sendable, CustomStringConvertible {
     /// Makes a route; nil where the gateway is of the other address family.
     package init?(destination: Prefix, gateway: IPAddress? = nil, table: UInt32 = mainTable) {
         guard gateway.map({ $0.isV4 == destination.isV4 }) ?? true else { return nil }
-        self.init(checked: destination, gateway: gateway, table: table)
+        self.init(checked: destination, gateway: gateway, table: table, metric: 0)
     }
 
     /// The route to one address on the link.
-    package static func onLink(_ address: IPAddress) -> Route {
-        Route(checked: block(at: address, length: address.isV4 ? 32 : 128), gateway: nil)
+    package static func onLink(_ address: IPAddress, table: UInt32 = mainTable) -> Route {
+        let block = block(at: address, length: address.isV4 ? 32 : 128)
+        return Route(checked: block, gateway: nil, table: table)
     }
 
     /// The default route of the gateway's address family.
-    package static func byDefault(via gateway: IPAddress) -> Route {
+    package static func byDefault(
+        via gateway: IPAddress,
+        table: UInt32 = mainTable,
+        metric: Int = 0
+    ) -> Route {
         let zero = gateway.isV4 ? IPAddress(v4: 0) : IPAddress(high: 0, low: 0)
-        return Route(checked: block(at: zero, length: 0), gateway: gateway)
+        return Route(
+            checked: block(at: zero, length: 0),
+            gateway: gateway,
+            table: table,
+            metric: UInt32(clamping: metric)
+        )
     }
 
     package var description: String {
@@ -34,10 +46,16 @@ package struct Route: Hashable, Sendable, CustomStringConvertible {
             + (table == Self.mainTable ? "" : " in table \(table)")
     }
 
-    private init(checked destination: Prefix, gateway: IPAddress?, table: UInt32 = mainTable) {
+    private init(
+        checked destination: Prefix,
+        gateway: IPAddress?,
+        table: UInt32,
+        metric: UInt32 = 0
+    ) {
         self.destination = destination
         self.gateway = gateway
         self.table = table
+        self.metric = metric
     }
 
     private static func block(at address: IPAddress, length: Int) -> Prefix {

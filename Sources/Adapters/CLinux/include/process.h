@@ -1,0 +1,17 @@
+#ifndef GENIE_PROCESS_H
+#define GENIE_PROCESS_H
+
+#include <sys/types.h>
+
+/* A pipe whose ends no other program inherits; gives 0 or a negated errno. */
+int genie_pipe(int ends[2]);
+
+/*
+ * Starts a program in a process group of its own, with every signal as it is
+ * by default, and with exactly the "count" descriptors as 0, 1, 2 and so on.
+ * Gives its number or a negated errno.
+ */
+pid_t genie_spawn(const char *path, char *const environment[],
+		  const int *descriptors, int count);
+
+#endif
