@@ -50,12 +50,13 @@ package enum PodRoutes {
         try removeDefaults(NetlinkSocket(netnsPath: netnsPath))
     }
 
-    /// Makes the tables, the rules and the default routes; what is there already stays.
+    /// Makes the tables, the rules and the default routes; what is there already stays, but for
+    /// default routes where any are to be made.
     ///
     /// - Throws: `.linkMissing`, `.refused`; some of it may be in place then.
     package static func apply(_ ways: [Way], netnsPath: String) throws(NetlinkError) {
         let socket = try NetlinkSocket(netnsPath: netnsPath)
-        try removeDefaults(socket)
+        if ways.contains(where: { !$0.defaultGateways.isEmpty }) { try removeDefaults(socket) }
         for way in ways {
             let index = try socket.link(way.interface, netnsPath: netnsPath).index
             if ways.count > 1 {

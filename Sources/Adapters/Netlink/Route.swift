@@ -41,6 +41,16 @@ package struct Route: Hashable, Sendable, CustomStringConvertible {
         )
     }
 
+    /// The same route with another metric; one that has a metric already keeps it.
+    func measured(_ metric: UInt32) -> Route {
+        Route(
+            checked: destination,
+            gateway: gateway,
+            table: table,
+            metric: self.metric == 0 ? metric : self.metric
+        )
+    }
+
     package var description: String {
         "\(destination)\(gateway.map { " via \($0)" } ?? "")"
             + (table == Self.mainTable ? "" : " in table \(table)")

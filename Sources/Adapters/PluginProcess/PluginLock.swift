@@ -5,7 +5,7 @@ internal import Glibc
 /// A daemon that dies leaves the plugin that it had called running, and what that one makes would
 /// come after the clean-up. So plugins inherit the lock and hold it until the last of them is gone.
 /// - Kernel: open file description locks, fcntl(2).
-package struct PluginLock: ~Copyable {
+package final class PluginLock: Sendable {
     let descriptor: Int32
 
     /// Takes the lock of a key, or waits for who has it.

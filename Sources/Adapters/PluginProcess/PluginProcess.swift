@@ -65,7 +65,7 @@ package enum PluginProcess {
     /// - Throws: where the program cannot be started, exceeds the deadline or says too much.
     package static func run(
         _ call: Call,
-        holding lock: borrowing PluginLock
+        holding lock: PluginLock
     ) throws(PluginProcessError) -> Outcome {
         let input = try Pipe(call.path)
         let output = try Pipe(call.path)

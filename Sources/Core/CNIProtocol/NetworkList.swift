@@ -198,9 +198,16 @@ extension NetworkList {
     ///
     /// - Source: NPWG 1.3: an attachment whose request nobody serves must fail.
     package func unserved(_ wishes: AttachmentWishes) -> [String] {
-        var served = plugins.flatMap(\.capabilities)
+        var served = Self.capabilities(of: plugins)
         if plugins.contains(where: \.isOwn) { served += ["ips", "mac"] }
         return wishes.runtimeConfig.map(\.key).filter { !served.contains($0) }
+    }
+}
+
+extension NetworkList {
+    /// What plugins can be asked for.
+    package static func capabilities(of plugins: some Sequence<Plugin>) -> [String] {
+        plugins.flatMap(\.capabilities)
     }
 }
 

@@ -100,6 +100,31 @@ extension Selection {
     }
 }
 
+extension Selection {
+    /// One group of ours, as a configuration names it; behind another plugin it gets an interface
+    /// beside that one's.
+    package static func one(
+        vpc: String,
+        group: String,
+        _ request: SelectionRequest
+    ) throws(SelectionError) -> Selection {
+        let field = SelectionError.Field(owner: "the plugin's configuration", path: "vpc and group")
+        let list = try NetworkResolver.own(vpc: vpc, group: group, field)
+        var candidates = [Candidate(name: "\(vpc)/\(group)", list: list, field: field)]
+        try SelectionMaker(request).nameInterfaces(&candidates)
+        let network = SelectedNetwork(
+            name: candidates[0].name,
+            interface: candidates[0].interface ?? request.interface,
+            list: list,
+            wishes: request.wishes,
+            gateways: [],
+            isDefault: request.taken.isEmpty,
+            reason: "\(field)"
+        )
+        return Selection(networks: [network], warnings: [])
+    }
+}
+
 /// The steps of one decision.
 struct SelectionMaker {
     private let request: SelectionRequest

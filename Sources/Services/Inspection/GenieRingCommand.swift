@@ -15,6 +15,7 @@ package struct GenieRingCommand: ParsableCommand {
             MembersCommand.self, RingCommand.self, VPCsCommand.self, GroupsCommand.self,
             EndpointsCommand.self, DataplaneCommand.self, TransportCommand.self, WatchCommand.self,
             KeysCommand.self, RegisterCommand.self, IPAMCommand.self, NodeCommand.self,
+            PodsCommand.self, CNICommand.self,
             SecretCommand.self, VersionCommand.self,
         ]
     )

@@ -22,6 +22,12 @@ extension NodeAgent {
         let podName: String
         /// The address that the pod asks for; nil for any.
         var wanted: IPAddress?
+        /// The hardware address that the pod asks for; nil for one of ours.
+        var mac: MACAddress?
+        /// The name in the plugin's configuration; empty for a part of a pod's plan.
+        var network: String
+        /// Whether the pod's default routes lead through it; nil where its first interface decides.
+        var isDefaultRoute: Bool?
     }
 
     /// Attaches one interface: journal, address, veth, maps, record; undoes all of it on failure.
@@ -115,9 +121,11 @@ extension NodeAgent {
             gateway: group.gateway.description,
             // 15 bytes at most: "gr" and eleven digits of the hash.
             hostInterface: "gr" + digits.prefix(11),
-            mac: MACAddress(locallyAdministered: hash.value).description,
+            mac: (request.mac ?? MACAddress(locallyAdministered: hash.value)).description,
             podNamespace: request.podNamespace,
-            podName: request.podName
+            podName: request.podName,
+            network: request.network,
+            isDefaultRoute: request.isDefaultRoute
         )
     }
 
@@ -177,9 +185,20 @@ extension NodeAgent {
         let planned = attachment
         let isDefault = isDefaultRoute(attachment)
         let subnet = group.subnet
+        // Interfaces of one pod may lead into one group.
+        let metric = UInt32(
+            journal.attachments.values.count { other in
+                other.containerID == planned.containerID && other.interface < planned.interface
+            }
+        )
         do {
             attachment.hostIndex = try await blocking {
-                try Self.makeLink(planned, mtu: mtu, subnet: isDefault ? nil : subnet)
+                try Self.makeLink(
+                    planned,
+                    mtu: mtu,
+                    subnet: isDefault ? nil : subnet,
+                    metric: metric
+                )
             }
         } catch {
             throw Self.translate(error)
@@ -194,7 +213,8 @@ extension NodeAgent {
 
     /// A pod's first interface leads to everywhere, a further one to its group's subnet.
     private func isDefaultRoute(_ attachment: Attachment) -> Bool {
-        !journal.attachments.values.contains {
+        if let isChosen = attachment.isDefaultRoute { return isChosen }
+        return !journal.attachments.values.contains {
             $0.containerID == attachment.containerID && $0.interface != attachment.interface
                 && $0.state == .attached
         }
@@ -205,7 +225,8 @@ extension NodeAgent {
     private static func makeLink(
         _ attachment: Attachment,
         mtu: UInt32,
-        subnet: Prefix?
+        subnet: Prefix?,
+        metric: UInt32
     ) throws -> UInt32 {
         guard let mac = MACAddress(attachment.mac), let gateway = IPAddress(attachment.gateway),
             let address = attachment.address.flatMap({ IPAddress($0) })
@@ -228,7 +249,8 @@ extension NodeAgent {
                     gatewayMAC: gatewayMAC,
                     isDefaultRoute: subnet == nil,
                     routes: subnet.flatMap { Route(destination: $0, gateway: gateway) }.map { [$0] }
-                        ?? []
+                        ?? [],
+                    metric: metric
                 )
             )
             try Offload.gro.set(true, on: attachment.hostInterface)
