@@ -118,28 +118,23 @@ struct PluginProcessTests {
         // A lock that is dropped without being given back: as after the daemon's death, only the
         // child holds it.
         let path = folder.appending(path: "lock").path
-        let child = Process()
-        child.executableURL = URL(filePath: "/usr/bin/python3")
-        child.arguments = [
-            "-c",
-            """
-            import fcntl, struct, sys, time
-            f = open(sys.argv[1], "r+")
-            fcntl.fcntl(f, 37, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 1, 1, 0))
-            print("locked", flush=True)
-            time.sleep(0.6)
-            """, path,
-        ]
-        try Data().write(to: URL(filePath: path))
-        let said = Foundation.Pipe()
-        child.standardOutput = said
-        try child.run()
-        _ = said.fileHandleForReading.availableData
+        let descriptor = open(path, O_RDWR | O_CREAT, 0o600)
+        var range = flock()
+        range.l_type = Int16(F_WRLCK)
+        range.l_whence = Int16(SEEK_SET)
+        range.l_start = 1
+        range.l_len = 1
+        try #require(fcntl(descriptor, 37, &range) == 0)
+        var arguments = [strdup("sleep"), strdup("0.6"), nil]
+        defer { for text in arguments { free(text) } }
+        var child: pid_t = 0
+        try #require(posix_spawn(&child, "/bin/sleep", nil, nil, &arguments, nil) == 0)
+        close(descriptor)
         #expect(throws: PluginProcessError.self) { _ = try lock(1) }
         #expect(throws: Never.self) { _ = try lock(2) }
         #expect(throws: Never.self) { _ = try lock(1, wait: 5_000) }
-        child.waitUntilExit()
-        #expect(child.terminationStatus == 0)
+        var status: Int32 = 0
+        #expect(waitpid(child, &status, 0) == child && status == 0)
     }
 
     @Test("programs are found by name only, in the order of the directories")

@@ -5,11 +5,31 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <time.h>
 #include <unistd.h>
 
 int genie_pipe(int ends[2])
 {
 	return pipe2(ends, O_CLOEXEC) ? -errno : 0;
+}
+
+ssize_t genie_pipe_write(int end, const void *bytes, size_t count)
+{
+	const struct timespec now = { 0, 0 };
+	sigset_t pipe_signal, before;
+	ssize_t status;
+
+	sigemptyset(&pipe_signal);
+	sigaddset(&pipe_signal, SIGPIPE);
+	pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);
+	status = write(end, bytes, count);
+	if (status < 0) {
+		status = -errno;
+		if (status == -EPIPE && !sigismember(&before, SIGPIPE))
+			sigtimedwait(&pipe_signal, NULL, &now);
+	}
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return status;
 }
 
 static int set_attributes(posix_spawnattr_t *attributes)

@@ -1,6 +1,7 @@
 package import Addressing
 internal import CLinux
 internal import Glibc
+internal import Wire
 
 /// The ways out of a pod that has several interfaces.
 ///
@@ -57,10 +58,14 @@ package enum PodRoutes {
     package static func apply(_ ways: [Way], netnsPath: String) throws(NetlinkError) {
         let socket = try NetlinkSocket(netnsPath: netnsPath)
         if ways.contains(where: { !$0.defaultGateways.isEmpty }) { try removeDefaults(socket) }
+        let present = ways.count > 1 ? try routes(socket) : []
         for way in ways {
             let index = try socket.link(way.interface, netnsPath: netnsPath).index
             if ways.count > 1 {
-                for route in routes(of: way) { try add(.addRoute(route, index: index), socket) }
+                let own = present.filter { $0.index == index }.map(\.route)
+                for route in routes(of: way, beside: own) {
+                    try add(.addRoute(route, index: index), socket)
+                }
                 for rule in way.rules { try add(.addRule(rule), socket) }
             }
             for (place, gateway) in way.defaultGateways.enumerated() {
@@ -81,22 +86,35 @@ package enum PodRoutes {
         }
     }
 
-    /// What a table has in it: the links' own blocks, then the next hops, then everything.
-    static func routes(of way: Way) -> [Route] {
-        var routes: [Route] = []
-        for address in way.addresses {
-            let isAlone = address.prefixLength == (address.address.isV4 ? 32 : 128)
-            guard !isAlone, let block = address.linkBlock,
-                let route = Route(destination: block, table: way.table)
-            else { continue }
-            routes.append(route)
+    /// What a table has in it: the ways that the main table knows through the interface, those on
+    /// the link first, and everything through the next hops.
+    ///
+    /// The block of an address may not be on its link, as on a line to the node, so nothing is
+    /// made up.
+    static func routes(of way: Way, beside own: [Route]) -> [Route] {
+        let near = own.filter { $0.gateway == nil }
+        let far = own.filter { $0.gateway != nil }
+        let copied = (near + far).map { $0.moved(to: way.table) }
+        return copied + way.gateways.map { .byDefault(via: $0, table: way.table) }
+    }
+
+    /// Every route of the main table that is no default route.
+    private static func routes(
+        _ socket: NetlinkSocket
+    ) throws(NetlinkError) -> [(route: Route, index: UInt32)] {
+        let answers = try socket.perform([.listRoutes()])
+        do throws(WireError) {
+            var routes: [(route: Route, index: UInt32)] = []
+            for message in answers.joined() {
+                guard let found = try Route.read(message), found.route.table == Route.mainTable,
+                    found.route.destination.length > 0
+                else { continue }
+                routes.append(found)
+            }
+            return routes
+        } catch {
+            throw .unreadable(error)
         }
-        for gateway in way.gateways {
-            let isOnLink = way.addresses.contains { $0.linkBlock?.contains(gateway) ?? false }
-            if !isOnLink { routes.append(.onLink(gateway, table: way.table)) }
-            routes.append(.byDefault(via: gateway, table: way.table))
-        }
-        return routes
     }
 
     private static func add(_ request: Request, _ socket: NetlinkSocket) throws(NetlinkError) {

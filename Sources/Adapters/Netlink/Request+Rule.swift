@@ -35,6 +35,14 @@ extension Request {
         return body
     }
 
+    /// Reads every route of the namespace, both families, all tables.
+    package static func listRoutes() -> Request {
+        var body = MessageWriter()
+        // struct rtmsg: family AF_UNSPEC, everything else zero.
+        for _ in 0..<3 { body.write(UInt32(0)) }
+        return Request(.listRoutes, type: RTM_GETROUTE, flags: NLM_F_DUMP, body: body)
+    }
+
     /// Removes one default route of the main table, whatever it leads through.
     package static func deleteDefaultRoute(isV4: Bool) -> Request {
         var body = MessageWriter()

@@ -66,10 +66,12 @@ struct PluginExchange: ~Copyable {
 
     /// A program that does not read its input is not to be forced to.
     private mutating func send() {
-        let count = unsent.withUnsafeBytes { write(input.writer, $0.baseAddress, $0.count) }
+        let count = unsent.withUnsafeBytes {
+            genie_pipe_write(input.writer, $0.baseAddress, $0.count)
+        }
         if count > 0 {
             unsent = unsent.dropFirst(count)
-        } else if errno != EINTR, errno != EAGAIN {
+        } else if count != -Int(EINTR), count != -Int(EAGAIN) {
             unsent = []
         }
         if unsent.isEmpty { input.closeWriter() }

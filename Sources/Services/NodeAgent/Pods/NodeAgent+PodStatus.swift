@@ -22,7 +22,7 @@ extension NodeAgent {
     }
 
     private static func podName(_ namespace: String, _ name: String) -> String {
-        name.isEmpty ? "" : "\(namespace)/\(name)"
+        name.isEmpty || namespace.isEmpty ? name : "\(namespace)/\(name)"
     }
 
     private static func item(_ record: PodRecord) -> PodList.Item {
