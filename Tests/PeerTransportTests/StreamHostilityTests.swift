@@ -99,7 +99,8 @@ struct StreamHostilityTests {
         raw.send([1, 1])
         #expect(raw.receive() == [1, 1])
         await eventually("the slow one is connected") { await peer.connected.count == 1 }
-        #expect(await peer.closed.allSatisfy { $0.reason == .crowdedOut })
+        // On a busy machine the time of some is over before they are pushed out.
+        #expect(await peer.closed.allSatisfy { [.crowdedOut, .timedOut].contains($0.reason) })
         withExtendedLifetime(crowd) {}
         await peer.stop()
     }

@@ -55,8 +55,20 @@ struct RecoveryTests {
         #expect(isGrown)
         #expect(ring.read(founder, "test/a")?.payload == [7])
         #expect(ring.read(founder, "test/a")?.version ?? 0 > 1_000_000)
-        // A register of which nothing was left goes on in the new era, too.
+        // A register of which nothing was left goes on in the new era, too, and is followed.
+        ring.net.request(founder) { peer, _, now in
+            _ = peer.follow(register: "test/new", known: 0, now: now)
+        }
         #expect(ring.create(founder, "test/new")?.version == 1_000_001)
+        ring.net.run(for: .milliseconds(500))
+        let isTold = ring.net.events[founder]?.contains {
+            if case .register("test/new", let value) = $0 {
+                value.version == 1_000_001
+            } else {
+                false
+            }
+        }
+        #expect(isTold == true)
 
         // Whoever has blocks goes on; nobody claims one while the lost disks' owners are unasked.
         #expect(ring.add(founder, "more") != nil)

@@ -34,6 +34,7 @@ struct HostileRecordTests {
                     epoch: 1,
                     topic: topic,
                     RecordMessage.Standing(isWhole: true, sources: []),
+                    part: 0,
                     revision: 1,
                     sets: [made]
                 )

@@ -59,6 +59,7 @@ struct ReadRepairTests {
                 epoch: 1,
                 request: 7,
                 .init(isWhole: false, sources: [Self.own]),
+                part: 0,
                 isLast: true,
                 sets: [Self.set(2)]
             ),
@@ -107,6 +108,7 @@ struct ReadRepairTests {
                 epoch: 2,
                 request: 7,
                 .init(isWhole: false, sources: [Self.own, Self.second]),
+                part: 0,
                 isLast: true,
                 sets: [Self.set(2)]
             ),

@@ -348,11 +348,11 @@ struct RecordMessageTests {
         .stored(epoch: 1, isOwner: true, summaries: summaries),
         .notOwner(epoch: 2, topic: Topic("t")),
         .watch(epoch: 3, topic: Topic("t"), after: 7, known: versions),
-        .snapshot(epoch: 4, topic: Topic("t"), standing, revision: 9, sets: [set]),
+        .snapshot(epoch: 4, topic: Topic("t"), standing, part: 1, revision: 9, sets: [set]),
         .change(revision: 3, previous: 2, set), .changeDelta(revision: 3, previous: 2, delta),
         .resync(topic: Topic("t")), .unwatch(topic: Topic("t")),
         .read(epoch: 5, request: 6, topic: Topic("t")),
-        .contents(epoch: 5, request: 7, standing, isLast: false, sets: [set, set]),
+        .contents(epoch: 5, request: 7, standing, part: 2, isLast: false, sets: [set, set]),
         .digests(epoch: 8, slots: [.init(slot: 1, digest: 2)]),
         .verdicts(epoch: 8, slots: [.init(slot: 1, finding: .samePart)]),
         .topics(

@@ -156,29 +156,28 @@ struct AcceptorTests {
     func vouch() throws {
         var witness = try acceptor(group(1, 1, 2, 3), number: 2)
         let storage = NodeID(high: 3, low: 1)
-        func isOutlived(_ boot: UInt64, _ life: UInt64, last: (UInt64, UInt64)?) -> Bool? {
+        func isOutlived(_ count: UInt64, _ life: UInt64, last: (UInt64, UInt64)?) -> Bool? {
             let question = RegisterMessage.vouch(
                 round: 1,
                 storage: storage,
-                StorageLife(boot: boot, number: life),
-                last: last.map { StorageLife(boot: $0.0, number: $0.1) }
+                StorageLife(count: count, number: life),
+                last: last.map { StorageLife(count: $0.0, number: $0.1) }
             )
             guard case .vouched(1, let isOutlived) = witness.receive(question, from: node)?.answer
             else { return nil }
             return isOutlived
         }
-        #expect(isOutlived(7, 70, last: nil) == false)
-        // Asked again, started again before anybody vouched, and started again after that.
-        #expect(isOutlived(7, 70, last: nil) == false)
-        #expect(isOutlived(8, 70, last: nil) == false)
-        #expect(isOutlived(9, 90, last: (8, 70)) == false)
-        // It had lives that this witness was away for.
-        #expect(isOutlived(12, 120, last: (11, 110)) == false)
-        // Copies from before the last life, started once, and so often that their boot is higher.
-        #expect(isOutlived(12, 121, last: (11, 110)) == true)
-        #expect(isOutlived(15, 121, last: (11, 110)) == true)
-        #expect(isOutlived(12, 122, last: nil) == true)
-        #expect(isOutlived(40, 122, last: (9, 90)) == true)
+        #expect(isOutlived(1, 70, last: nil) == false)
+        // Asked again, or started again before anybody vouched, and started again after that.
+        #expect(isOutlived(1, 70, last: nil) == false)
+        #expect(isOutlived(2, 90, last: (1, 70)) == false)
+        // It had lives that this witness was away for: one, and several.
+        #expect(isOutlived(4, 110, last: (3, 100)) == false)
+        #expect(isOutlived(9, 150, last: (8, 140)) == false)
+        // Copies from before the last life, wherever they were taken.
+        #expect(isOutlived(9, 151, last: (8, 140)) == true)
+        #expect(isOutlived(4, 152, last: (3, 100)) == true)
+        #expect(isOutlived(1, 153, last: nil) == true)
     }
 
     @Test("an acceptor among others serves nothing before they have vouched for it")
@@ -298,14 +297,14 @@ struct AcceptorTests {
             .vouch(
                 round: 1,
                 storage: NodeID(high: 4, low: 5),
-                StorageLife(boot: 6, number: 7),
+                StorageLife(count: 6, number: 7),
                 last: nil
             ),
             .vouch(
                 round: 1,
                 storage: NodeID(high: 4, low: 5),
-                StorageLife(boot: 6, number: 7),
-                last: StorageLife(boot: 3, number: 2)
+                StorageLife(count: 6, number: 7),
+                last: StorageLife(count: 3, number: 2)
             ),
             .vouched(round: 1, knowsLaterLife: true),
             .follow(round: 1, epoch: 2, [FollowedVersion(key: "k", version: 3)]),

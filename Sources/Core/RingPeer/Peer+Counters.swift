@@ -38,7 +38,7 @@ extension Peer {
         PeerFigures(
             registers: proposer.counters,
             stewards: proposer.group,
-            isSteward: acceptor.group?.members.contains { $0.storage == identity.storage } ?? false,
+            isSteward: acceptor.group?.members.contains { $0.storage == acceptor.storage } ?? false,
             commandsUnderWay: proposer.commandCount,
             registersFollowed: following.keys.count,
             followers: followers.count,

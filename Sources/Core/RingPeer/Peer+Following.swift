@@ -70,7 +70,7 @@ extension Peer {
             let entry = RegisterEntry(key: key, accepted: accepted)
             return followers.followers(of: key, now: now).compactMap { node, round in
                 let news = RegisterMessage.news(round: round, [entry], isLast: true)
-                return frameEffect(.register(news.encoded), to: node)
+                return frameEffect(registerFrame(news), to: node)
             }
         default: return []
         }
@@ -83,7 +83,7 @@ extension Peer {
             for effect in pending {
                 switch effect {
                 case .send(let message, let steward):
-                    send(.register(message.encoded), to: steward)
+                    send(registerFrame(message), to: steward)
                 case .told(let key, let value): effects.append(.event(.register(key, value)))
                 case .read(let key):
                     let number = makeNumber()

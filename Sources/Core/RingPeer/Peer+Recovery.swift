@@ -49,7 +49,14 @@ extension Peer {
         guard now >= job.until else { return considerRecovery(now: now) }
         switch job.step {
         case .surveying: judge(now: now)
-        case .binding: beginCopy(now: now)
+        case .binding:
+            // Who was there a moment ago may hold what nobody else does.
+            let present = job.report?.stewards.filter { $0.state == .present }.map(\.node) ?? []
+            let silent = present.filter { job.told[$0] == nil }
+            guard silent.isEmpty else {
+                return endRecovery(.refused(.interrupted(silent: silent), job.report))
+            }
+            beginCopy(now: now)
         case .copying(let copy, _):
             let read = copy.readNodes
             let silent = job.told.keys.filter { isCopied($0, job) && !read.contains($0) }

@@ -38,6 +38,8 @@ struct StewardJob: Sendable {
     var checkedAt: Instant?
     /// Since when this peer's acceptor has been sealed.
     var sealedAt: Instant?
+    /// Since when it has been sealed for a registry that nobody told of.
+    var strandedAt: Instant?
     /// The youngest group that was seen in force.
     var activeEpoch: UInt64 = 0
     /// The youngest group of which every steward was seen to serve.
@@ -54,6 +56,8 @@ struct StewardJob: Sendable {
     static let changePatience = Span.seconds(20)
     /// A sealed acceptor lets whoever leads finish for this long.
     static let finishPatience = Span.seconds(2)
+    /// A recovery that sealed an acceptor has long come to its end after this.
+    static let strandedPatience = Span.seconds(60)
     /// A node that stayed silent is not chosen for this long.
     static let silencePatience = Span.seconds(60)
     /// Stewards that missed the hand-over are looked for this often.
@@ -84,7 +88,10 @@ extension Peer {
             let pause = Int64.random(in: 500...1_000, using: &generator)
             stewardJob.nextAt = now.advanced(by: .milliseconds(pause))
             if finishSealed(now: now) || bringUpLateStewards(now: now) { return }
-            guard leadsStewards, hasReasonToRead(now: now) else { return }
+            let isStranded = isStranded(now: now)
+            guard isStranded || leadsStewards, isStranded || hasReasonToRead(now: now) else {
+                return
+            }
             stewardJob.readAt = now
             let number = makeNumber()
             stewardJob.step = .reading(number: number)
@@ -154,6 +161,22 @@ extension Peer {
         return true
     }
 
+    /// Whether this acceptor was sealed for a recovery that has come to nothing.
+    ///
+    /// It serves no more in its group, which may go on without it: only a group that follows has it
+    /// serve again, and nobody else sees a reason for one.
+    private mutating func isStranded(now: Instant) -> Bool {
+        guard let group = acceptor.group, let next = acceptor.successor,
+            next.epoch != group.epoch + 1, group == proposer.group
+        else {
+            stewardJob.strandedAt = nil
+            return false
+        }
+        let since = stewardJob.strandedAt ?? now
+        stewardJob.strandedAt = since
+        return now.since(since) >= StewardJob.strandedPatience
+    }
+
     /// Whether an outcome was the job's own; if so it was acted upon.
     mutating func takeForStewardJob(
         _ number: UInt64,
@@ -184,13 +207,14 @@ extension Peer {
             if chosen.epoch == group.epoch + 1 { return lead(from: group, to: chosen, now: now) }
         }
         stewardJob.activeEpoch = max(stewardJob.activeEpoch, group.epoch)
-        guard
-            let nodes = StewardPolicy.successor(
-                of: group,
-                configuration: configuration,
-                standing: { standing($0, now: now) }
-            )
-        else { return }
+        let wanted = StewardPolicy.successor(
+            of: group,
+            configuration: configuration,
+            standing: { standing($0, now: now) }
+        )
+        guard let nodes = wanted ?? (isStranded(now: now) ? group.members.map(\.node) : nil) else {
+            return
+        }
         let round = makeNumber()
         stewardJob.step = .identifying(
             nodes: nodes,

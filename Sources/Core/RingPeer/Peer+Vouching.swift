@@ -30,10 +30,11 @@ struct Vouching: Sendable {
 extension Peer {
     /// The stewards whose word is needed; nil where nobody's is.
     ///
-    /// The ring's word counts where the database knows of no group at all: either the group is still
-    /// to be handed over, or this is a copy from before it was, which nobody would hand it again.
+    /// The ring's word counts where the database knows of no group at all: either the group is
+    /// still to be handed over, or this is a copy from before it was, which nobody hands it again.
     private var groupToAsk: StewardSet? {
         if let group = acceptor.group { return acceptor.isTrusted ? nil : group }
+        guard !isVouchedForWithoutGroup else { return nil }
         let own = Steward(node: identity.node, storage: acceptor.storage)
         let group = configuration.stewards
         let isAsked =
@@ -43,10 +44,7 @@ extension Peer {
 
     mutating func beginVouching(now: Instant) {
         guard vouching == nil, let group = groupToAsk else { return }
-        let (life, last, row) = acceptor.beginLife(
-            boot: identity.boot,
-            drawn: generator.next()
-        )
+        let (life, last, row) = acceptor.beginLife(drawn: generator.next())
         if let row {
             let kept = PeerRow(space: .acceptor, key: row.key, value: row.value)
             effects.append(.persist([kept], then: []))
@@ -92,11 +90,15 @@ extension Peer {
     }
 
     private mutating func considerVouching(now: Instant) {
-        guard let vouching, let group = acceptor.group ?? groupToAsk,
-            vouching.isEnough(of: group.members.count, now: now)
-        else { return }
+        guard let vouching else { return }
+        guard let group = groupToAsk else {
+            self.vouching = nil
+            return
+        }
+        guard vouching.isEnough(of: group.members.count, now: now) else { return }
         self.vouching = nil
-        guard let row = acceptor.trust(boot: identity.boot) else { return }
+        isVouchedForWithoutGroup = acceptor.group == nil
+        guard let row = acceptor.trust() else { return }
         let kept = PeerRow(space: .acceptor, key: row.key, value: row.value)
         effects.append(.persist([kept], then: []))
     }

@@ -40,6 +40,8 @@ package struct Peer: Sendable {
     var configurationJob: ConfigurationJob
     var stewardJob: StewardJob
     var vouching: Vouching?
+    /// Whether the others vouched in this life of the process, before there was a group to serve.
+    var isVouchedForWithoutGroup = false
     var following: RegisterFollowing
     var followingReads = SortedMap<UInt64, String>()
     var followers = RegisterFollowers()
@@ -77,15 +79,7 @@ package struct Peer: Sendable {
         placement = picture.placement
         generator = SeededGenerator(seed: seed)
         membership = Membership(
-            own: MemberFact(
-                id: identity.node,
-                boot: identity.boot,
-                name: identity.name,
-                zone: identity.zone,
-                metadata: identity.metadata,
-                address: identity.address,
-                versions: identity.versions
-            ),
+            own: Self.fact(of: identity),
             ring: configuration.ringID.bits,
             parameters: parameters.membership,
             seed: generator.next(),
@@ -138,6 +132,18 @@ package struct Peer: Sendable {
         nextRegistryTellAt = now
         nextForkToldAt = now
         beginVouching(now: now)
+    }
+
+    private static func fact(of identity: PeerIdentity) -> MemberFact {
+        MemberFact(
+            id: identity.node,
+            boot: identity.boot,
+            name: identity.name,
+            zone: identity.zone,
+            metadata: identity.metadata,
+            address: identity.address,
+            versions: identity.versions
+        )
     }
 
     private static func decode<Value>(

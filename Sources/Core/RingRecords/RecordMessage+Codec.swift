@@ -20,10 +20,11 @@ extension RecordMessage {
             writer.write(kind: 8, epoch)
             writer.write(request)
             writer.write(topic.name)
-        case .contents(let epoch, let request, let standing, let isLast, let sets):
+        case .contents(let epoch, let request, let standing, let part, let isLast, let sets):
             writer.write(kind: 9, epoch)
             writer.write(request)
             writer.write(standing)
+            writer.write(part)
             writer.write(isLast)
             writer.write(sets: sets)
         case .fetch(let epoch, let summaries):
@@ -48,10 +49,11 @@ extension RecordMessage {
             writer.write(topic.name)
             writer.write(after)
             writer.write(versions: known)
-        case .snapshot(let epoch, let topic, let standing, let revision, let sets):
+        case .snapshot(let epoch, let topic, let standing, let part, let revision, let sets):
             writer.write(kind: 5, epoch)
             writer.write(topic.name)
             writer.write(standing)
+            writer.write(part)
             writer.write(revision)
             writer.write(sets: sets)
         case .change(let revision, let previous, let set):
@@ -138,9 +140,14 @@ extension RecordMessage {
         case 9:
             let request = try reader.readInteger("request", as: UInt64.self)
             let standing = try reader.readStanding()
-            let isLast = try reader.readFlag("is last")
-            let sets = try reader.readSets()
-            return .contents(epoch: epoch, request: request, standing, isLast: isLast, sets: sets)
+            return .contents(
+                epoch: epoch,
+                request: request,
+                standing,
+                part: try reader.readInteger("part"),
+                isLast: try reader.readFlag("is last"),
+                sets: try reader.readSets()
+            )
         case 12: return .fetch(epoch: epoch, summaries: try reader.readSummaries())
         case 16: return .hint(epoch: epoch, sets: try reader.readSets())
         case 17: return .putDelta(epoch: epoch, try SetDelta(from: &reader))
@@ -162,9 +169,14 @@ extension RecordMessage {
         case 5:
             let topic = try reader.readTopic()
             let standing = try reader.readStanding()
-            let revision = try reader.readInteger("revision", as: UInt64.self)
-            let sets = try reader.readSets()
-            return .snapshot(epoch: number, topic: topic, standing, revision: revision, sets: sets)
+            return .snapshot(
+                epoch: number,
+                topic: topic,
+                standing,
+                part: try reader.readInteger("part"),
+                revision: try reader.readInteger("revision"),
+                sets: try reader.readSets()
+            )
         case 6:
             let previous = try reader.readInteger("previous", as: UInt64.self)
             return .change(revision: number, previous: previous, try OriginSet(from: &reader))

@@ -18,8 +18,16 @@ package enum RecordMessage: Hashable, Sendable {
     /// `after` is the revision up to which the asker followed this very owner; where it is 0,
     /// `known` says what the asker has.
     case watch(epoch: UInt64, topic: Topic, after: UInt64, known: [OriginVersion])
-    /// The answer to `watch`: after these sets the watcher has all that the owner has.
-    case snapshot(epoch: UInt64, topic: Topic, Standing, revision: UInt64, sets: [OriginSet])
+    /// A part of the answer to `watch`, counted from 0; the revision is 0 but in the last, after
+    /// which the watcher has all that the owner has.
+    case snapshot(
+        epoch: UInt64,
+        topic: Topic,
+        Standing,
+        part: UInt32,
+        revision: UInt64,
+        sets: [OriginSet]
+    )
     /// A change under a watched topic, and the revision of the one before it.
     case change(revision: UInt64, previous: UInt64, OriginSet)
     /// The same for a set of which the watcher holds the version before.
@@ -30,8 +38,15 @@ package enum RecordMessage: Hashable, Sendable {
     case unwatch(topic: Topic)
     /// One-time question for all sets of a topic; answered by `contents`.
     case read(epoch: UInt64, request: UInt64, topic: Topic)
-    /// A part of the answer to `read`.
-    case contents(epoch: UInt64, request: UInt64, Standing, isLast: Bool, sets: [OriginSet])
+    /// A part of the answer to `read`, counted from 0.
+    case contents(
+        epoch: UInt64,
+        request: UInt64,
+        Standing,
+        part: UInt32,
+        isLast: Bool,
+        sets: [OriginSet]
+    )
     /// Digests of slots that the speaker holds; of those that both own, what is left out is empty.
     case digests(epoch: UInt64, slots: [SlotDigest])
     /// What comes of comparing, where nothing more is to be said about a slot.

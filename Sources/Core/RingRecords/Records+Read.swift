@@ -14,9 +14,17 @@ extension Records {
         var repair: Repair?
     }
 
+    /// Which part of an answer a message is.
+    struct AnswerPart: Sendable {
+        let index: UInt32
+        let isLast: Bool
+    }
+
     /// What one replica has said.
     struct Answer: Sendable {
         var sets: [OriginSet] = []
+        /// An answer counts only if all of its parts came, one after the other.
+        var nextPart: UInt32 = 0
         var isWhole = false
         var isDone = false
     }
@@ -98,7 +106,7 @@ extension Records {
         let owners = view.owners(of: read.topic)
         for replica in owners + read.sources.filter({ !owners.contains($0) })
         where replica != own && isUp(replica) && !(read.answers[replica]?.isDone ?? false) {
-            next.answers[replica] = nil
+            // What has come of an answer stays: its last part may be on its way.
             let question = RecordMessage.read(
                 epoch: view.epoch,
                 request: request,
@@ -126,6 +134,7 @@ extension Records {
                 epoch: view.epoch,
                 request: request,
                 standing,
+                part: UInt32(index),
                 isLast: index + 1 >= batches.count,
                 sets: sets
             )
@@ -138,14 +147,21 @@ extension Records {
         _ request: UInt64,
         _ standing: RecordMessage.Standing,
         _ sets: [OriginSet],
-        isLast: Bool,
+        _ part: AnswerPart,
         from replica: NodeID,
         now: Instant
     ) {
         guard var read = reads[request], read.repair == nil,
             !(read.answers[replica]?.isDone ?? false)
         else { return }
-        var answer = read.answers[replica] ?? Answer()
+        var answer = part.index == 0 ? Answer() : read.answers[replica] ?? Answer()
+        guard part.index == answer.nextPart else {
+            // One was lost on the way: asked again, the replica begins anew.
+            reads[request]?.answers[replica] = nil
+            return
+        }
+        answer.nextPart += 1
+        let isLast = part.isLast
         answer.sets += sets.filter { $0.topic == read.topic && mayHold($0.origin) }
         answer.isWhole = standing.isWhole
         answer.isDone = isLast

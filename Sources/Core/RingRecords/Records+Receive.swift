@@ -17,10 +17,11 @@ extension Records {
         case .read(let epoch, let request, let topic):
             noteEpoch(epoch, from: peer)
             serveRead(topic, epoch: epoch, request: request, to: peer)
-        case .contents(let epoch, let request, let standing, let isLast, let sets):
+        case .contents(let epoch, let request, let standing, let part, let isLast, let sets):
             noteEpoch(epoch, from: peer)
             guard epoch == view.epoch else { return }
-            takeContents(request, standing, sets, isLast: isLast, from: peer, now: now)
+            let parts = AnswerPart(index: part, isLast: isLast)
+            takeContents(request, standing, sets, parts, from: peer, now: now)
         case .fetch(let epoch, let summaries):
             noteEpoch(epoch, from: peer)
             if epoch == view.epoch { serveFetch(summaries, to: peer) }
@@ -41,9 +42,9 @@ extension Records {
         case .watch(let epoch, let topic, let after, let known):
             noteEpoch(epoch, from: peer)
             serveWatch(topic, after: after, known: known, to: peer, now: now)
-        case .snapshot(let epoch, let topic, let standing, let revision, let sets):
+        case .snapshot(let epoch, let topic, let standing, let part, let revision, let sets):
             noteEpoch(epoch, from: peer)
-            takeSnapshot(topic, standing, revision, sets, from: peer, now: now)
+            takeSnapshot(topic, standing, part, revision, sets, from: peer, now: now)
         case .change(let revision, let previous, let set):
             takeChange(set.topic, revision, previous, from: peer, now: now) { _ in set }
         case .changeDelta(let revision, let previous, let delta):

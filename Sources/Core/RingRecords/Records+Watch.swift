@@ -12,6 +12,8 @@ extension Records {
         var revision: UInt64 = 0
         /// Whether a set was refused because its origin is no member in the epoch in force here.
         var hasRefused = false
+        /// An answer counts only if all of its parts came, one after the other.
+        var nextPart: UInt32 = 0
         /// Former owners that hold what the owners may not have taken over yet.
         var sources: [NodeID] = []
     }
@@ -113,6 +115,7 @@ extension Records {
     mutating func takeSnapshot(
         _ topic: Topic,
         _ standing: RecordMessage.Standing,
+        _ part: UInt32,
         _ revision: UInt64,
         _ sets: [OriginSet],
         from peer: NodeID,
@@ -120,8 +123,13 @@ extension Records {
     ) {
         guard let watch = watches[topic], watch.provider == peer else { return }
         for set in sets where set.topic == topic { takeWatched(set, from: peer) }
-        // More parts of the answer follow.
-        guard revision > 0 else { return }
+        let isNext = part == 0 || part == watch.nextPart
+        watches[topic, default: watch].nextPart = isNext ? part + 1 : 0
+        // More parts of the answer follow, or one was lost and all that is missing is asked for.
+        guard revision > 0, isNext else {
+            let wait = isNext ? parameters.watchTimeout : parameters.retryInterval
+            return watchesDue.set(topic, at: now.advanced(by: wait))
+        }
         watches[topic, default: watch].answeredAt = now
         watches[topic, default: watch].revision = revision
         watches[topic, default: watch].sources = standing.sources
@@ -218,9 +226,11 @@ extension Records {
         var batches = OriginSet.batches(younger)
         let last = batches.popLast() ?? []
         let standing = standing(ofSlot: slot)
-        var parts = batches.map { snapshot(topic, standing, revision: 0, $0, to: peer) }
+        var parts = batches.enumerated().map { part, sets in
+            snapshot(topic, standing, part: part, revision: 0, sets, to: peer)
+        }
         let end = self.revision(of: topic)
-        parts.append(snapshot(topic, standing, revision: end, last, to: peer))
+        parts.append(snapshot(topic, standing, part: parts.count, revision: end, last, to: peer))
         // Behind the writes under way: a watcher never has what a crash here may undo.
         effects.append(.afterWrites(parts))
     }
@@ -228,6 +238,7 @@ extension Records {
     private func snapshot(
         _ topic: Topic,
         _ standing: RecordMessage.Standing,
+        part: Int,
         revision: UInt64,
         _ sets: [OriginSet],
         to peer: NodeID
@@ -236,6 +247,7 @@ extension Records {
             epoch: view.epoch,
             topic: topic,
             standing,
+            part: UInt32(part),
             revision: revision,
             sets: sets
         )

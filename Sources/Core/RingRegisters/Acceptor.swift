@@ -65,19 +65,18 @@ package struct Acceptor: Sendable {
     /// The question is about `life`, and may leave only after the row is durable; there is none
     /// where the life goes on from an earlier start that nobody vouched for.
     package mutating func beginLife(
-        boot: UInt64,
         drawn number: UInt64
     ) -> (life: StorageLife, last: StorageLife?, row: AcceptorRow?) {
-        let (number, row) = memory.beginLife(drawn: number)
-        return (StorageLife(boot: boot, number: number), memory.lastLife, row)
+        let (life, row) = memory.beginLife(drawn: number)
+        return (life, memory.lastLife, row)
     }
 
     /// The other stewards have vouched that this is the latest life of the database (P6); the row
     /// that remembers it, for which nothing has to wait.
     @discardableResult
-    package mutating func trust(boot: UInt64 = 0) -> AcceptorRow? {
+    package mutating func trust() -> AcceptorRow? {
         isTrusted = true
-        return memory.endLife(boot: boot)
+        return memory.endLife()
     }
 
     /// An answer, and the rows that must be durable before it leaves.

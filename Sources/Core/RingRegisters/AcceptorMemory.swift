@@ -124,15 +124,14 @@ struct AcceptorMemory: Sendable {
     ///
     /// A database remembers its life and the last one that was vouched for. What is known here is
     /// one of these, or one from before the latter, which this steward was away for; anything else
-    /// came after it and is not on that disk. Boots alone would not do: an old copy counts on and
-    /// reaches any boot by starting again.
+    /// came after it and is not on that disk.
     mutating func noteLife(
         of storage: NodeID,
         _ life: StorageLife,
         last: StorageLife?
     ) -> (isOutlived: Bool, row: AcceptorRow?) {
         if let known = lives[storage], known.number != life.number {
-            guard let last, known.number == last.number || known.boot < last.boot else {
+            guard let last, known.number == last.number || known.count < last.count else {
                 return (true, nil)
             }
         }
@@ -142,16 +141,19 @@ struct AcceptorMemory: Sendable {
     }
 
     /// Begins a life of this database, or goes on with one that nobody has vouched for yet.
-    mutating func beginLife(drawn number: UInt64) -> (number: UInt64, row: AcceptorRow?) {
-        if let pendingLife { return (pendingLife, nil) }
-        pendingLife = number
-        return (number, ownLivesRow)
+    mutating func beginLife(drawn number: UInt64) -> (life: StorageLife, row: AcceptorRow?) {
+        let isNew = pendingLife == nil
+        let life = StorageLife(count: nextLifeCount, number: pendingLife ?? number)
+        pendingLife = life.number
+        return (life, isNew ? ownLivesRow : nil)
     }
 
+    private var nextLifeCount: UInt64 { (lastLife?.count ?? 0) + 1 }
+
     /// Others have vouched for the life that was begun; the row that says so.
-    mutating func endLife(boot: UInt64) -> AcceptorRow? {
+    mutating func endLife() -> AcceptorRow? {
         guard let number = pendingLife else { return nil }
-        lastLife = StorageLife(boot: boot, number: number)
+        lastLife = StorageLife(count: nextLifeCount, number: number)
         pendingLife = nil
         return ownLivesRow
     }

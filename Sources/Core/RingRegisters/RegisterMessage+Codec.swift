@@ -58,7 +58,7 @@ extension RegisterMessage {
             writer.write(19, round, 0)
             writer.write(storage)
         case .vouch(let round, let storage, let life, let last):
-            writer.write(20, round, life.boot)
+            writer.write(20, round, life.count)
             writer.write(storage)
             writer.write(life.number)
             writer.write(last != nil)
@@ -129,7 +129,7 @@ extension RegisterMessage {
         case 30: return .follow(round: round, epoch: number, try reader.readFollowed())
         case 20:
             let storage = try reader.readNodeID("storage")
-            let life = StorageLife(boot: number, number: try reader.readInteger("life"))
+            let life = StorageLife(count: number, number: try reader.readInteger("life"))
             let last =
                 try reader.readFlag("has last life") ? try StorageLife(from: &reader) : nil
             return .vouch(round: round, storage: storage, life, last: last)
@@ -307,12 +307,12 @@ extension ByteReader {
 
 extension StorageLife {
     func write(to writer: inout ByteWriter) {
-        writer.write(boot)
+        writer.write(count)
         writer.write(number)
     }
 
     init(from reader: inout ByteReader) throws(WireError) {
-        boot = try reader.readInteger("boot")
+        count = try reader.readInteger("count of lives")
         number = try reader.readInteger("life")
     }
 }

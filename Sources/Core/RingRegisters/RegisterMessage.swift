@@ -103,14 +103,16 @@ package enum RegisterMessage: Hashable, Sendable {
 
 /// A life of a steward's database: from one vouching to the next, over any number of starts.
 package struct StorageLife: Hashable, Sendable {
-    /// The count of starts of the process that asked last.
-    package let boot: UInt64
+    /// Which of the database's lives it is, counted from 1 by the database itself.
+    ///
+    /// No boot: several lives may begin in one, and an old copy reaches any by starting again.
+    package let count: UInt64
     /// Drawn for the life, and durable before anybody hears of it.
     package let number: UInt64
 
     /// Makes a life.
-    package init(boot: UInt64, number: UInt64) {
-        self.boot = boot
+    package init(count: UInt64, number: UInt64) {
+        self.count = count
         self.number = number
     }
 }

@@ -8,7 +8,7 @@ import RingRegisters
 /// The VPCs that this node has to do with: their registers are followed, so that a group that was
 /// added reaches the maps as fast as an endpoint does, and no steward is polled.
 extension NodeAgent {
-    /// Followed registers need no reading; this is for the ring that was mended by hand.
+    /// Followed registers need no reading; this is a net below.
     private static let rereadInterval = Duration.seconds(300)
 
     /// Follows the registers of the VPCs that have pods here, and of those with a group that
@@ -59,8 +59,7 @@ extension NodeAgent {
         if isNew { await followVPCs() }
     }
 
-    /// Reads the VPCs now and then all the same: where the registers were made anew out of what
-    /// nodes remembered, versions may begin below those that were told.
+    /// Reads the VPCs now and then all the same, should what was told of one have been lost.
     func reread() async {
         while (try? await Task.sleep(for: Self.rereadInterval)) != nil {
             for name in activeVPCs.keys { await read(name) }
@@ -72,8 +71,6 @@ extension NodeAgent {
         guard let (vpc, version) = try? await catalog.versioned(name),
             journal.attachments.values.contains(where: { $0.vpc == name })
         else { return }
-        // What was read is so, whatever its version.
-        activeVersions[name] = version
         await activate(vpc, version: version)
     }
 

@@ -266,6 +266,7 @@ enum FrameSeeds {
             epoch: 2,
             topic: topic,
             standing,
+            part: 0,
             revision: 9,
             sets: [newer]
         )
@@ -312,7 +313,14 @@ enum FrameSeeds {
                 "contents",
                 from: 2,
                 (1...4).map {
-                    .contents(epoch: 2, request: $0, standing, isLast: $0 != 2, sets: [newer])
+                    .contents(
+                        epoch: 2,
+                        request: $0,
+                        standing,
+                        part: 0,
+                        isLast: $0 != 2,
+                        sets: [newer]
+                    )
                 }
             ),
             record(
