@@ -16,6 +16,7 @@ package struct GenieRingCommand: ParsableCommand {
             EndpointsCommand.self, DataplaneCommand.self, TraceCommand.self, CaptureCommand.self,
             TransportCommand.self, WatchCommand.self,
             KeysCommand.self, RegisterCommand.self, IPAMCommand.self, NodeCommand.self,
+            PodsCommand.self, CNICommand.self,
             SecretCommand.self, VersionCommand.self,
         ]
     )

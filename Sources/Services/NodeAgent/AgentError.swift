@@ -64,8 +64,8 @@ enum AgentError: Error, Sendable {
     case groupFullOnNode(group: String, max: Int)
     /// A name that came with a call is longer than it may be.
     case nameTooLong(what: String, max: Int)
-    /// A verb of the plugin that this release does not serve.
-    case unsupportedVerb(String)
+    /// The networks of a pod.
+    case pod(PodError)
     /// Something that has no error of its own.
     case unexpected(String)
     /// The kernel's interfaces.
@@ -126,7 +126,7 @@ enum AgentError: Error, Sendable {
         case .noDataplane: "node.dataplane_missing"
         case .groupFullOnNode: "group.full_on_node"
         case .nameTooLong: "name.too_long"
-        case .unsupportedVerb: "cni.unsupported_verb"
+        case .pod(let error): error.code
         case .unexpected: "node.unexpected"
         case .netlink: "node.netlink"
         case .dataplane: "node.dataplane"
@@ -151,7 +151,7 @@ enum AgentError: Error, Sendable {
         case .watch(let error): error.status
         case .keys(let failure): failure.status
         case .badRequest, .unknownPod, .ambiguousPod, .traceRefused, .model, .nameTooLong,
-            .unsupportedVerb, .badKey, .badKeyID,
+            .badKey, .badKeyID,
             .addressUnusable:
             400
         case .vpcExists, .vniTaken, .groupInUse, .alreadyAttached, .attachmentBusy,
@@ -161,7 +161,7 @@ enum AgentError: Error, Sendable {
         case .registers, .contended, .notJoined, .noDataplane, .endpointsUnknown,
             .addressesExhausted, .blocksInDoubt:
             503
-        case .namespaceMissing, .checkFailed, .mtuTooSmall: 422
+        case .namespaceMissing, .checkFailed, .mtuTooSmall, .pod: 422
         case .netlink, .dataplane, .storage, .unexpected: 500
         }
     }
@@ -242,9 +242,7 @@ extension AgentError: CustomStringConvertible {
                 + "node, or into another group"
         case .nameTooLong(let what, let max):
             "\(what) is longer than \(max) bytes: use a shorter one"
-        case .unsupportedVerb(let verb):
-            "\(verb) is not served for networks of type genie yet: set disableGC in the network list, or "
-                + "use cniVersion 1.0.0"
+        case .pod(let error): error.description
         case .unexpected(let detail): "the node could not do it: \(detail)"
         case .netlink(let error): error.description
         case .dataplane(let error): error.description

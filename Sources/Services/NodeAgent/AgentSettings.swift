@@ -59,6 +59,12 @@ package struct AgentSettings: Sendable {
     package let pinDirectory: String
     /// Where the plugin leaves DEL calls while no daemon runs.
     package let spoolDirectory: String
+    /// The file that plugins of others hold locks on while they live.
+    package let pluginLockPath: String
+    /// Where calls that failed are kept for whoever is asked for help.
+    package let failedCallsDirectory: String
+    /// The file with what is known of pods; nil for none.
+    package let podFactsPath: String?
     /// How many owners have to hold an endpoint before its ADD is answered.
     package let publishLevel: PublishLevel
     /// Where metrics are served; nil for nowhere.
@@ -77,6 +83,9 @@ package struct AgentSettings: Sendable {
         socketGroupID: UInt32?,
         pinDirectory: String,
         spoolDirectory: String,
+        pluginLockPath: String,
+        failedCallsDirectory: String,
+        podFactsPath: String? = nil,
         publishLevel: PublishLevel = .quorum,
         metricsAddress: SocketAddress? = nil,
         hasEndpointMetrics: Bool = false
@@ -93,5 +102,8 @@ package struct AgentSettings: Sendable {
         self.socketGroupID = socketGroupID
         self.pinDirectory = pinDirectory
         self.spoolDirectory = spoolDirectory
+        self.pluginLockPath = pluginLockPath
+        self.failedCallsDirectory = failedCallsDirectory
+        self.podFactsPath = podFactsPath
     }
 }

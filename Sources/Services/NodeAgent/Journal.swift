@@ -37,6 +37,11 @@ struct Attachment: Codable, Hashable, Sendable {
     var hostIndex: UInt32 = 0
     var podNamespace: String
     var podName: String
+    /// The name in the plugin's configuration, by which GC finds it; empty where it is a part of a
+    /// pod's plan, nil in rows of older releases.
+    var network: String?
+    /// Whether the pod's default routes lead through it; nil where its first interface decides.
+    var isDefaultRoute: Bool?
 
     /// An address of the group's second subnet, with what belongs to it.
     struct SecondAddress: Codable, Hashable, Sendable {
@@ -107,9 +112,12 @@ struct AttachmentKey: Hashable, Comparable, Sendable {
 struct Journal: Sendable {
     private let store: RowStore
     private(set) var attachments: [AttachmentKey: Attachment] = [:]
+    /// The pods whose networks were chosen, or are not all ours.
+    private(set) var pods: [AttachmentKey: PodRecord] = [:]
 
-    /// The number is part of the file's layout.
+    /// The numbers are part of the file's layout.
     private static let space = 10
+    private static let podSpace = 13
 
     init(_ store: RowStore) throws {
         self.store = store
@@ -123,6 +131,14 @@ struct Journal: Sendable {
                 throw PeerRowUnreadable(path: store.path)
             }
             attachments[attachment.key] = attachment
+        }
+        for row in try store.rows(space: Self.podSpace) {
+            guard
+                let pod = try? JSONDecoder().decode(PodRecord.self, from: Data(row.value ?? []))
+            else {
+                throw PeerRowUnreadable(path: store.path)
+            }
+            pods[pod.key] = pod
         }
     }
 
@@ -141,6 +157,20 @@ struct Journal: Sendable {
     mutating func erase(_ key: AttachmentKey) throws(AgentError) {
         try write(StoredRow(space: Self.space, key: key.bytes, value: nil))
         attachments[key] = nil
+    }
+
+    mutating func record(_ pod: PodRecord) throws(AgentError) {
+        let value: Data
+        do { value = try JSONEncoder().encode(pod) } catch {
+            preconditionFailure("a plan is plain data: \(error)")
+        }
+        try write(StoredRow(space: Self.podSpace, key: pod.key.bytes, value: Array(value)))
+        pods[pod.key] = pod
+    }
+
+    mutating func erasePod(_ key: AttachmentKey) throws(AgentError) {
+        try write(StoredRow(space: Self.podSpace, key: key.bytes, value: nil))
+        pods[key] = nil
     }
 
     private func write(_ row: StoredRow) throws(AgentError) {

@@ -112,6 +112,11 @@ package struct NodeAPI: Sendable {
             let isForced = request.queryValue("force") == "true"
             return Self.json(try await agent.removeNode(name, isForced: isForced))
         case ("POST", "cni", nil): return await serveCNI(request)
+        case ("POST", "cni", "replay"):
+            return Self.json(try await agent.replay(try Self.read(request)))
+        case ("GET", "pods", nil): return Self.json(await agent.podList())
+        case ("GET", "pods", "explain"):
+            return Self.json(try await agent.explain(pod: request.queryValue("pod") ?? ""))
         default: throw .noSuchPath("\(request.method) \(request.path)")
         }
     }

@@ -22,6 +22,12 @@ extension NodeAgent {
         let podName: String
         /// The address that the pod asks for; nil for any.
         var wanted: IPAddress?
+        /// The hardware address that the pod asks for; nil for one of ours.
+        var mac: MACAddress?
+        /// The name in the plugin's configuration; empty for a part of a pod's plan.
+        var network: String
+        /// Whether the pod's default routes lead through it; nil where its first interface decides.
+        var isDefaultRoute: Bool?
     }
 
     /// Attaches one interface: journal, address, veth, maps, record; undoes all of it on failure.
@@ -122,9 +128,11 @@ extension NodeAgent {
             gateway: group.gateway.description,
             // 15 bytes at most: "gr" and eleven digits of the hash.
             hostInterface: "gr" + digits.prefix(11),
-            mac: MACAddress(locallyAdministered: hash.value).description,
+            mac: (request.mac ?? MACAddress(locallyAdministered: hash.value)).description,
             podNamespace: request.podNamespace,
-            podName: request.podName
+            podName: request.podName,
+            network: request.network,
+            isDefaultRoute: request.isDefaultRoute
         )
     }
 

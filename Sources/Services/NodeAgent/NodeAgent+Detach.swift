@@ -135,7 +135,7 @@ extension NodeAgent {
             }
             let key = AttachmentKey(containerID: call.containerID, interface: call.ifname)
             do throws(AgentError) {
-                try await detach(key)
+                try await detachPod(key)
                 try? spool.remove(name: name)
                 logger.notice(
                     "replayed a removal",

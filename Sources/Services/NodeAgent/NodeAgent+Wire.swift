@@ -64,9 +64,15 @@ extension NodeAgent {
         }
         let planned = attachment
         let routes = routes(attachment, group)
+        // Interfaces of one pod may lead into one group.
+        let metric = UInt32(
+            journal.attachments.values.count { other in
+                other.containerID == planned.containerID && other.interface < planned.interface
+            }
+        )
         do {
             attachment.hostIndex = try await blocking {
-                try Self.makeLink(planned, mtu: mtu, routes: routes)
+                try Self.makeLink(planned, mtu: mtu, routes: routes, metric: metric)
             }
         } catch {
             throw Self.translate(error)
@@ -81,16 +87,19 @@ extension NodeAgent {
 
     /// What is reached through the interface, by family.
     ///
-    /// The first interface of a family leads to everywhere, a further one to its group's subnet.
+    /// The first interface of a family leads to everywhere, a further one to its group's subnet,
+    /// unless it was said which one has the default route.
     private func routes(_ attachment: Attachment, _ group: PodGroup) -> [Route] {
         attachment.held.compactMap { held in
-            let isFurther = journal.attachments.values.contains { other in
-                other.containerID == attachment.containerID
-                    && other.interface != attachment.interface && other.state == .attached
-                    && other.held.contains { $0.address.isV4 == held.address.isV4 }
-            }
+            let isDefault =
+                attachment.isDefaultRoute
+                ?? !journal.attachments.values.contains { other in
+                    other.containerID == attachment.containerID
+                        && other.interface != attachment.interface && other.state == .attached
+                        && other.held.contains { $0.address.isV4 == held.address.isV4 }
+                }
             let subnet = group.subnets.first { $0.isV4 == held.address.isV4 }
-            guard isFurther, let subnet else { return .byDefault(via: held.gateway) }
+            guard !isDefault, let subnet else { return .byDefault(via: held.gateway) }
             return Route(destination: subnet, gateway: held.gateway)
         }
     }
@@ -99,7 +108,8 @@ extension NodeAgent {
     private static func makeLink(
         _ attachment: Attachment,
         mtu: UInt32,
-        routes: [Route]
+        routes: [Route],
+        metric: UInt32
     ) throws -> UInt32 {
         let held = attachment.held
         guard let mac = MACAddress(attachment.mac), !held.isEmpty else {
@@ -122,7 +132,8 @@ extension NodeAgent {
                     gateways: held.map(\.gateway),
                     gatewayMAC: gatewayMAC,
                     isDefaultRoute: false,
-                    routes: routes
+                    routes: routes,
+                    metric: metric
                 )
             )
             try Offload.gro.set(true, on: attachment.hostInterface)

@@ -26,6 +26,11 @@ package actor NodeAgent {
     var dataplane: Dataplane?
     var uplink: UplinkState?
     var busy: Set<AttachmentKey> = []
+    var busyPods: Set<AttachmentKey> = []
+    /// Where it is known what pods ask for.
+    let podFacts: any PodFactsSource
+    var loads = InterfaceLoads()
+    var toldWarnings: Set<String> = []
     var watchedTopics = SortedMap<Topic, VNI>()
     var activeVPCs = SortedMap<String, VPC>()
     /// The versions of the registers that the active VPCs were read from.
@@ -67,6 +72,7 @@ package actor NodeAgent {
         self.logger = logger
         catalog = NetworkCatalog(peer: peer, store: store)
         journal = try Journal(store)
+        podFacts = FilePodFacts(path: settings.podFactsPath)
     }
 
     /// Loads or adopts the dataplane and takes the node's pods over.
@@ -108,6 +114,7 @@ package actor NodeAgent {
 
     /// Keeps the maps as the ring says until the task is cancelled.
     package func run() async {
+        await finishInterruptedPods()
         await finishInterrupted()
         await releaseOrphans()
         await publishAll()
@@ -118,7 +125,9 @@ package actor NodeAgent {
                 while !Task.isCancelled {
                     // Not only at the start: a DEL may be spooled while the socket is coming up.
                     await self.replaySpool()
+                    await self.finishInterruptedPods()
                     await self.finishInterrupted()
+                    await self.sampleLoads()
                     await self.followVPCs()
                     await self.reconcile()
                     try? await Task.sleep(for: .seconds(5))

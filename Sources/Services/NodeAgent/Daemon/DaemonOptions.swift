@@ -102,6 +102,7 @@ struct DaemonOptions: Sendable {
             zone: command.zone,
             metadata: command.metadata
         )
+        let dataDirectory = try Self.prepare(command.dataDir)
         agent = AgentSettings(
             nodeName: name,
             uplink: command.uplink,
@@ -112,11 +113,14 @@ struct DaemonOptions: Sendable {
             socketGroupID: try command.socketGroup.map(Self.groupID),
             pinDirectory: command.pinDir,
             spoolDirectory: command.cniSpool,
+            pluginLockPath: "\(dataDirectory)/plugins.lock",
+            failedCallsDirectory: "\(dataDirectory)/cni-failed",
+            podFactsPath: command.podFacts,
             publishLevel: command.publishLevel,
             metricsAddress: try command.metricsAddress.map(Self.metricsAddress),
             hasEndpointMetrics: command.endpointMetrics
         )
-        databasePath = try Self.prepare(command.dataDir) + "/genie.db"
+        databasePath = "\(dataDirectory)/genie.db"
     }
 
     private static func secret(_ command: GeniedCommand) throws -> ClusterSecret {

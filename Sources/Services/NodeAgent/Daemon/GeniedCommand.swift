@@ -87,6 +87,15 @@ package struct GeniedCommand: ParsableCommand {
 
     @Option(
         help: """
+            What is known of pods and their networks: a list of Pod, Namespace, \
+            NetworkAttachmentDefinition, Logicalnetwork and Physicalnetwork objects as JSON, read anew \
+            for each pod.
+            """
+    )
+    var podFacts: String?
+
+    @Option(
+        help: """
             How many of a group's owners have to hold a pod's endpoint before its ADD returns: one, \
             quorum or all.
             """
