@@ -181,8 +181,9 @@ struct LabTests {
         #expect(isFound)
         let isWithdrawn = try await lab.eventually(seconds: 3) { try endpointRows(lab) == 2 }
         #expect(isWithdrawn)
-        let isListed = try await lab.eventually(seconds: 3) {
-            try reachability(lab, of: "node3") == [false, false]
+        // For half a minute after a node came, reads want the word of the owners before it as well.
+        let isListed = try await lab.eventually(seconds: 40) {
+            (try? reachability(lab, of: "node3")) == [false, false]
         }
         #expect(isListed)
         var fresh: [Pod] = []

@@ -215,6 +215,9 @@ struct AcceptorTests {
                 from: NodeID(high: 1, low: peer)
             )?.answer
         }
+        let before = StewardSet(epoch: 0, members: next.members)
+        let first = RegisterMessage.install(round: 1, before, part: 0, [], isLast: true)
+        #expect(acceptor.receive(first, from: node) == nil)
         #expect(hand(1, 1, isLast: true) == .notReady(round: 1))
         #expect(hand(0, 1, isLast: false) == .installed(round: 1, part: 0))
         #expect(acceptor.group == nil)

@@ -269,7 +269,10 @@ package struct Acceptor: Sendable {
         isLast: Bool,
         from peer: NodeID
     ) -> Step? {
-        guard group.members.contains(where: { $0.storage == storage }) else { return nil }
+        // Epochs count from 1; a group before the first is nobody's.
+        guard group.epoch > 0, group.members.contains(where: { $0.storage == storage }) else {
+            return nil
+        }
         let isServing = memory.current.map { $0.epoch >= group.epoch } ?? false
         guard !isServing else { return Step(answer: .installed(round: round, part: part)) }
         if part == 0 {

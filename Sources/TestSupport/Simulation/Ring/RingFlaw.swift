@@ -14,9 +14,13 @@ package enum RingFlaw: Hashable, Sendable, CustomStringConvertible {
     /// What depends on a write is done before the write is durable, in every part of the peer.
     case fsyncForgotten
 
-    /// All of them.
+    /// All that are shown to be found.
+    ///
+    /// A pause that goes unnoticed is not: a thousand seeds and a crafted run do not tell it from
+    /// what is right, since the claim itself is compared and set.
     package static var all: [RingFlaw] {
-        RegisterFlaw.allCases.map { .register($0) } + IPAMFlaw.allCases.map { .address($0) }
+        let shown = IPAMFlaw.allCases.filter { $0 != .pauseUnnoticed }
+        return RegisterFlaw.allCases.map { .register($0) } + shown.map { .address($0) }
             + RecordFlaw.allCases.map { .record($0) } + [.fsyncForgotten]
     }
 
