@@ -228,7 +228,7 @@ let package = Package(
             [
                 "CBenchProcess", "CNetworkNamespace", "Statistics", "CGenieABI", "CLibBPF",
                 "CNIProtocol", "LocalAPI", "LocalSocket", "PeerService", "PeerTransport",
-                "RingIPAM", "RingPeer", "SQLiteRows",
+                "PluginProcess", "RingIPAM", "RingPeer", "SQLiteRows",
             ],
             [argumentParser, logging]
         ),
