@@ -51,8 +51,6 @@ extension Peer {
     ) -> Proposer {
         // The acceptor may have become a steward of a group that no configuration tells of yet.
         let known = [configuration.stewards] + [acceptor.group].compactMap(\.self)
-        // An old copy of a disk counts on to a boot that its node already had: half of what tells
-        // one life's operations and ballots from another's is drawn.
         let life = identity.boot << 32 | seed >> 32
         return Proposer(
             own: identity.node,

@@ -89,8 +89,7 @@ extension Peer {
             let pause = Int64.random(in: 500...1_000, using: &generator)
             stewardJob.nextAt = now.advanced(by: .milliseconds(pause))
             if finishSealed(now: now) || bringUpLateStewards(now: now) { return }
-            let isStranded = isStranded(now: now)
-            guard isStranded || leadsStewards, isStranded || hasReasonToRead(now: now) else {
+            guard isStranded(now: now) || (leadsStewards && hasReasonToRead(now: now)) else {
                 return
             }
             stewardJob.readAt = now

@@ -39,6 +39,7 @@ package struct Peer: Sendable {
     var nextNumber: UInt64 = 1
     var configurationJob: ConfigurationJob
     var stewardJob: StewardJob
+    /// When this process began to watch the others.
     let startedAt: Instant
     var vouching: Vouching?
     /// Whether the others vouched in this life of the process, before there was a group to serve.

@@ -32,7 +32,7 @@ struct HintBook: Sendable {
     var count: Int { hints.count }
     var isEmpty: Bool { hints.isEmpty }
 
-    /// Keeps a set in the place of an older one; false where there is no room.
+    /// Keeps a set in the place of an older one.
     mutating func keep(
         _ set: OriginSet,
         for target: NodeID,

@@ -75,8 +75,7 @@ extension Records {
         )
         keep(set, thenAcknowledge: nil)
         keepHints(set, from: own, now: now)
-        // The first offers leave with the write; an owner may hold a set before its origin does,
-        // but the origin makes no younger version until it can read this one back.
+        // The first offers leave behind the write: no owner holds a set before its origin does.
         offer(topic, now: now, afterWrite: true)
         if owns(topic) { appendAfterLastWrite([.send(storedByOwn(set), to: own)]) }
     }

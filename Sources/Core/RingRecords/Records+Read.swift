@@ -12,6 +12,13 @@ extension Records {
         var sources: [NodeID] = []
         /// What the read found, while replicas that lack some of it are given it.
         var repair: Repair?
+
+        /// The newest set of each origin that any replica has shown.
+        var newest: SortedMap<NodeID, OriginSet> {
+            answers.values.flatMap(\.sets).reduce(into: SortedMap()) { newest, set in
+                if set.version > newest[set.origin]?.version ?? .never { newest[set.origin] = set }
+            }
+        }
     }
 
     /// Which part of an answer a message is.
@@ -205,11 +212,7 @@ extension Records {
         let isComplete = isEnough(read)
         guard isComplete || isOver else { return false }
         reads[request] = nil
-        var newest = SortedMap<NodeID, OriginSet>()
-        for set in read.answers.values.flatMap(\.sets)
-        where set.version > newest[set.origin]?.version ?? .never {
-            newest[set.origin] = set
-        }
+        let newest = read.newest
         let isMending = read.level != .one && !parameters.flaws.contains(.readRepairMissing)
         let repair = isMending ? repair(read, newest, now: now) : nil
         if !isOver, let repair {
@@ -315,13 +318,8 @@ extension Records {
             }
             guard isDone else { continue }
             reads[request] = nil
-            var newest = SortedMap<NodeID, OriginSet>()
-            for set in read.answers.values.flatMap(\.sets)
-            where set.version > newest[set.origin]?.version ?? .never {
-                newest[set.origin] = set
-            }
             counters.readsComplete += 1
-            let outcome = Outcome.contents(newest.values)
+            let outcome = Outcome.contents(read.newest.values)
             effects.append(.afterWrites([.finished(request: request, outcome)]))
         }
     }

@@ -15,7 +15,8 @@ package struct Ballot: Hashable, Comparable, Sendable {
     package let counter: UInt64
     /// The node that attempts.
     package let proposer: NodeID
-    /// The start of its process.
+    /// The start of its process: the boot counter, and 32 drawn bits below it, since an old copy of
+    /// a disk counts on to a boot that its node already had.
     package let boot: UInt64
 
     /// Makes a ballot.

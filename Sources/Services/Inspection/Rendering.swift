@@ -54,3 +54,16 @@ func describe(milliseconds: Int64) -> String {
     default: "\(milliseconds / 86_400_000)d"
     }
 }
+
+/// What a command says while it goes on.
+enum Console {
+    /// Prints a line at once, whatever standard output is: who pipes it waits for each.
+    static func print(_ line: String) {
+        FileHandle.standardOutput.write(Data((line + "\n").utf8))
+    }
+
+    /// Tells people something beside the output.
+    static func report(_ text: String) {
+        FileHandle.standardError.write(Data(("genie-ring: " + text + "\n").utf8))
+    }
+}

@@ -164,8 +164,11 @@ enum WatchError: Error, Hashable, Sendable, CustomStringConvertible {
     var description: String {
         switch self {
         case .levelMissed(let group, let level, let answered, let wanted, let missing):
-            "group \(group) cannot be read at level \(level.rawValue): \(answered) of its owners "
-                + "answered and \(wanted) are wanted (missing: "
+            "group \(group) cannot be read at level \(level.rawValue): "
+                + (answered < wanted
+                    ? "\(answered) of its owners answered and \(wanted) are wanted (missing: "
+                    : "what \(answered) of its owners showed is not on enough of them, or of those "
+                        + "before the last change of the ring; it may be soon (missing: ")
                 + (missing.isEmpty ? "none by name" : missing.joined(separator: ", "))
                 + "); see 'genie-ring members' for who is away, or ask for less with "
                 + "--consistency one or local, which may show what is no longer so"

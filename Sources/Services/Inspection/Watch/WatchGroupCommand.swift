@@ -34,7 +34,7 @@ struct WatchGroupCommand: ParsableCommand {
         while true {
             do {
                 let events = try node.client.get(path(seen), as: GroupEvents.self)
-                if isLost { report("genied answers again") }
+                if isLost { Console.report("genied answers again") }
                 isLost = false
                 for line in Self.lines(events) { print(line) }
                 seen = events.revision
@@ -42,7 +42,7 @@ struct WatchGroupCommand: ParsableCommand {
             } catch let error as InspectionError {
                 // The first question may be a slip of the hand; later ones were well put.
                 guard isBegun, error.isPassing else { throw error }
-                if !isLost { report("\(error); trying again each second") }
+                if !isLost { Console.report("\(error); trying again each second") }
                 isLost = true
                 Thread.sleep(forTimeInterval: 1)
             }
@@ -85,17 +85,10 @@ struct WatchGroupCommand: ParsableCommand {
     }
 
     private func print(_ line: GroupLine) {
-        let text: String =
-            switch node.output {
-            case .table: line.text
-            case .json: line.json
-            }
-        // At once, whatever standard output is: who pipes it waits for each line.
-        FileHandle.standardOutput.write(Data((text + "\n").utf8))
-    }
-
-    private func report(_ text: String) {
-        FileHandle.standardError.write(Data(("genie-ring: " + text + "\n").utf8))
+        switch node.output {
+        case .table: Console.print(line.text)
+        case .json: Console.print(line.json)
+        }
     }
 }
 

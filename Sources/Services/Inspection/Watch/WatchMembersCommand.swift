@@ -30,14 +30,14 @@ struct WatchMembersCommand: ParsableCommand {
         while true {
             do {
                 let events = try node.client.get(Self.path(revision), as: MemberEvents.self)
-                if isLost { report("genied answers again") }
+                if isLost { Console.report("genied answers again") }
                 isLost = false
                 for line in Self.lines(events) { print(line) }
                 revision = events.revision
             } catch let error as InspectionError {
                 // The first question may be a slip of the hand; later ones were well put.
                 guard revision != nil, error.isPassing else { throw error }
-                if !isLost { report("\(error); trying again each second") }
+                if !isLost { Console.report("\(error); trying again each second") }
                 isLost = true
                 Thread.sleep(forTimeInterval: 1)
             }
@@ -80,17 +80,10 @@ struct WatchMembersCommand: ParsableCommand {
     }
 
     private func print(_ line: WatchLine) {
-        let text: String =
-            switch node.output {
-            case .table: line.text
-            case .json: line.json
-            }
-        // At once, whatever standard output is: who pipes it waits for each line.
-        FileHandle.standardOutput.write(Data((text + "\n").utf8))
-    }
-
-    private func report(_ text: String) {
-        FileHandle.standardError.write(Data(("genie-ring: " + text + "\n").utf8))
+        switch node.output {
+        case .table: Console.print(line.text)
+        case .json: Console.print(line.json)
+        }
     }
 }
 

@@ -16,8 +16,7 @@ package enum RingFlaw: Hashable, Sendable, CustomStringConvertible {
 
     /// All that are shown to be found.
     ///
-    /// A pause that goes unnoticed is not: a thousand seeds and a crafted run do not tell it from
-    /// what is right, since the claim itself is compared and set.
+    /// A pause that goes unnoticed is not yet: no crafted run shows it, and seeds seldom do.
     package static var all: [RingFlaw] {
         let shown = IPAMFlaw.allCases.filter { $0 != .pauseUnnoticed }
         return RegisterFlaw.allCases.map { .register($0) } + shown.map { .address($0) }

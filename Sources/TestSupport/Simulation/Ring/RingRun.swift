@@ -33,6 +33,7 @@ package struct RingRun: PlannedRun {
 
     private static let step = Span.milliseconds(20)
     private static let settleSpan = Span.seconds(8)
+    /// Longer than the retransmissions of a stream that is not given up take together.
     private static let streamSpan = Span.seconds(7)
 
     /// Prepares a run.
