@@ -172,4 +172,54 @@ struct ReadRepairTests {
         )
         #expect(outcome(records.effects) == .contents([Self.set(2)]))
     }
+
+    @Test("a former owner that was removed for good is not waited for: it answers nobody any more")
+    func removedFormers() {
+        let fourth = Self.id(4)
+        let fifth = Self.id(5)
+        var records = records(
+            owners: [Self.own, Self.second, Self.third],
+            holding: Self.set(2)
+        )
+        for node in [fourth, fifth] { records.noteReachable(node, true, now: .zero) }
+        records.adopt(
+            OwnershipView(
+                epoch: 2,
+                ownersBySlot: [[Self.own, fourth, fifth]],
+                members: SortedSet([Self.own, fourth, fifth, Self.origin])
+            ),
+            now: .zero
+        )
+        records.effects = []
+        records.read(Self.topic, request: 7, now: .zero)
+        for (node, sets) in [(fourth, [Self.set(2)]), (fifth, [])] {
+            #expect(outcome(records.effects) == nil)
+            records.receive(
+                .contents(
+                    epoch: 2,
+                    request: 7,
+                    .init(isWhole: true, sources: []),
+                    part: 0,
+                    isLast: true,
+                    sets: sets
+                ),
+                from: node,
+                now: .zero
+            )
+        }
+        #expect(outcome(records.effects) == .contents([Self.set(2)]))
+    }
+
+    @Test(
+        "of so many former owners left, so many must hold what is shown",
+        arguments: [(3, 3, 2), (3, 2, 1), (3, 1, 0), (3, 0, 0), (2, 2, 2), (2, 1, 1), (1, 1, 1)]
+    )
+    func formersNeeded(count: Int, left: Int, needed: Int) {
+        let formers = Records.FormerOwners(
+            owners: (0..<left).map { Self.id(UInt64($0)) },
+            count: count,
+            until: .zero
+        )
+        #expect(formers.needed(writeQuorum: 2) == needed)
+    }
 }

@@ -1,26 +1,26 @@
 /// The identity of a node: 128 random bits, born with its database file.
 ///
 /// A machine whose disk was wiped is a new node. Ordered, so that every peer walks members alike.
-package struct NodeID: Hashable, Comparable, Sendable, CustomStringConvertible {
+public struct NodeID: Hashable, Comparable, Sendable, CustomStringConvertible {
     /// The first eight bytes, big-endian.
-    package let high: UInt64
+    public let high: UInt64
     /// The last eight bytes, big-endian.
-    package let low: UInt64
+    public let low: UInt64
 
     /// Makes an identity from its two halves.
     @inlinable
-    package init(high: UInt64, low: UInt64) {
+    public init(high: UInt64, low: UInt64) {
         self.high = high
         self.low = low
     }
 
     /// Draws a new identity.
-    package init(using generator: inout some RandomNumberGenerator) {
+    public init(using generator: inout some RandomNumberGenerator) {
         self.init(high: generator.next(), low: generator.next())
     }
 
     /// Reads 32 hexadecimal digits; anything else gives nil.
-    package init?(_ text: some StringProtocol) {
+    public init?(_ text: some StringProtocol) {
         guard text.utf8.count == 32, text.utf8.allSatisfy(\.isHexDigit) else { return nil }
         let middle = text.index(text.startIndex, offsetBy: 16)
         guard let high = UInt64(text[..<middle], radix: 16),
@@ -30,13 +30,14 @@ package struct NodeID: Hashable, Comparable, Sendable, CustomStringConvertible {
     }
 
     /// All 32 hexadecimal digits.
-    package var description: String { Self.hex(high) + Self.hex(low) }
+    public var description: String { Self.hex(high) + Self.hex(low) }
 
     /// The first eight digits, for tables that people read.
-    package var short: String { String(Self.hex(high).prefix(8)) }
+    public var short: String { String(Self.hex(high).prefix(8)) }
 
+    /// By the bits, the upper half first.
     @inlinable
-    package static func < (lhs: NodeID, rhs: NodeID) -> Bool {
+    public static func < (lhs: NodeID, rhs: NodeID) -> Bool {
         (lhs.high, lhs.low) < (rhs.high, rhs.low)
     }
 

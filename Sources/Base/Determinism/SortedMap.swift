@@ -1,35 +1,35 @@
 /// A map that is always walked in key order, so that two processes with equal state act alike.
 ///
-/// Its code is open to other modules, so that it is compiled for their keys and values there:
-/// through witness tables each look-up costs several times as much.
+/// Its code is open to other modules and public, since the compiler specializes nothing of a
+/// `package` declaration elsewhere: each look-up would cost several times as much.
 /// The standard dictionary's order differs from process to process and is banned from cores.
 /// - Complexity: look-up O(log n), insertion and removal O(n) moves of small elements.
-package struct SortedMap<Key: Comparable, Value> {
+public struct SortedMap<Key: Comparable, Value> {
     @usableFromInline var entries: [(key: Key, value: Value)] = []
 
     /// Makes an empty map.
     @inlinable
-    package init() {}
+    public init() {}
 
     /// The number of entries.
     @inlinable
-    package var count: Int { entries.count }
+    public var count: Int { entries.count }
 
     /// Whether there is no entry.
     @inlinable
-    package var isEmpty: Bool { entries.isEmpty }
+    public var isEmpty: Bool { entries.isEmpty }
 
     /// The keys, ascending.
     @inlinable
-    package var keys: [Key] { entries.map(\.key) }
+    public var keys: [Key] { entries.map(\.key) }
 
     /// The values, in the order of their keys.
     @inlinable
-    package var values: [Value] { entries.map(\.value) }
+    public var values: [Value] { entries.map(\.value) }
 
     /// The value under `key`; nil reads as absent, and writing nil removes.
     @inlinable
-    package subscript(key: Key) -> Value? {
+    public subscript(key: Key) -> Value? {
         get {
             let index = position(of: key)
             return index < entries.count && entries[index].key == key ? entries[index].value : nil
@@ -50,7 +50,7 @@ package struct SortedMap<Key: Comparable, Value> {
     ///
     /// A change of a part of the value is made in place, so what it holds is not copied.
     @inlinable
-    package subscript(key: Key, default fallback: @autoclosure () -> Value) -> Value {
+    public subscript(key: Key, default fallback: @autoclosure () -> Value) -> Value {
         get { self[key] ?? fallback() }
         _modify {
             let index = position(of: key)
@@ -63,14 +63,14 @@ package struct SortedMap<Key: Comparable, Value> {
 
     /// The entries whose keys are not below `key`, ascending.
     @inlinable
-    package func suffix(from key: Key) -> ArraySlice<(key: Key, value: Value)> {
+    public func suffix(from key: Key) -> ArraySlice<(key: Key, value: Value)> {
         entries[position(of: key)...]
     }
 
     /// Removes and returns the value under `key`.
     @discardableResult
     @inlinable
-    package mutating func remove(_ key: Key) -> Value? {
+    public mutating func remove(_ key: Key) -> Value? {
         let value = self[key]
         self[key] = nil
         return value
@@ -78,7 +78,7 @@ package struct SortedMap<Key: Comparable, Value> {
 
     /// Removes every entry for which `isUnwanted` holds.
     @inlinable
-    package mutating func removeAll(where isUnwanted: (Key, Value) -> Bool) {
+    public mutating func removeAll(where isUnwanted: (Key, Value) -> Bool) {
         entries.removeAll { isUnwanted($0.key, $0.value) }
     }
 
@@ -97,7 +97,7 @@ package struct SortedMap<Key: Comparable, Value> {
 extension SortedMap: Sequence {
     /// Walks the entries, ascending by key.
     @inlinable
-    package func makeIterator() -> IndexingIterator<[(key: Key, value: Value)]> {
+    public func makeIterator() -> IndexingIterator<[(key: Key, value: Value)]> {
         entries.makeIterator()
     }
 }
@@ -105,8 +105,9 @@ extension SortedMap: Sequence {
 extension SortedMap: Sendable where Key: Sendable, Value: Sendable {}
 
 extension SortedMap: Equatable where Value: Equatable {
+    /// Whether both hold the same values under the same keys.
     @inlinable
-    package static func == (lhs: SortedMap, rhs: SortedMap) -> Bool {
+    public static func == (lhs: SortedMap, rhs: SortedMap) -> Bool {
         lhs.count == rhs.count
             && zip(lhs, rhs).allSatisfy { $0.key == $1.key && $0.value == $1.value }
     }

@@ -3,7 +3,7 @@
 /// Walked in key order like ``SortedMap``, which is the better one up to some thousand entries.
 /// - Complexity: look-up O(log n), insertion and removal O(n / chunk + chunk) moves of small
 ///   elements.
-package struct SortedRows<Key: Comparable, Value> {
+public struct SortedRows<Key: Comparable, Value> {
     @usableFromInline
     typealias Entry = (key: Key, value: Value)
 
@@ -15,25 +15,28 @@ package struct SortedRows<Key: Comparable, Value> {
     @usableFromInline
     var chunks: [[Entry]] = []
 
-    /// The number of entries.
     @usableFromInline
-    package internal(set) var count = 0
+    var entryCount = 0
+
+    /// The number of entries.
+    @inlinable
+    public var count: Int { entryCount }
 
     /// Makes an empty map.
     @inlinable
-    package init() {}
+    public init() {}
 
     /// Whether there is no entry.
     @inlinable
-    package var isEmpty: Bool { count == 0 }
+    public var isEmpty: Bool { count == 0 }
 
     /// The keys, ascending.
     @inlinable
-    package var keys: [Key] { map(\.key) }
+    public var keys: [Key] { map(\.key) }
 
     /// The value under `key`; nil reads as absent, and writing nil removes.
     @inlinable
-    package subscript(key: Key) -> Value? {
+    public subscript(key: Key) -> Value? {
         get {
             guard let chunk = chunk(of: key) else { return nil }
             let place = Self.position(of: key, in: chunks[chunk])
@@ -59,7 +62,7 @@ package struct SortedRows<Key: Comparable, Value> {
     /// The entries whose keys are not below `key`, ascending, each looked at only when it is asked
     /// for.
     @inlinable
-    package func suffix(from key: Key) -> Iterator {
+    public func suffix(from key: Key) -> Iterator {
         guard let chunk = chunk(of: key) else { return Iterator(chunks: [], chunk: 0, place: 0) }
         let place = Self.position(of: key, in: chunks[chunk])
         return Iterator(chunks: chunks, chunk: chunk, place: place)
@@ -67,7 +70,7 @@ package struct SortedRows<Key: Comparable, Value> {
 
     @inlinable
     mutating func insert(_ entry: Entry, chunk: Int, place: Int) {
-        count += 1
+        entryCount += 1
         guard !chunks.isEmpty else {
             chunks.append([entry])
             return
@@ -82,7 +85,7 @@ package struct SortedRows<Key: Comparable, Value> {
 
     @inlinable
     mutating func remove(chunk: Int, place: Int) {
-        count -= 1
+        entryCount -= 1
         chunks[chunk].remove(at: place)
         if chunks[chunk].isEmpty { chunks.remove(at: chunk) }
     }
@@ -117,7 +120,7 @@ package struct SortedRows<Key: Comparable, Value> {
 
 extension SortedRows: Sequence {
     /// Walks entries, ascending by key.
-    package struct Iterator: IteratorProtocol, Sequence {
+    public struct Iterator: IteratorProtocol, Sequence {
         @usableFromInline
         let chunks: [[(key: Key, value: Value)]]
         @usableFromInline
@@ -134,7 +137,7 @@ extension SortedRows: Sequence {
 
         /// The next entry.
         @inlinable
-        package mutating func next() -> (key: Key, value: Value)? {
+        public mutating func next() -> (key: Key, value: Value)? {
             while chunk < chunks.count {
                 if place < chunks[chunk].count {
                     defer { place += 1 }
@@ -149,7 +152,7 @@ extension SortedRows: Sequence {
 
     /// Walks all entries, ascending by key.
     @inlinable
-    package func makeIterator() -> Iterator { Iterator(chunks: chunks, chunk: 0, place: 0) }
+    public func makeIterator() -> Iterator { Iterator(chunks: chunks, chunk: 0, place: 0) }
 }
 
 extension SortedRows: Sendable where Key: Sendable, Value: Sendable {}

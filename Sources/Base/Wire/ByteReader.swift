@@ -1,33 +1,34 @@
 /// Reads fixed-layout fields from bytes that anybody may have sent.
 ///
-/// Its code is open to other modules, so that it is compiled for their types there.
+/// Its code is open to other modules and public, since the compiler specializes nothing of a
+/// `package` declaration elsewhere.
 ///
 /// Nothing is read past the end, and no length is believed before it is held against what is left
 /// and against the bound that the caller names.
-package struct ByteReader: Sendable {
+public struct ByteReader: Sendable {
     @usableFromInline let bytes: ArraySlice<UInt8>
     @usableFromInline var position: Int
 
     /// Makes a reader over `bytes`.
     @inlinable
-    package init(_ bytes: ArraySlice<UInt8>) {
+    public init(_ bytes: ArraySlice<UInt8>) {
         self.bytes = bytes
         position = bytes.startIndex
     }
 
     /// Makes a reader over a whole array.
     @inlinable
-    package init(_ bytes: [UInt8]) {
+    public init(_ bytes: [UInt8]) {
         self.init(bytes[...])
     }
 
     /// The bytes not read yet.
     @inlinable
-    package var remaining: Int { bytes.endIndex - position }
+    public var remaining: Int { bytes.endIndex - position }
 
     /// Reads a big-endian integer.
     @inlinable
-    package mutating func readInteger<Integer: FixedWidthInteger>(
+    public mutating func readInteger<Integer: FixedWidthInteger>(
         _ field: StaticName,
         as type: Integer.Type = Integer.self
     ) throws(WireError) -> Integer {
@@ -39,7 +40,7 @@ package struct ByteReader: Sendable {
 
     /// Reads one byte that must be 0 or 1.
     @inlinable
-    package mutating func readFlag(_ field: StaticName) throws(WireError) -> Bool {
+    public mutating func readFlag(_ field: StaticName) throws(WireError) -> Bool {
         switch try readInteger(field, as: UInt8.self) {
         case 0: return false
         case 1: return true
@@ -49,7 +50,7 @@ package struct ByteReader: Sendable {
 
     /// Reads exactly `count` bytes.
     @inlinable
-    package mutating func readRaw(
+    public mutating func readRaw(
         _ count: Int,
         _ field: StaticName
     ) throws(WireError) -> ArraySlice<UInt8> {
@@ -58,7 +59,7 @@ package struct ByteReader: Sendable {
 
     /// Reads a 32-bit length, at most `max`, and then so many bytes.
     @inlinable
-    package mutating func readCounted(
+    public mutating func readCounted(
         _ field: StaticName,
         max: Int
     ) throws(WireError) -> ArraySlice<UInt8> {
@@ -69,7 +70,7 @@ package struct ByteReader: Sendable {
 
     /// Reads a 16-bit length, at most `max`, and then UTF-8 text that must be valid.
     @inlinable
-    package mutating func readText(_ field: StaticName, max: Int) throws(WireError) -> String {
+    public mutating func readText(_ field: StaticName, max: Int) throws(WireError) -> String {
         let length = Int(try readInteger(field, as: UInt16.self))
         guard length <= max else { throw .oversized(field: field, length: length, max: max) }
         guard let text = String(validating: try take(length, field), as: UTF8.self) else {
@@ -80,7 +81,7 @@ package struct ByteReader: Sendable {
 
     /// Reads a count, at most `max`, and then each element as `body` reads it.
     @inlinable
-    package mutating func readList<Element>(
+    public mutating func readList<Element>(
         _ field: StaticName,
         max: Int,
         _ body: (inout ByteReader) throws(WireError) -> Element
@@ -95,7 +96,7 @@ package struct ByteReader: Sendable {
 
     /// Checks that every byte was read.
     @inlinable
-    package func finish() throws(WireError) {
+    public func finish() throws(WireError) {
         guard remaining == 0 else { throw .trailing(count: remaining) }
     }
 

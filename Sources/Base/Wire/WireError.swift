@@ -1,5 +1,5 @@
 /// Why bytes from outside could not be read.
-package enum WireError: Error, Hashable, Sendable, CustomStringConvertible {
+public enum WireError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The bytes ended before `field` was complete.
     case truncated(field: StaticName, needed: Int, left: Int)
     /// `field` is longer than a peer may send.
@@ -9,7 +9,8 @@ package enum WireError: Error, Hashable, Sendable, CustomStringConvertible {
     /// Bytes were left after the last field.
     case trailing(count: Int)
 
-    package var description: String {
+    /// What is wrong, with the name of the field.
+    public var description: String {
         switch self {
         case .truncated(let field, let needed, let left):
             "\(field) needs \(needed) bytes and \(left) are left"
@@ -22,21 +23,24 @@ package enum WireError: Error, Hashable, Sendable, CustomStringConvertible {
 }
 
 /// The name of a wire field: a literal, so that an error never carries what a stranger sent.
-package struct StaticName: Hashable, Sendable, ExpressibleByStringLiteral, CustomStringConvertible {
+public struct StaticName: Hashable, Sendable, ExpressibleByStringLiteral, CustomStringConvertible {
     private let name: StaticString
 
-    package init(stringLiteral value: StaticString) {
+    /// Makes a name of a literal.
+    public init(stringLiteral value: StaticString) {
         name = value
     }
 
-    // Made when somebody reads it: a message has dozens of fields, and hardly ever an error.
-    package var description: String { "\(name)" }
+    /// The literal, made text only when somebody reads it: hardly ever.
+    public var description: String { "\(name)" }
 
-    package static func == (lhs: StaticName, rhs: StaticName) -> Bool {
+    /// Whether both read alike.
+    public static func == (lhs: StaticName, rhs: StaticName) -> Bool {
         lhs.description == rhs.description
     }
 
-    package func hash(into hasher: inout Hasher) {
+    /// Feeds what the name reads like.
+    public func hash(into hasher: inout Hasher) {
         hasher.combine(description)
     }
 }

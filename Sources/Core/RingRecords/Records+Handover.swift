@@ -28,8 +28,20 @@ extension Records {
 
     /// Who owned a slot before the epoch in force.
     struct FormerOwners: Sendable {
+        /// Those that may still answer for the slot to whoever is behind.
         var owners: [NodeID]
+        /// How many there were; who was removed, or has seen the change, answers nobody any more.
+        let count: Int
         let until: Instant
+
+        static let none = FormerOwners(owners: [], count: 0, until: .zero)
+
+        /// How many of those left must hold a set for each of their read quorums to meet it.
+        ///
+        /// A read took `count - writeQuorum + 1` answers, so that all but one fewer are needed.
+        func needed(writeQuorum: Int) -> Int {
+            max(0, owners.count - count + min(writeQuorum, count))
+        }
     }
 
     /// Whether this peer has something to say about a slot: as an owner or as a former one.
@@ -55,9 +67,10 @@ extension Records {
         return leaving[slot]?.isWhole ?? true
     }
 
-    func formerOwners(ofSlot slot: Int, now: Instant) -> [NodeID] {
-        guard let entry = former[slot], now < entry.until else { return [] }
-        return entry.owners
+    func formerOwners(ofSlot slot: Int, now: Instant) -> FormerOwners {
+        guard var entry = former[slot], now < entry.until else { return .none }
+        entry.owners.removeAll { !view.isMember($0) }
+        return entry
     }
 
     mutating func expireFormerOwners(now: Instant) {
@@ -98,7 +111,11 @@ extension Records {
             if earlier == later, isNext || !later.contains(own) { continue }
             if earlier != later {
                 let until = now.advanced(by: parameters.formerOwnerGrace)
-                former[slot] = FormerOwners(owners: earlier, until: until)
+                former[slot] = FormerOwners(
+                    owners: earlier,
+                    count: earlier.count,
+                    until: until
+                )
             }
             let isMoved = SortedSet(earlier) != SortedSet(later)
             switch (earlier.contains(own), later.contains(own)) {
@@ -165,7 +182,8 @@ extension Records {
     private mutating func settleArrival(_ slot: Int, now: Instant) {
         guard let arrival = arriving[slot] else { return }
         let isLate = now.since(arrival.since) >= parameters.handoverPatience
-        let left = arrival.sources.filter { !arrival.synced.contains($0) }
+        // What a node held that was removed for good comes from nobody.
+        let left = arrival.sources.filter { view.isMember($0) && !arrival.synced.contains($0) }
         let isDone =
             arrival.syncedWhole.count >= arrival.needed || left.isEmpty
             || (isLate && !left.contains { isUp($0) })

@@ -98,7 +98,7 @@ extension Records {
         guard var publication = publications[topic] else { return }
         let isWaitedFor = waiting.contains { $0.value.topic == topic }
         let owners = view.owners(of: topic)
-        let formers = formerOwners(ofSlot: view.slot(of: topic), now: now)
+        let formers = formerOwners(ofSlot: view.slot(of: topic), now: now).owners
         var offers: [Effect] = []
         var isSettled = true
         for owner in owners + formers.filter({ !owners.contains($0) }) where owner != own {
@@ -199,8 +199,9 @@ extension Records {
         guard current.count >= needed else { return nil }
         let slot = view.slot(of: entry.topic)
         let formers = formerOwners(ofSlot: slot, now: now)
-        let formerHolders = holders.filter { formers.contains($0.key) }
-        let formersNeeded = entry.level == .one ? 0 : min(parameters.writeQuorum, formers.count)
+        let formerHolders = holders.filter { formers.owners.contains($0.key) }
+        let formersNeeded =
+            entry.level == .one ? 0 : formers.needed(writeQuorum: parameters.writeQuorum)
         return formerHolders.count >= formersNeeded ? current.count : nil
     }
 

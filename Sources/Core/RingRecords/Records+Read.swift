@@ -197,8 +197,10 @@ extension Records {
         guard current.count >= wanted else { return false }
         if read.level == .one || current.count(where: \.value.isWhole) >= wanted { return true }
         // Some of them are new: what was acknowledged before is with those before them.
-        let answered = done.count { read.sources.contains($0.key) }
-        return answered >= readQuorum(.quorum, of: read.sources.count)
+        // Who was removed for good answers nobody; all of the others are enough then.
+        let sources = read.sources.filter { view.isMember($0) }
+        let answered = done.count { sources.contains($0.key) }
+        return answered >= min(sources.count, readQuorum(.quorum, of: read.sources.count))
     }
 
     /// Ends a read that enough replicas have answered, or whose time is over.
@@ -261,12 +263,13 @@ extension Records {
             newest: [],
             holders: SortedMap(),
             needed: needed(.quorum, of: owners.count),
-            formers: formers,
-            formersNeeded: min(parameters.writeQuorum, formers.count)
+            formers: formers.owners,
+            formersNeeded: formers.needed(writeQuorum: parameters.writeQuorum)
         )
         var lacking: [OriginSet] = []
         for set in newest.values {
-            whole.holders[set.origin] = SortedSet(owners + formers).elements.filter { replica in
+            whole.holders[set.origin] = SortedSet(owners + formers.owners).elements.filter {
+                replica in
                 read.answers[replica]?.sets.contains {
                     $0.origin == set.origin && $0.version >= set.version
                 } ?? false
@@ -278,7 +281,7 @@ extension Records {
             newest: lacking,
             holders: whole.holders,
             needed: whole.needed,
-            formers: formers,
+            formers: whole.formers,
             formersNeeded: whole.formersNeeded
         )
     }
