@@ -1,8 +1,5 @@
-import Addressing
-import Foundation
-import Logging
-import PeerTransport
-import SQLiteRows
+import Dispatch
+import RingRecords
 import Testing
 
 @testable import PeerService
@@ -13,41 +10,43 @@ struct InterruptedRequestTests {
 
     @Test("a change that was begun is told as indeterminate, a read as unavailable")
     func interrupted() async throws {
-        let folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(at: folder) }
-        let store = try RowStore(path: folder.appending(path: "node.db").path)
-        let listen = SocketAddress(
-            address: IPAddress(v4: 0x7f00_0001),
-            port: UInt16.random(in: 20_000...30_000)
-        )
-        let service = PeerService(
-            settings: PeerSettings(
-                listen: listen,
-                seeds: [],
-                isFounder: true,
-                secret: .insecure,
-                nodeName: "one",
-                zone: "",
-                metadata: ""
-            ),
-            store: store,
-            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-        )
-        try await service.open()
-        try await service.join()
-        // Nothing becomes durable from now on, so nothing is answered.
-        let storage = await service.storageQueue
-        storage.suspend()
-        async let change = outcome(of: service)
-        async let read = failure(of: service)
-        while await service.callers.count < 2 { await Task.yield() }
-        await service.fail(Failure())
-        #expect(await change == .indeterminate)
-        #expect(await read == .unavailable)
-        storage.resume()
-        await service.stop()
-        try store.close()
+        try await withLonePeer { service in
+            // Nothing becomes durable from now on, so nothing is answered.
+            let storage = await service.storageQueue
+            storage.suspend()
+            async let change = outcome(of: service)
+            async let read = failure(of: service)
+            while await service.callers.count < 2 { await Task.yield() }
+            await service.fail(Failure())
+            #expect(await change == .indeterminate)
+            #expect(await read == .unavailable)
+            storage.resume()
+        }
+    }
+
+    @Test("while the disk stands still, what waits for it is bounded, and goes on afterwards")
+    func diskStandsStill() async throws {
+        try await withLonePeer { service in
+            let storage = await service.storageQueue
+            storage.suspend()
+            let records = (0..<64).map { number in
+                OriginSet.Record(key: "\(number)", content: [UInt8](repeating: 7, count: 4_000))
+            }
+            var asked = 0
+            await withTaskGroup(of: Void.self) { group in
+                while await !service.unwritten.isFull, asked < 10_000 {
+                    let topic = Topic("red/\(asked)")
+                    group.addTask { _ = await service.publish(topic, records) }
+                    asked += 1
+                    while await service.turnCount < asked { await Task.yield() }
+                }
+                #expect(await service.unwritten.isFull)
+                #expect(await service.unwritten.length < WriteBacklog.lengthMax + 1_000_000)
+                #expect(await failure(of: service) == .unavailable)
+                storage.resume()
+            }
+            #expect(await failure(of: service) == nil)
+        }
     }
 
     private func outcome(of service: PeerService) async -> RegisterFailure? {

@@ -103,6 +103,11 @@ extension NodeAgent {
             ),
             .init(name: "frames_rejected", reason: "unreadable", count: refusals.frames),
             .init(name: "frames_rejected", reason: "unknown", count: refusals.framesUnknown),
+            .init(
+                name: "frames_rejected",
+                reason: "disk_behind",
+                count: refusals.framesUnwritten
+            ),
             .init(name: "streams_rejected", reason: "unfinished", count: refusals.streams),
         ]
         return TransportStatus(counters: counters)

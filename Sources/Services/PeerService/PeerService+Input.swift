@@ -104,6 +104,16 @@ extension PeerService {
             return
         }
         let now = now
+        guard !unwritten.isFull else {
+            refusals.framesUnwritten += 1
+            let reason = "the disk of this node does not keep up: what has to be written is refused"
+            logger.log(
+                level: refusalLog.level(of: reason, from: node, now: now),
+                "frame refused",
+                metadata: ["peer": "\(node.short)", "reason": "\(reason)"]
+            )
+            return
+        }
         change { peer in
             if case .unknown = peer.receive(frame: bytes, from: node, now: now) {
                 refusals.framesUnknown += 1

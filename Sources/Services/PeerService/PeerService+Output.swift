@@ -19,7 +19,7 @@ extension PeerService {
             case .persist(let rows, let then) where rows.isEmpty && !isWriting && unwritten.isEmpty:
                 // It waits for the writes before it only, and there are none.
                 carryOut(then)
-            case .persist(let rows, let then): unwritten.append((rows, then))
+            case .persist(let rows, let then): unwritten.add(rows, then: then)
             case .answer(let token, let answer):
                 callers.removeValue(forKey: token)?.resume(returning: answer)
             case .event(let event): note(event)
@@ -76,8 +76,7 @@ extension PeerService {
     private func writeNext() {
         guard !isWriting, !unwritten.isEmpty, failure == nil else { return }
         isWriting = true
-        let batch = unwritten
-        unwritten = []
+        let batch = unwritten.takeAll()
         let rows = batch.flatMap(\.rows).map {
             StoredRow(space: $0.space.rawValue, key: $0.key, value: $0.value)
         }

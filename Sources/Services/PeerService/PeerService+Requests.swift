@@ -184,7 +184,9 @@ extension PeerService {
     func request(
         _ body: (inout Peer, RequestToken, Instant) -> Void
     ) async -> PeerAnswer {
-        guard peer != nil, !isStopped, failure == nil else { return .register(.unavailable) }
+        guard peer != nil, !isStopped, failure == nil, !unwritten.isFull else {
+            return .register(.unavailable)
+        }
         let token = nextToken
         nextToken += 1
         let now = now

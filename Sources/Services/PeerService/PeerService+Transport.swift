@@ -10,6 +10,8 @@ package struct Refusals: Sendable, Equatable {
     package internal(set) var datagramsOtherVersion: UInt64 = 0
     /// Frames of kinds that a later release has.
     package internal(set) var framesUnknown: UInt64 = 0
+    /// Frames that came while the disk did not keep up.
+    package internal(set) var framesUnwritten: UInt64 = 0
     /// Frames that could not be read or served.
     package internal(set) var frames: UInt64 = 0
     /// Streams that ended before the other side had proved who it is, and dials that failed.

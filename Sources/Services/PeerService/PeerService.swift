@@ -47,7 +47,7 @@ package actor PeerService {
     var isTakingOwnFrames = false
     /// Counts the changes of the peer.
     var turnCount: UInt64 = 0
-    var unwritten: [(rows: [PeerRow], then: [PeerEffect])] = []
+    var unwritten = WriteBacklog()
     var isWriting = false
     var isWriteDue = false
     var callers: [RequestToken: CheckedContinuation<PeerAnswer, Never>] = [:]

@@ -35,7 +35,8 @@ package enum RingFlaw: Hashable, Sendable, CustomStringConvertible {
 
     /// Reads what ``description`` says; nil for anything else.
     package init?(_ name: String) {
-        guard let flaw = Self.all.first(where: { $0.description == name }) else { return nil }
+        let known = Self.all + [.address(.pauseUnnoticed)]
+        guard let flaw = known.first(where: { $0.description == name }) else { return nil }
         self = flaw
     }
 
