@@ -20,6 +20,8 @@ struct NodeWatch: Sendable {
         var beganInPeace = false
         /// Whether its disk is, or is about to be, an old copy.
         var wasRolledBack = false
+        /// Whether the start with the old copy was not seen yet: its process may end within a step.
+        var isRollBackUnseen = false
         var stoppedAt: Instant?
     }
 
@@ -57,6 +59,8 @@ struct NodeWatch: Sendable {
             let identity = world.identity(node)
         else { return nil }
         let before = nodes[node].identity
+        let isRolledBack = nodes[node].isRollBackUnseen
+        nodes[node].isRollBackUnseen = false
         nodes[node].life = world.life(node)
         nodes[node].isUp = true
         nodes[node].identity = identity
@@ -71,7 +75,7 @@ struct NodeWatch: Sendable {
             nodes[node].wasRolledBack = false
             return .wiped
         }
-        guard identity.boot <= before.boot else { return .kept }
+        guard isRolledBack || identity.boot <= before.boot else { return .kept }
         rolledBackAny = true
         disksLost += 1
         return .rolledBack
@@ -133,6 +137,7 @@ struct NodeWatch: Sendable {
         guard fault.restart == .rolledBack else { return }
         for node in fault.nodes {
             nodes[node].wasRolledBack = true
+            nodes[node].isRollBackUnseen = true
             rolledBackNode = node
         }
         peaceUntil = world.now.advanced(by: lasting + Self.findingOut)
