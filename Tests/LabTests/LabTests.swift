@@ -211,9 +211,9 @@ struct LabTests {
             #expect(damaged.status != 0 && damaged.text.contains("is down"))
             for _ in 0..<3 { #expect(try lab.cni("DEL", 1, "a", "red").status == 0) }
             let status = try lab.ring(1, "dataplane", as: DataplaneStatus.self)
-            #expect(status.attachments.allSatisfy { $0.program != "pod_egress" })
+            #expect(status.attachments.map(\.interface).sorted() == ["eth0", "genie-merge"])
             let left = status.maps.filter {
-                ["gr_port_r1", "gr_endpoint_r1", "gr_vni_r1"].contains($0.name)
+                ["gr_port_r2", "gr_endpoint_r1", "gr_vni_r1"].contains($0.name)
             }
             #expect(left.allSatisfy { $0.entries == 0 })
             #expect(try lab.ring(1, "endpoints", as: EndpointList.self).endpoints.isEmpty)
