@@ -233,7 +233,7 @@ let package = Package(
                 "CBenchProcess", "CBenchTraffic", "CNetworkNamespace", "Statistics", "CGenieABI",
                 "CLibBPF",
                 "CNIProtocol", "LocalAPI", "LocalSocket", "PeerService", "PeerTransport",
-                "RingIPAM", "RingPeer", "SQLiteRows",
+                "PluginProcess", "RingIPAM", "RingPeer", "SQLiteRows",
             ],
             [argumentParser, logging]
         ),

@@ -282,6 +282,47 @@ struct NetworksLabTests {
         }
     }
 
+    @Test(
+        "C16: STATUS is 50 without a free address, 51 where a pod's program is gone, else content"
+    )
+    func status() async throws {
+        try await with { networks in
+            let lab = networks.lab
+            func status(_ config: String) throws -> String {
+                let output = try networks.call("STATUS", "none", config: config, version: "1.1.0")
+                return output.status == 0 ? "content" : output.text
+            }
+            let tiny = #","vpc":"red","group":"tiny""#
+            let made = try lab.ring(1, "groups", "create", "red/tiny", "--subnet", "10.68.0.0/29")
+            #expect(made.status == 0, "\(made.errors)")
+            #expect(try status(tiny) == "content" && status("") == "content")
+            var pods = 0
+            while pods < 10 {
+                try lab.script("pod", "add", "node1", "t\(pods)")
+                let add = try networks.call("ADD", "t\(pods)", config: tiny)
+                if add.status != 0 {
+                    #expect(add.text.contains("\"code\":11"), "\(add.text)")
+                    break
+                }
+                pods += 1
+            }
+            #expect((3...6).contains(pods))
+            let full = try status(tiny)
+            #expect(full.contains("\"code\":50") && full.contains("no free address"), "\(full)")
+            // Others than that group's pods can be attached all the same.
+            #expect(try status("") == "content")
+            let pins = try lab.run(
+                on: 1,
+                ["find", "/sys/fs/bpf/genie", "-name", "*gr*", "-type", "f"]
+            )
+            let pin = try #require(pins.text.split(separator: "\n").first { $0.contains("pod") })
+            #expect(try lab.run(on: 1, ["rm", String(pin)]).status == 0)
+            let lost = try status("")
+            #expect(lost.contains("\"code\":51"), "\(lost)")
+            for pod in 0..<pods { #expect(try networks.call("DEL", "t\(pod)").status == 0) }
+        }
+    }
+
     @Test("a DEL of an old sandbox takes nothing from the new one at the same path")
     func oldSandbox() async throws {
         try await with { networks in
