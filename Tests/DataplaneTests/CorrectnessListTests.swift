@@ -172,7 +172,7 @@ struct CorrectnessListTests {
             tests: [
                 "replacing every program under traffic loses no packet",
                 "a killed daemon loses no packet of its pods",
-                "a map of an earlier layout goes once its programs are replaced",
+                "maps of an earlier revision stay until they are told to go",
             ]
         ),
         Item(
