@@ -57,14 +57,12 @@ struct CNICommand: ParsableCommand {
         let daemon = try start(underlay, directory)
         for pod in 0..<110 { _ = try underlay.addPod("pod\(pod)", on: 1) }
         var results: [String: (ours: [CNILoadResult], peer: [CNILoadResult])] = [:]
-        var first = 0
         for round in 0..<rounds {
             for one in Self.cases {
                 let ours = try load(one, underlay, directory, isOurs: true)
                 let peer = try load(one, underlay, directory, isOurs: false)
                 results[one.name, default: ([], [])].ours.append(ours)
                 results[one.name, default: ([], [])].peer.append(peer)
-                first += one.pods
             }
             Console.say("  round \(round + 1) of \(rounds) is done")
         }
