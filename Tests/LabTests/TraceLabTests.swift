@@ -9,11 +9,17 @@ import Testing
     .enabled(if: getuid() == 0, "namespaces and BPF need root")
 )
 struct TraceLabTests {
-    private func makeNetwork(_ lab: Lab) throws {
+    private func makeNetwork(_ lab: Lab, subnets: [String] = ["10.20.0.0/24"]) throws {
         #expect(try lab.ring(1, "vpcs", "create", "red").status == 0)
-        let group = try lab.ring(1, "groups", "create", "red/web", "--subnet", "10.20.0.0/24")
-        #expect(group.status == 0)
+        let options = subnets.flatMap { ["--subnet", $0] }
+        let group = try lab.run(
+            on: 1,
+            ["genie-ring", "groups", "create", "red/web"] + options
+        )
+        #expect(group.status == 0, "\(group.errors)")
     }
+
+    private static let both = ["10.20.0.0/24", "fd00:20::/64"]
 
     private func trace(_ lab: Lab, _ arguments: String...) throws -> TraceAnswer {
         let output = try lab.run(on: 1, ["genie-ring", "trace"] + arguments + ["-o", "json"])
@@ -51,6 +57,40 @@ struct TraceLabTests {
         }
     }
 
+    @Test("over an IPv6 underlay, packets of both families are explained, sent and seen")
+    func overIPv6() async throws {
+        let environment = ["GENIE_LAB_XDP_NODES": "node2", "GENIE_LAB_UNDERLAY": "6"]
+        try await Lab.with(nodes: 3, id: Lab.testID, environment: environment) { lab in
+            try makeNetwork(lab, subnets: Self.both)
+            let sender = try lab.attach(1, "a", "red")
+            let near = try lab.attach(1, "b", "red")
+            // One node strips in XDP, the other in tc.
+            for (node, program) in [(2, "uplink_xdp"), (3, "uplink_ingress")] {
+                let far = try lab.attach(node, "far\(node)", "red")
+                for (index, address) in far.addresses.enumerated() {
+                    let answer = try trace(lab, "a", address, "--live")
+                    #expect(answer.packet.contains("from \(sender.addresses[index]) to \(address)"))
+                    #expect(answer.verdict == "sent", "\(answer)")
+                    #expect(answer.seen?.map(\.verdict) == ["to_other_node"])
+                    #expect(answer.answeredMicroseconds != nil, "\(answer)")
+                    let vtep = "fd30:\(lab.id)::\(node)"
+                    #expect(answer.steps.contains { $0.found.contains("VTEP \(vtep)") })
+                    #expect(answer.steps.contains { $0.found.hasPrefix("node\(node) (alive") })
+                    let there = try lab.ring(node, "trace", "--seen", as: SightingList.self).seen
+                        .filter { $0.mark == answer.mark }
+                    #expect(there.map(\.program) == [program])
+                    #expect(there.map(\.verdict) == ["to_local_pod"])
+                }
+            }
+            // A sender that is named by an address keeps to its family, whatever the target has.
+            let six = try trace(lab, sender.addresses[1], "b", "--live")
+            #expect(six.packet.contains("to \(near.addresses[1])") && six.isArrived == true)
+            // 70 bytes around a packet: 1,430 of 1,500 are the pod's.
+            #expect(try trace(lab, "a", "far2", "--bytes", "1430").verdict == "sent")
+            #expect(try trace(lab, "a", "far2", "--bytes", "1431").reason == "too_big")
+        }
+    }
+
     @Test("what would be dropped says why, and what cannot be meant is refused")
     func refusals() async throws {
         try await Lab.with(nodes: 1, id: Lab.testID) { lab in
@@ -76,7 +116,7 @@ struct TraceLabTests {
     @Test("a capture has a pod's packets before and after encapsulation, and leaves nothing behind")
     func capture() async throws {
         try await Lab.with(nodes: 2, id: Lab.testID) { lab in
-            try makeNetwork(lab)
+            try makeNetwork(lab, subnets: Self.both)
             let pod = try lab.attach(1, "a", "red")
             let other = try lab.attach(1, "b", "red")
             let far = try lab.attach(2, "c", "red")
@@ -95,22 +135,26 @@ struct TraceLabTests {
             #expect(isOpen)
             // Another pod's packets on the same uplink are not taken.
             #expect(try lab.lostPings(other, to: far.address, count: 10) == 0)
-            #expect(try lab.lostPings(pod, to: far.address, count: 5) == 0)
+            for address in far.addresses {
+                #expect(try lab.lostPings(pod, to: address, count: 5) == 0)
+            }
             let hasEnded = try await lab.eventually(seconds: 10) { capture.hasEnded }
             #expect(hasEnded)
             _ = try capture.end()
             let blocks = try #require(PcapBlocks(Array(Data(contentsOf: URL(filePath: path)))))
             #expect(blocks.interfaces == 2)
-            let inner = blocks.packets.filter { $0.interface == 0 && $0.bytes.count == 98 }
-            let outer = blocks.packets.filter { $0.interface == 1 }
-            #expect(inner.count == 10 && outer.count == 10)
-            for (inner, outer) in zip(inner, outer) {
-                // What the tunnel carries is what the pod sent or got, one hop older on its way out.
-                #expect(outer.bytes.count == 148)
-                #expect(
-                    Array(outer.bytes[76..<84]) != [] && inner.bytes[38...] == outer.bytes[88...]
-                )
+            // Echoes of both families; what differs on the way out, the age in hops, is left out.
+            for (size, addressesAt) in [(98, 26), (118, 22)] {
+                let inner = blocks.packets.filter { $0.interface == 0 && $0.bytes.count == size }
+                let outer = blocks.packets.filter {
+                    $0.interface == 1 && $0.bytes.count == size + 50
+                }
+                #expect(inner.count == 10 && outer.count == 10)
+                for (inner, outer) in zip(inner, outer) {
+                    #expect(inner.bytes[addressesAt...] == outer.bytes[(addressesAt + 50)...])
+                }
             }
+            #expect(blocks.packets.filter { $0.interface == 1 }.count == 20)
             let bad = try lab.ring(1, "capture", "nobody", "--write", "/dev/null")
             #expect(bad.status == 1 && bad.errors.contains("this node has no such pod"))
         }

@@ -216,8 +216,8 @@ package struct EndpointTraffic: Codable, Hashable, Sendable {
     package var vni: UInt32
     /// The group in it.
     package var group: String
-    /// The address.
-    package var address: String
+    /// Its addresses, of one family or of both.
+    package var addresses: [String]
     /// The Ethernet address.
     package var mac: String
     /// What went through.
@@ -235,7 +235,7 @@ package struct EndpointTraffic: Codable, Hashable, Sendable {
         vpc: String,
         vni: UInt32,
         group: String,
-        address: String,
+        addresses: [String],
         mac: String,
         totals: TrafficTotals
     ) {
@@ -247,7 +247,7 @@ package struct EndpointTraffic: Codable, Hashable, Sendable {
         self.vpc = vpc
         self.vni = vni
         self.group = group
-        self.address = address
+        self.addresses = addresses
         self.mac = mac
         self.totals = totals
         drops = []

@@ -82,7 +82,7 @@ extension NodeAgent {
                 vpc: attachment.vpc,
                 vni: attachment.vni,
                 group: attachment.group,
-                address: attachment.address ?? "",
+                addresses: attachment.held.map { "\($0.address)" },
                 mac: attachment.mac,
                 totals: count?.totals ?? TrafficTotals()
             )

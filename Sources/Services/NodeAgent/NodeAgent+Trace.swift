@@ -16,15 +16,17 @@ extension NodeAgent {
     func trace(_ request: TraceRequest) async throws(AgentError) -> TraceAnswer {
         guard let dataplane else { throw .noDataplane }
         let sender = try findOwn(request.from)
-        guard let source = sender.address.flatMap({ IPAddress($0) }) else {
+        let named = IPAddress(request.from)
+        let sources = sender.held.map(\.address).filter { named == nil || $0 == named }
+        guard !sources.isEmpty else {
             throw .traceRefused(
                 "\(request.from) has no address yet: try again when its ADD is done"
             )
         }
-        let target = try await findTarget(request.to, seenFrom: sender)
-        guard source.isV4 == target.isV4 else {
+        let targets = try await findTargets(request.to, seenFrom: sender)
+        guard let (source, target) = Self.pair(sources, targets) else {
             throw .traceRefused(
-                "\(source) and \(target) are of two families: name an address of one"
+                "\(sources[0]) and \(targets[0]) are of two families: name an address of one"
             )
         }
         let packet = try Self.packet(request, from: source, to: target)
@@ -64,15 +66,16 @@ extension NodeAgent {
     /// A pod interface of this node, by address, pod or container, with or without its interface.
     private func findOwn(_ text: String) throws(AgentError) -> Attachment {
         let parts = text.split(separator: ":", maxSplits: 1).map(String.init)
-        let isAddress = IPAddress(text) != nil
-        let name = isAddress ? text : parts.first ?? text
-        let interface = !isAddress && parts.count == 2 ? parts[1] : nil
+        let address = IPAddress(text)
+        let name = address == nil ? parts.first ?? text : text
+        let interface = address == nil && parts.count == 2 ? parts[1] : nil
         let found = journal.all.filter { attachment in
             attachment.state == .attached && (interface == nil || attachment.interface == interface)
-                && [
-                    attachment.address, attachment.containerID, attachment.podName,
-                    "\(attachment.podNamespace)/\(attachment.podName)",
-                ].contains(name)
+                && (attachment.held.contains { $0.address == address }
+                    || [
+                        attachment.containerID, attachment.podName,
+                        "\(attachment.podNamespace)/\(attachment.podName)",
+                    ].contains(name))
         }
         guard let first = found.first else { throw .unknownPod(text) }
         guard found.count == 1 else {
@@ -82,15 +85,14 @@ extension NodeAgent {
         return first
     }
 
-    /// An address, or that of a pod of the sender's VPC on any node.
-    private func findTarget(
+    /// An address, or those of a pod of the sender's VPC on any node; never none.
+    private func findTargets(
         _ text: String,
         seenFrom sender: Attachment
-    ) async throws(AgentError) -> IPAddress {
-        if let address = IPAddress(text) { return address }
-        if let own = try? findOwn(text), let address = own.address.flatMap({ IPAddress($0) }) {
-            return address
-        }
+    ) async throws(AgentError) -> [IPAddress] {
+        if let address = IPAddress(text) { return [address] }
+        if let own = try? findOwn(text), !own.held.isEmpty { return own.held.map(\.address) }
+        var found: [IPAddress] = []
         for (topic, vni) in watchedTopics where vni.number == sender.vni {
             for set in await peer.watched(topic).sets {
                 for record in set.records {
@@ -99,11 +101,25 @@ extension NodeAgent {
                         endpoint.containerID, endpoint.podName,
                         "\(endpoint.podNamespace)/\(endpoint.podName)",
                     ]
-                    if names.contains(text) { return endpoint.address }
+                    if names.contains(text) { found.append(endpoint.address) }
                 }
             }
         }
-        throw .unknownPod(text)
+        guard !found.isEmpty else { throw .unknownPod(text) }
+        return found.sorted()
+    }
+
+    /// The first of each that are of one family.
+    private static func pair(
+        _ sources: [IPAddress],
+        _ targets: [IPAddress]
+    ) -> (source: IPAddress, target: IPAddress)? {
+        for source in sources {
+            if let target = targets.first(where: { $0.isV4 == source.isV4 }) {
+                return (source, target)
+            }
+        }
+        return nil
     }
 
     private static func packet(
@@ -209,7 +225,7 @@ extension NodeAgent {
         defer { try? dataplane.stopWatching() }
         let receiver = journal.all.first {
             $0.vni == sender.vni && $0.state == .attached
-                && $0.address.flatMap { IPAddress($0) } == target
+                && $0.held.contains { $0.address == target }
         }
         let frame = packet.frame(from: mac, to: Self.gatewayMAC)
         let sent: ProbeFlight

@@ -117,7 +117,7 @@ struct CaptureCommand: ParsableCommand {
     static func find(_ text: String, _ status: DataplaneStatus) throws -> EndpointTraffic {
         let found = status.endpoints.filter { endpoint in
             let names = [endpoint.pod, endpoint.containerID]
-            return endpoint.address == text
+            return endpoint.addresses.contains(text)
                 || names.contains { $0 == text || "\($0):\(endpoint.interface)" == text }
         }
         guard found.count <= 1 else {

@@ -1,11 +1,11 @@
 import Addressing
 import LocalAPI
 
-/// Which frames of an uplink belong to one pod: tunnel packets of its VPC with its address inside,
-/// and what XDP has stripped of them already, which is for the pod's MAC.
+/// Which frames of an uplink belong to one pod: tunnel packets of its VPC with one of its addresses
+/// inside, and what XDP has stripped of them already, which is for the pod's MAC.
 struct EncapsulationFilter {
     private let vni: UInt32
-    private let address: [UInt8]
+    private let addresses: [[UInt8]]
     private let mac: [UInt8]
 
     private static let genevePort: [UInt8] = [0x17, 0xc1]
@@ -13,8 +13,8 @@ struct EncapsulationFilter {
     init(_ endpoint: EndpointTraffic) {
         vni = endpoint.vni
         mac = MACAddress(endpoint.mac).map { Array($0.bytes) } ?? []
-        let address = IPAddress(endpoint.address)
-        self.address = address.map { Array($0.isV4 ? $0.bytes.suffix(4) : $0.bytes[...]) } ?? []
+        addresses = endpoint.addresses.compactMap { IPAddress($0) }
+            .map { Array($0.isV4 ? $0.bytes.suffix(4) : $0.bytes[...]) }
     }
 
     /// Whether a frame of the uplink is the pod's.
@@ -24,11 +24,17 @@ struct EncapsulationFilter {
         guard let geneve = Self.geneve(in: frame), frame.count >= geneve + 22 else { return false }
         let number = frame[geneve + 4..<geneve + 7].reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
         let inner = geneve + 8 + Int(frame[geneve] & 0x3f) * 4 + 14
-        let addressesAt = address.count == 4 ? inner + 12 : inner + 8
-        guard number == vni, frame.count >= addressesAt + 2 * address.count else { return false }
-        let target = addressesAt + address.count
-        return Array(frame[addressesAt..<target]) == address
-            || Array(frame[target..<target + address.count]) == address
+        guard number == vni, frame.count >= inner else { return false }
+        let at: (source: Int, size: Int)
+        switch (frame[inner - 2], frame[inner - 1]) {
+        case (0x08, 0x00): at = (inner + 12, 4)
+        case (0x86, 0xdd): at = (inner + 8, 16)
+        default: return false
+        }
+        let target = at.source + at.size
+        guard frame.count >= target + at.size else { return false }
+        return addresses.contains(Array(frame[at.source..<target]))
+            || addresses.contains(Array(frame[target..<target + at.size]))
     }
 
     /// Where the Geneve header is; nil in what is no Geneve over IPv4 or IPv6.

@@ -79,7 +79,8 @@ struct DataplaneCommand: ParsableCommand {
             rows: status.endpoints.map { endpoint in
                 let dropped = endpoint.drops.map { "\($0.reason) \($0.packets)" }
                 return [
-                    endpoint.name, "\(endpoint.vpc)/\(endpoint.group)", endpoint.address,
+                    endpoint.name, "\(endpoint.vpc)/\(endpoint.group)",
+                    endpoint.addresses.joined(separator: ","),
                 ] + row(endpoint.totals) + [
                     dropped.isEmpty ? "-" : dropped.joined(separator: ", ")
                 ]
