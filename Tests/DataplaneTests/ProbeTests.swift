@@ -70,6 +70,26 @@ struct ProbeTests {
         #expect(traced == plain)
     }
 
+    @Test("so it has where the outer family is not the inner one")
+    func onTheWireOfOtherFamily() throws {
+        let over6 = try F(vtep: F.vtep6)
+        try watch(over6, for: F.overIPv6)
+        let inner4 = try over6.run(.podEgress, packet(to: F.overIPv6)).packet
+        #expect(Array(inner4[54..<56]) == [0xbf, 0xff])
+
+        let over4 = try F()
+        try over4.dataplane.watchFor(
+            vni: F.vni,
+            mark: Self.mark,
+            source: F.pod6,
+            target: F.remote6
+        )
+        var traced = F.podUDP6(to: F.remote6)
+        traced.replaceSubrange(16..<18, with: [0xbe, 0xef])
+        let inner6 = try over4.run(.podEgress, traced).packet
+        #expect(Array(inner6[34..<36]) == [0xbf, 0xff])
+    }
+
     @Test(
         "the other node's programs note it by that port, and nothing of other packets",
         arguments: [Dataplane.Program.uplinkIngress, .uplinkXDP]

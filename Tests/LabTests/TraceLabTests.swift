@@ -78,7 +78,7 @@ struct TraceLabTests {
                     #expect(answer.steps.contains { $0.found.hasPrefix("node\(node) (alive") })
                     let there = try lab.ring(node, "trace", "--seen", as: SightingList.self).seen
                         .filter { $0.mark == answer.mark }
-                    #expect(there.map(\.program) == [program])
+                    #expect(there.map(\.program) == [program], "\(address)")
                     #expect(there.map(\.verdict) == ["to_local_pod"])
                 }
             }

@@ -65,17 +65,16 @@ static __always_inline __u32 probe_of_pod(struct __sk_buff *skb, __u32 vni)
 	return 0;
 }
 
-/* The UDP header of what may be a tunnel packet, over either family. */
-static __always_inline struct udphdr *probe_outer_udp(struct cursor *at)
+/* The UDP header of what may be a tunnel packet, over either family; the cursor
+ * is behind the outer Ethernet header.
+ */
+static __always_inline struct udphdr *probe_outer_udp(struct cursor *at,
+						      __be16 protocol)
 {
-	const struct ethhdr *eth = cursor_take(at, sizeof(*eth));
-
-	if (!eth)
-		return NULL;
-	if (eth->h_proto == bpf_htons(ETH_P_IP)) {
+	if (protocol == bpf_htons(ETH_P_IP)) {
 		if (!cursor_take(at, sizeof(struct iphdr)))
 			return NULL;
-	} else if (eth->h_proto == bpf_htons(ETH_P_IPV6)) {
+	} else if (protocol == bpf_htons(ETH_P_IPV6)) {
 		if (!cursor_take(at, sizeof(struct ipv6hdr)))
 			return NULL;
 	} else {
@@ -85,13 +84,17 @@ static __always_inline struct udphdr *probe_outer_udp(struct cursor *at)
 }
 
 /* Lets the other node know the traced packet, which is encapsulated without a
- * UDP checksum by now.
+ * UDP checksum by now. Its outer Ethernet header is still the inner one: only
+ * the kernel's own note is of the outer family.
  */
 static __always_inline void probe_mark_tunnel(struct __sk_buff *skb)
 {
 	struct cursor at = cursor_of_skb(skb);
-	struct udphdr *udp = probe_outer_udp(&at);
+	struct udphdr *udp;
 
+	if (!cursor_take(&at, ETH_HLEN))
+		return;
+	udp = probe_outer_udp(&at, skb->protocol);
 	if (udp && udp->dest == bpf_htons(GENIE_GENEVE_PORT))
 		udp->source = bpf_htons(GENIE_PROBE_PORT);
 }
@@ -110,7 +113,10 @@ static __always_inline void probe_of_tunnel(struct cursor at, __u32 hook,
 	if ((verdict >= 0 && verdict != VERDICT_LOCAL) ||
 	    verdict == -DROP_BAD_VTEP)
 		return;
-	udp = probe_outer_udp(&at);
+	eth = cursor_take(&at, sizeof(*eth));
+	if (!eth)
+		return;
+	udp = probe_outer_udp(&at, eth->h_proto);
 	if (!udp || udp->source != bpf_htons(GENIE_PROBE_PORT) ||
 	    !cursor_take(&at, sizeof(struct geneve_header)))
 		return;
