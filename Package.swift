@@ -295,8 +295,7 @@ let package = Package(
             "LabTests",
             [
                 "CGenieABI", "CLibBPF", "CNetworkNamespace", "LabNet", "LocalAPI", "MetricsText",
-                "genied", "genie",
-                "genie-ring",
+                "SQLiteRows", "genied", "genie", "genie-ring",
             ]
         ),
         tests(
