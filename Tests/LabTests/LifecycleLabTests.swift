@@ -40,7 +40,7 @@ private final class SteadyTraffic {
             "stream",
             from,
             [
-                "iperf3", "-c", to.address, "-b", "200M", "-i", "0.1", "-t", "600", "-f", "m",
+                "iperf3", "-c", to.address, "-b", "200M", "-i", "0.1", "-t", "3600", "-f", "m",
                 "--forceflush",
             ]
         )
