@@ -17,7 +17,8 @@ let settings: [SwiftSetting] = [
 
 let baseModules = ["Addressing", "Wire", "Determinism"]
 
-/// Which cores a core may import; `RingPeer` is the ring's five made one.
+/// Which cores a core may import; `RingPeer` is the ring's five made one, and selection reads and
+/// makes configurations of the protocol.
 let coreModules: [String: [String]] = [
     "RingMembership": [], "RingPlacement": ["RingRegisters"], "RingRegisters": [],
     "RingRecords": [],
@@ -26,6 +27,7 @@ let coreModules: [String: [String]] = [
         "RingMembership", "RingPlacement", "RingRegisters", "RingRecords", "RingIPAM",
     ],
     "NetModel": [], "NetForwarding": [], "CNIProtocol": [], "LocalAPI": [],
+    "NetSelection": ["CNIProtocol"],
 ]
 
 /// Which C shims an adapter is made of.
@@ -33,7 +35,7 @@ let adapterShims: [String: [String]] = [
     "Netlink": ["CLinux"], "BPFObjects": ["CBPFPrograms", "CGenieABI", "CLibBPF"],
     "Platform": ["CLinux"], "SQLiteRows": [], "PeerTransport": ["CLinux", "COpenSSL"],
     "LocalSocket": [],
-    "LocalServer": [], "Telemetry": [],
+    "LocalServer": [], "Telemetry": [], "PluginProcess": ["CLinux"],
 ]
 
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
@@ -172,6 +174,7 @@ let package = Package(
         adapter("SQLiteRows", [.product(name: "GRDB", package: "GRDB.swift")]),
         adapter("PeerTransport"),
         adapter("LocalSocket"),
+        adapter("PluginProcess"),
         adapter(
             "LocalServer",
             [
@@ -194,12 +197,16 @@ let package = Package(
                 "PeerService", "RingPeer", "RingMembership", "RingPlacement", "RingRegisters",
                 "RingRecords", "RingIPAM", "NetModel", "NetForwarding", "CNIProtocol", "LocalAPI",
                 "Netlink", "BPFObjects", "SQLiteRows", "LocalSocket", "LocalServer",
-                "PeerTransport", "Platform", "Telemetry",
+                "PeerTransport", "Platform", "Telemetry", "NetSelection", "PluginProcess",
             ],
             [logging, argumentParser]
         ),
         service("CNIPlugin", ["CNIProtocol", "LocalSocket"]),
-        service("Inspection", ["LocalAPI", "LocalSocket", "PeerTransport"], [argumentParser]),
+        service(
+            "Inspection",
+            ["LocalAPI", "LocalSocket", "Netlink", "PeerTransport"],
+            [argumentParser]
+        ),
         tool("genied", "NodeAgent"),
         tool("genie", "CNIPlugin", isStatic: true),
         tool("genie-ring", "Inspection"),
@@ -215,15 +222,18 @@ let package = Package(
         support("MetricsText", []),
         support(
             "Fuzzing",
-            coreModules["RingPeer", default: []] + ["RingPeer", "NetModel", "PeerTransport"]
+            coreModules["RingPeer", default: []] + [
+                "RingPeer", "NetModel", "PeerTransport", "CNIProtocol", "NetSelection",
+            ]
         ),
         support("Statistics", []),
         support(
             "Bench",
             [
-                "CBenchProcess", "CNetworkNamespace", "Statistics", "CGenieABI", "CLibBPF",
+                "CBenchProcess", "CBenchTraffic", "CNetworkNamespace", "Statistics", "CGenieABI",
+                "CLibBPF",
                 "CNIProtocol", "LocalAPI", "LocalSocket", "PeerService", "PeerTransport",
-                "RingIPAM", "RingPeer", "SQLiteRows",
+                "PluginProcess", "RingIPAM", "RingPeer", "SQLiteRows",
             ],
             [argumentParser, logging]
         ),
@@ -234,6 +244,7 @@ let package = Package(
             [argumentParser]
         ),
         .target(name: "CBenchProcess", path: "Sources/TestSupport/CBenchProcess"),
+        .target(name: "CBenchTraffic", path: "Sources/TestSupport/CBenchTraffic"),
         .target(name: "CNetworkNamespace", path: "Sources/TestSupport/CNetworkNamespace"),
         .target(name: "CPowerSwitch", path: "Sources/TestSupport/CPowerSwitch"),
         .testTarget(name: "TidyTests", path: "Tests/TidyTests", swiftSettings: settings),
@@ -259,11 +270,13 @@ let package = Package(
         tests("NetModelTests", ["NetModel"]),
         tests("NetForwardingTests", ["NetForwarding"]),
         tests("CNIProtocolTests", ["CNIProtocol"]),
+        tests("NetSelectionTests", ["NetSelection", "CNIProtocol"]),
         tests("SQLiteRowsTests", ["SQLiteRows"]),
         tests("NetlinkTests", ["Netlink"]),
         tests("PeerTransportTests", ["PeerTransport", "CLinux", "COpenSSL"]),
         tests("FuzzTests", ["Fuzzing", "RingRegisters"]),
         tests("LocalSocketTests", ["LocalSocket"]),
+        tests("PluginProcessTests", ["PluginProcess"]),
         tests("LocalServerTests", ["LocalServer", "LocalSocket"], [logging]),
         tests("TelemetryTests", ["Telemetry", "MetricsText"]),
         tests(
@@ -278,7 +291,13 @@ let package = Package(
         tests("BenchTests", ["Bench", "Statistics", "genie-bench"]),
         tests("HistoryCheckTests", ["HistoryCheck"]),
         tests("DrillTests", ["Bench", "Drill", "HistoryCheck"]),
-        tests("LabTests", ["LabNet", "LocalAPI", "MetricsText", "genied", "genie", "genie-ring"]),
+        tests(
+            "LabTests",
+            [
+                "CGenieABI", "CLibBPF", "CNetworkNamespace", "LabNet", "LocalAPI", "MetricsText",
+                "SQLiteRows", "genied", "genie", "genie-ring",
+            ]
+        ),
         tests(
             "DataplaneTests",
             ["BPFObjects", "CGenieABI", "CLibBPF", "CNetworkNamespace"]

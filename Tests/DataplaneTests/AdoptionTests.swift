@@ -19,8 +19,8 @@ struct AdoptionTests {
         #expect(try second.ports() == first.ports())
         #expect(try second.ports().count == 1)
         #expect(try second.endpoints() == first.endpoints())
-        #expect(try second.endpoints().count == 5)
-        #expect(try second.vteps() == [F.otherVTEP])
+        #expect(try second.endpoints().count == 10)
+        #expect(try second.vteps() == [F.otherVTEP, F.otherVTEP6])
         #expect(try second.vnis().map(\.vni) == [F.vni, F.otherVNI])
         #expect(try second.drops() == first.drops())
         #expect(try second.drops().map(\.count) == [1])
@@ -77,7 +77,7 @@ struct AdoptionTests {
         let fill = try fixture.dataplane.mapFill()
             .map { "\($0.name) \($0.entries)/\($0.entriesMax)" }
         #expect(fill.contains("gr_vni_r1 4096/4096"))
-        #expect(fill.contains("gr_endpoint_r1 5/65536"))
+        #expect(fill.contains("gr_endpoint_r1 10/65536"))
         // An existing row can still be written.
         try fixture.dataplane.putVNI(VNIRow(vni: F.vni, gatewayMAC: F.gatewayMAC))
     }
@@ -99,6 +99,53 @@ struct AdoptionTests {
         #expect(pinned.valueSize == 8)
         #expect(wanted.valueSize == 12)
         #expect(access(directory + "/gr_vni_r1", F_OK) == 0)
+    }
+
+    /// Pins an empty hash map, as another release might have left it.
+    private func pin(_ name: String, keySize: UInt32, in directory: String) throws {
+        let map = bpf_map_create(BPF_MAP_TYPE_HASH, name, keySize, 8, 16, nil)
+        try #require(map >= 0)
+        defer { close(map) }
+        try #require(bpf_obj_pin(map, directory + "/" + name) == 0)
+    }
+
+    @Test("a layout that is refused is refused before a single map is made")
+    func refusedWhole() throws {
+        let mount = try BPFMount()
+        let directory = mount.path + "/genie"
+        try #require(mkdir(directory, 0o700) == 0)
+        // Of the program that is loaded last.
+        try pin("gr_vtep_r1", keySize: 3, in: directory)
+        #expect(throws: BPFError.self) { try Dataplane(pinDirectory: directory) }
+        #expect(access(directory + "/gr_node_r1", F_OK) != 0)
+        #expect(access(directory + "/gr_vtep_r1", F_OK) == 0)
+    }
+
+    @Test("a map that a later release made anew is refused by name, and left alone")
+    func laterRevision() throws {
+        let mount = try BPFMount()
+        let directory = mount.path + "/genie"
+        try #require(mkdir(directory, 0o700) == 0)
+        try pin("gr_endpoint_r9", keySize: 20, in: directory)
+        #expect(throws: BPFError.laterRevision(map: "gr_endpoint_r9", known: 1)) {
+            try Dataplane(pinDirectory: directory)
+        }
+        #expect(access(directory + "/gr_endpoint_r9", F_OK) == 0)
+    }
+
+    @Test("maps of an earlier revision stay until they are told to go; others' pins stay")
+    func earlierRevision() throws {
+        let fixture = try F()
+        let directory = fixture.dataplane.pinDirectory
+        try pin("gr_drop_r1", keySize: 8, in: directory)
+        try pin("other_r1", keySize: 8, in: directory)
+        let next = try Dataplane(pinDirectory: directory)
+        #expect(access(directory + "/gr_drop_r1", F_OK) == 0)
+        #expect(try next.removeSuperseded() == ["gr_drop_r1"])
+        #expect(access(directory + "/gr_drop_r1", F_OK) != 0)
+        #expect(access(directory + "/other_r1", F_OK) == 0)
+        #expect(access(directory + "/gr_drop_r2", F_OK) == 0)
+        #expect(try next.removeSuperseded().isEmpty)
     }
 
     @Test("a directory that is not in a BPF file system is refused, and not left behind")

@@ -6,7 +6,8 @@ import Testing
 /// One node's dataplane with a handful of rows, and test runs against it.
 ///
 /// VPC 42 has the pod under test (10.1.0.5), a neighbour on this node (10.1.0.6) and one on
-/// another node (10.1.0.9). VPC 43 has an endpoint of its own under 10.1.0.7 only.
+/// another node (10.1.0.9). VPC 43 has an endpoint of its own under 10.1.0.7 only. Each has the
+/// IPv6 address that ends in the same digit, below fd00:1::.
 final class DataplaneFixture {
     let mount: BPFMount
     let dataplane: Dataplane
@@ -15,13 +16,21 @@ final class DataplaneFixture {
     static let otherVNI = VNI(literal: 43)
     static let pod = IPAddress(literal: "10.1.0.5")
     static let podMAC = MACAddress(bits: 0x0200_0000_0105)
+    static let pod6 = IPAddress(literal: "fd00:1::5")
+    /// The link-local address that the pod's kernel makes of its MAC.
+    static let podLinkLocal = IPAddress(literal: "fe80::ff:fe00:105")
     static let gateway = IPAddress(literal: "10.1.0.1")
+    static let gateway6 = IPAddress(literal: "fd00:1::1")
     static let gatewayMAC = MACAddress(bits: 0x0e00_0000_0001)
     static let local = IPAddress(literal: "10.1.0.6")
+    static let local6 = IPAddress(literal: "fd00:1::6")
     static let localMAC = MACAddress(bits: 0x0200_0000_0106)
     static let remote = IPAddress(literal: "10.1.0.9")
+    static let remote6 = IPAddress(literal: "fd00:1::9")
     static let remoteMAC = MACAddress(bits: 0x0200_0000_0109)
     static let elsewhere = IPAddress(literal: "10.1.0.7")
+    static let elsewhere6 = IPAddress(literal: "fd00:1::7")
+    static let overIPv6v6 = IPAddress(literal: "fd00:1::8")
     static let overIPv6 = IPAddress(literal: "10.1.0.8")
     static let vtep = IPAddress(literal: "192.0.2.1")
     static let otherVTEP = IPAddress(literal: "192.0.2.2")
@@ -32,12 +41,17 @@ final class DataplaneFixture {
     static let localIfindex: UInt32 = 77
     static let podMTU = 1450
 
-    init(isConfigured: Bool = true) throws {
+    static let vtep6 = IPAddress(literal: "fd00::1")
+    static let otherVTEP6 = IPAddress(literal: "fd00::2")
+
+    /// A node of an IPv6 underlay where that is asked for: the pods on `otherVTEP6` can be reached
+    /// from it, and those on `otherVTEP` from any other.
+    init(isConfigured: Bool = true, vtep: IPAddress = DataplaneFixture.vtep) throws {
         mount = try BPFMount()
         dataplane = try Dataplane(pinDirectory: mount.path + "/genie")
         if isConfigured {
             try dataplane.setNode(
-                NodeConfiguration(vtep: Self.vtep, uplinkIfindex: 5, uplinkMTU: 1500)
+                NodeConfiguration(vtep: vtep, uplinkIfindex: 5, uplinkMTU: 1500)
             )
         }
         try putRows()
@@ -48,19 +62,26 @@ final class DataplaneFixture {
             PortRow(
                 ifindex: Self.podIfindex,
                 vni: Self.vni,
-                address: Self.pod,
+                addresses: [
+                    PodAddress(address: Self.pod, gateway: Self.gateway),
+                    PodAddress(address: Self.pod6, gateway: Self.gateway6),
+                ],
                 mac: Self.podMAC,
-                gateway: Self.gateway,
                 gatewayMAC: Self.gatewayMAC,
                 generation: 1
             )
         )
         let rows: [(VNI, IPAddress, MACAddress, EndpointRow.Place)] = [
             (Self.vni, Self.pod, Self.podMAC, .local(ifindex: Self.podIfindex)),
+            (Self.vni, Self.pod6, Self.podMAC, .local(ifindex: Self.podIfindex)),
             (Self.vni, Self.local, Self.localMAC, .local(ifindex: Self.localIfindex)),
+            (Self.vni, Self.local6, Self.localMAC, .local(ifindex: Self.localIfindex)),
             (Self.vni, Self.remote, Self.remoteMAC, .remote(vtep: Self.otherVTEP)),
-            (Self.vni, Self.overIPv6, Self.remoteMAC, .remote(vtep: IPAddress(literal: "fd00::2"))),
+            (Self.vni, Self.remote6, Self.remoteMAC, .remote(vtep: Self.otherVTEP)),
+            (Self.vni, Self.overIPv6, Self.remoteMAC, .remote(vtep: Self.otherVTEP6)),
+            (Self.vni, Self.overIPv6v6, Self.remoteMAC, .remote(vtep: Self.otherVTEP6)),
             (Self.otherVNI, Self.elsewhere, Self.localMAC, .local(ifindex: 78)),
+            (Self.otherVNI, Self.elsewhere6, Self.localMAC, .local(ifindex: 78)),
         ]
         for (vni, address, mac, place) in rows {
             try dataplane.putEndpoint(
@@ -68,6 +89,7 @@ final class DataplaneFixture {
             )
         }
         try dataplane.putVTEP(Self.otherVTEP)
+        try dataplane.putVTEP(Self.otherVTEP6)
         for vni in [Self.vni, Self.otherVNI] {
             try dataplane.putVNI(VNIRow(vni: vni, gatewayMAC: Self.gatewayMAC))
         }
@@ -196,6 +218,24 @@ extension DataplaneFixture {
             .carrying(ip.carrying(UDP(source: 5000, target: 53).carrying(payload)))
     }
 
+    /// The same in IPv6.
+    static func podUDP6(
+        to target: IPAddress,
+        hopLimit: UInt8 = 64,
+        trafficClass: UInt8 = 0,
+        payload: [UInt8] = Array("golden".utf8)
+    ) -> [UInt8] {
+        let ip = IPv6(
+            source: pod6,
+            target: target,
+            next: 17,
+            hopLimit: hopLimit,
+            trafficClass: trafficClass
+        )
+        return Ethernet(target: gatewayMAC, source: podMAC, type: 0x86dd)
+            .carrying(ip.carrying(UDP(source: 5000, target: 53).carrying(payload)))
+    }
+
     /// What the other node sends for the pod at `local`, in pieces that a case may change.
     struct TunnelPacket {
         var ethernet = Ethernet(target: F.uplinkMAC, source: F.otherUplinkMAC)
@@ -210,17 +250,29 @@ extension DataplaneFixture {
         var geneve = Geneve(vni: 42)
         var innerEthernet = Ethernet(target: F.localMAC, source: MACAddress(bits: 0x0e00_0000_0099))
         var inner = IPv4(source: F.remote, target: F.local, transport: 17, ttl: 63)
+        /// When set, it takes the place of ``inner``, and the EtherType follows.
+        var inner6: IPv6? {
+            didSet { innerEthernet.type = inner6 == nil ? 0x0800 : 0x86dd }
+        }
         var payload = UDP(source: 53, target: 5000).carrying(Array("golden".utf8))
 
+        private var packet: [UInt8] {
+            inner6.map { $0.carrying(payload) } ?? inner.carrying(payload)
+        }
+
         var bytes: [UInt8] {
-            let frame = innerEthernet.carrying(inner.carrying(payload))
+            let frame = innerEthernet.carrying(packet)
             return ethernet.carrying(outer.carrying(udp.carrying(geneve.carrying(frame))))
         }
 
         /// The frame that the pod gets.
         var delivered: [UInt8] {
-            Ethernet(target: innerEthernet.target, source: F.gatewayMAC)
-                .carrying(inner.carrying(payload))
+            Ethernet(
+                target: innerEthernet.target,
+                source: F.gatewayMAC,
+                type: innerEthernet.type
+            )
+            .carrying(packet)
         }
     }
 }

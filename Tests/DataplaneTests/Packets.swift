@@ -37,6 +37,43 @@ struct IPv4 {
     }
 }
 
+struct IPv6 {
+    var source: IPAddress
+    var target: IPAddress
+    var next: UInt8
+    var hopLimit: UInt8 = 64
+    var trafficClass: UInt8 = 0
+    var flowLabel: UInt32 = 0
+    var payloadLength: UInt16?
+    var version: UInt8 = 6
+
+    func carrying(_ payload: [UInt8]) -> [UInt8] {
+        let first = UInt32(version) << 28 | UInt32(trafficClass) << 20 | flowLabel
+        return big(first) + big(payloadLength ?? UInt16(payload.count)) + [next, hopLimit]
+            + source.bytes + target.bytes + payload
+    }
+
+    /// An ICMPv6 message with its checksum, which covers the addresses.
+    func carrying(type: UInt8, code: UInt8 = 0, rest: [UInt8]) -> [UInt8] {
+        let length = UInt32(4 + rest.count)
+        let pseudo = source.bytes + target.bytes + big(length) + [0, 0, 0, 58]
+        let sum = internetChecksum(pseudo + [type, code, 0, 0] + rest)
+        return carrying([type, code, UInt8(sum >> 8), UInt8(sum & 0xff)] + rest)
+    }
+}
+
+/// A neighbour solicitation or advertisement, as an ICMPv6 message behind the checksum.
+struct NeighbourMessage {
+    var flags: UInt32 = 0
+    var target: IPAddress
+    var options: [UInt8] = []
+
+    var rest: [UInt8] { big(flags) + target.bytes + options }
+
+    /// Source (1) or target (2) link-layer address.
+    static func link(_ type: UInt8, _ mac: MACAddress) -> [UInt8] { [type, 1] + mac.bytes }
+}
+
 struct UDP {
     var source: UInt16
     var target: UInt16
@@ -49,14 +86,44 @@ struct UDP {
     }
 }
 
+struct TCP {
+    var source: UInt16 = 40_000
+    var target: UInt16 = 80
+    var flags: UInt8
+    /// Padded by the caller to whole words.
+    var options: [UInt8] = []
+
+    /// The segment with its checksum, which covers the addresses.
+    func carrying(_ payload: [UInt8], between source: IPAddress, _ target: IPAddress) -> [UInt8] {
+        let offset = UInt8(5 + options.count / 4) << 4
+        var segment = big(self.source) + big(self.target) + big(UInt64(1))
+        segment += [offset, flags, 0xff, 0xff, 0, 0, 0, 0] + options + payload
+        let sum = Self.checksum(segment, between: source, target)
+        segment.replaceSubrange(16..<18, with: big(sum))
+        return segment
+    }
+
+    /// Zero over a segment whose own checksum is right.
+    static func checksum(
+        _ segment: [UInt8],
+        between source: IPAddress,
+        _ target: IPAddress
+    ) -> UInt16 {
+        let count = source.isV4 ? 4 : 16
+        let addresses = Array(source.bytes.suffix(count) + target.bytes.suffix(count))
+        return internetChecksum(addresses + big(UInt32(segment.count)) + [0, 0, 0, 6] + segment)
+    }
+}
+
 struct Geneve {
     var vni: UInt32
     var versionAndOptions: UInt8 = 0
     var flags: UInt8 = 0
     var payloadType: UInt16 = 0x6558
+    var reserved: UInt8 = 0
 
     func carrying(_ payload: [UInt8]) -> [UInt8] {
-        [versionAndOptions, flags] + big(payloadType) + big(vni << 8) + payload
+        [versionAndOptions, flags] + big(payloadType) + big(vni << 8 | UInt32(reserved)) + payload
     }
 }
 

@@ -16,11 +16,17 @@ struct TrafficTests {
         let lab = try TwoNodes(mode: .trafficControlOnly)
         #expect(try lab.a.ping(lab.b.address).0 == 0)
         #expect(try lab.a.ping(TwoNodes.gateway, "-c 3 -i 0.05 -s 1001").0 == 0)
+        #expect(try lab.a.ping(lab.b.address6).0 == 0)
+        #expect(try lab.a.ping(TwoNodes.gateway6, "-c 3 -i 0.05 -s 1001").0 == 0)
         try transfer(from: lab.a, to: lab.b)
-        // The twin has b's address in another VPC: it got nothing, and it reaches nobody.
+        try transfer(from: lab.a, to: lab.b, over: \.address6)
+        // The twin has b's addresses in another VPC: it got nothing, and it reaches nobody.
         #expect(try counter("Ip:", "InReceives", of: lab.twin) == 0)
         #expect(try lab.twin.ping(lab.a.address, "-c 1").0 != 0)
-        #expect(try counter("Ip:", "InReceives", of: lab.twin) == 0)
+        #expect(try lab.twin.ping(lab.a.address6, "-c 1").0 != 0)
+        // All that it ever got is the gateway's word that there is nobody.
+        #expect(try counter("Icmp:", "InDestUnreachs", of: lab.twin) == 1)
+        #expect(try counter("Ip:", "InReceives", of: lab.twin) == 1)
         let drops = try lab.first.drops()
         #expect(drops["43/no_endpoint", default: 0] > 0)
         #expect(try lab.first.count("pod_to_local_pod") > 10)
@@ -40,6 +46,11 @@ struct TrafficTests {
         #expect(output.contains("ttl=63"))
         try transfer(from: lab.a, to: lab.c)
         try transfer(from: lab.c, to: lab.a)
+        let (status6, output6) = try lab.a.ping(lab.c.address6, "-c 3 -i 0.05 -M do -s 1402")
+        #expect(status6 == 0, "\(output6)")
+        #expect(output6.contains("ttl=63"))
+        try transfer(from: lab.a, to: lab.c, over: \.address6)
+        try transfer(from: lab.c, to: lab.a, over: \.address6)
         let stripped = try lab.second.count("xdp_stripped")
         let delivered = try lab.second.count("xdp_delivered")
         if mode == .nativeXDP {
@@ -51,7 +62,9 @@ struct TrafficTests {
             #expect(try lab.second.count("tc_delivered") > 10)
         }
         try expectNoBadChecksums([lab.a, lab.c])
-        let drops = try lab.second.drops().filter { $0.key != "42/ipv6" }
+        // What a Linux pod says to its link of its own accord.
+        let chatter = ["42/multicast_report", "42/router_solicitation", "42/nd_own_address"]
+        let drops = try lab.second.drops().filter { !chatter.contains($0.key) }
         #expect(drops.isEmpty, "\(drops)")
     }
 
@@ -62,6 +75,46 @@ struct TrafficTests {
     func fragments(mode: UplinkMode) throws {
         let lab = try TwoNodes(mode: mode)
         #expect(try lab.a.ping(lab.c.address, "-c 3 -i 0.05 -s 4000").0 == 0)
+        #expect(try lab.a.ping(lab.c.address6, "-c 3 -i 0.05 -s 4000").0 == 0)
+    }
+
+    @Test(
+        "E14: fragments that come in the wrong order make a whole packet",
+        arguments: [UplinkMode.nativeXDP, .trafficControlOnly]
+    )
+    func reversedFragments(mode: UplinkMode) throws {
+        let lab = try TwoNodes(mode: mode)
+        let body = (0..<128).map { UInt8($0) }
+        for target in [lab.b, lab.c] {
+            let echo = icmpEcho(type: 8, rest: [0, 1, 0, 1] + body)
+            let whole = IPv6(source: lab.a.address6, target: target.address6, next: 58)
+                .carrying(type: 128, rest: [0, 1, 0, 1] + body)
+            let echo6 = Array(whole.dropFirst(40))
+            try lab.a.namespace.inside {
+                for (offset, isLast) in [(64, true), (0, false)] {
+                    let pieces = [echo, echo6].map { $0[offset...].prefix(isLast ? 200 : 64) }
+                    let more: UInt16 = isLast ? 0 : 1
+                    var ip = IPv4(source: lab.a.address, target: target.address, transport: 1)
+                    ip.fragment = more << 13 | UInt16(offset / 8)
+                    let front = [58, 0] + big(UInt16(offset) | more) + big(UInt32(7))
+                    let ip6 = IPv6(source: lab.a.address6, target: target.address6, next: 44)
+                    let frames = [
+                        Ethernet(target: TwoNodes.gatewayMAC, source: lab.a.mac)
+                            .carrying(ip.carrying(Array(pieces[0]))),
+                        Ethernet(target: TwoNodes.gatewayMAC, source: lab.a.mac, type: 0x86dd)
+                            .carrying(ip6.carrying(front + pieces[1])),
+                    ]
+                    for frame in frames {
+                        #expect(network_frame_send("eth0", frame, frame.count) == 0)
+                    }
+                }
+            }
+        }
+        #expect(try eventually { try counter("Icmp:", "InEchoReps", of: lab.a) == 2 })
+        let isWhole = try eventually {
+            try lab.a.namespace.run("grep Icmp6InEchoReplies /proc/net/snmp6").hasSuffix("\t2\n")
+        }
+        #expect(isWhole)
     }
 
     @Test(
@@ -77,6 +130,76 @@ struct TrafficTests {
         }
         #expect(reply == header.carrying(big(UInt32(2)) + nonce))
         #expect(try lab.first.count("tunnel_echo_reply") == 1)
+    }
+
+    @Test("E7, E9, E12, E13: a pod is told what it sends too far, too long or to nobody")
+    func errors() throws {
+        let lab = try TwoNodes(mode: .trafficControlOnly)
+        for target in [lab.c.address, lab.c.address6] {
+            let (status, output) = try lab.a.ping(target, "-c 1 -t 1")
+            #expect(
+                status == 1 && output.contains("Time") && output.contains("xceeded"),
+                "\(output)"
+            )
+        }
+        for target in ["10.1.0.66", "fd00:1::66"] {
+            let (status, output) = try lab.a.ping(IPAddress(literal: target), "-c 1")
+            #expect(status == 1 && output.lowercased().contains("unreachable"), "\(output)")
+        }
+        // A pod that raises its MTU learns the tunnel's, and its connections work at once.
+        try lab.a.namespace.run("ip link set eth0 mtu 9000")
+        try lab.first.namespace.run("ip link set pod-a mtu 9000")
+        for target in [lab.c.address, lab.c.address6] {
+            let (status, output) = try lab.a.ping(target, "-c 2 -i 0.05 -M do -s 3000")
+            #expect(status == 1 && output.contains("mtu") && output.contains("1450"), "\(output)")
+            let (later, said) = try lab.a.ping(target, "-c 3 -i 0.05 -s 3000")
+            #expect(later == 0, "\(said)")
+        }
+        try lab.a.namespace.run("ip route flush cache")
+        try lab.a.namespace.run("ip -6 route flush cache")
+        let before = try lab.first.drops()["42/too_big"]
+        try transfer(from: lab.c, to: lab.a)
+        try transfer(from: lab.c, to: lab.a, over: \.address6)
+        #expect(try lab.first.drops()["42/too_big"] == before)
+        try expectNoBadChecksums([lab.a, lab.c])
+    }
+
+    @Test(
+        "E1: over an IPv6 underlay, both families reach each other at full MTU",
+        arguments: [UplinkMode.nativeXDP, .trafficControlOnly]
+    )
+    func overIPv6(mode: UplinkMode) throws {
+        let lab = try TwoNodes(mode: mode, isOverIPv6: true)
+        for pod in [lab.a, lab.b, lab.c] {
+            try pod.namespace.run("ip link set eth0 mtu 1430")
+        }
+        for (target, size) in [(lab.c.address, 1402), (lab.c.address6, 1382)] {
+            let (status, output) = try lab.a.ping(target, "-c 3 -i 0.05 -M do -s \(size)")
+            let dropped = try lab.second.drops()
+            #expect(status == 0, "\(output), drops \(dropped)")
+            #expect(try lab.a.ping(target, "-c 3 -i 0.05 -s 4000").0 == 0)
+        }
+        for address in [\TwoNodes.Pod.address, \.address6] {
+            try transfer(from: lab.a, to: lab.c, over: address)
+            try transfer(from: lab.c, to: lab.a, over: address)
+        }
+        #expect(try lab.second.count(mode == .nativeXDP ? "xdp_delivered" : "tc_delivered") > 10)
+        try expectNoBadChecksums([lab.a, lab.c])
+    }
+
+    @Test("E8: a path narrower than the uplink is learnt, and connections go on")
+    func narrowPath() throws {
+        let lab = try TwoNodes(mode: .trafficControlOnly, pathMTU: 1400)
+        for target in [lab.c.address, lab.c.address6] {
+            // The first big packet is lost on the way, the next ones are told of by the gateway.
+            let (status, output) = try lab.a.ping(target, "-c 4 -i 0.1 -M do -s 1390")
+            #expect(status == 1 && output.contains("1350"), "\(output)")
+        }
+        #expect(try lab.first.count("path_mtu_news") >= 1)
+        try transfer(from: lab.a, to: lab.c)
+        try transfer(from: lab.a, to: lab.c, over: \.address6)
+        try transfer(from: lab.c, to: lab.a)
+        try expectNoBadChecksums([lab.a, lab.c])
     }
 
     @Test("replacing every program under traffic loses no packet")
@@ -121,13 +244,17 @@ struct TrafficTests {
     // MARK: - Tools
 
     /// Sends 20 MB over TCP; the server may need a moment until it listens.
-    private func transfer(from client: TwoNodes.Pod, to server: TwoNodes.Pod) throws {
+    private func transfer(
+        from client: TwoNodes.Pod,
+        to server: TwoNodes.Pod,
+        over address: KeyPath<TwoNodes.Pod, IPAddress> = \.address
+    ) throws {
         let listening = try server.namespace.start("iperf3 -s -1")
         defer { listening.stop() }
         var said = ""
         let isDone = try eventually {
             let (status, output) = try client.namespace.tryRun(
-                "iperf3 -c \(server.address) -n 20M --connect-timeout 1000"
+                "iperf3 -c \(server[keyPath: address]) -n 20M --connect-timeout 1000"
             )
             said = output
             return status == 0
@@ -148,6 +275,8 @@ struct TrafficTests {
             for kind in ["Tcp:", "Udp:", "Icmp:"] {
                 #expect(try counter(kind, "InCsumErrors", of: pod) == 0, "\(pod.name) \(kind)")
             }
+            let bad6 = try pod.namespace.run("grep Csum /proc/net/snmp6").split(separator: "\n")
+            #expect(bad6.allSatisfy { $0.hasSuffix("\t0") }, "\(pod.name): \(bad6)")
         }
     }
 

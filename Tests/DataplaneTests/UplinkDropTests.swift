@@ -64,13 +64,15 @@ struct UplinkDropTests {
 
     @Test("every reason in the ABI has a case in these suites")
     func coverage() {
-        let special = ["no_port", "not_configured", "encap_failed", "bad_oam", "decap_failed"]
+        let special = [
+            "no_port", "not_configured", "encap_failed", "bad_oam", "decap_failed", "ipv6",
+        ]
         let covered = Set(Self.cases.map(\.reason) + PodEgressDropTests.cases.map(\.reason))
         let all = Set(DropReason.all.map(\.name))
         #expect(covered.union(special) == all)
     }
 
-    static let cases = outerCases + geneveCases + innerCases
+    static let cases = outerCases + geneveCases + innerCases + inner6Cases
 
     private static let outerCases: [UplinkDropCase] = [
         .init("bad_vtep", "a stranger") { $0.outer.source = IPAddress(literal: "192.0.2.66") },
@@ -103,6 +105,9 @@ struct UplinkDropTests {
     private static let geneveCases: [UplinkDropCase] = [
         .init("geneve_version", "version 1") { $0.geneve.versionAndOptions = 0x40 },
         .init("geneve_options", "four bytes of options") { $0.geneve.versionAndOptions = 1 },
+        .init("geneve_options", "word of a critical option that is not there") {
+            $0.geneve.flags = 0x40
+        },
         .init("geneve_protocol", "IPv4 without Ethernet") { $0.geneve.payloadType = 0x0800 },
         .init("zero_vni", "VNI 0") { $0.geneve.vni = 0 },
         .init("unknown_vni", "a VPC without pods here") { $0.geneve.vni = 44 },
@@ -111,7 +116,6 @@ struct UplinkDropTests {
 
     private static let innerCases: [UplinkDropCase] = [
         .init("inner_ethertype", "ARP", vni: 42) { $0.innerEthernet.type = 0x0806 },
-        .init("inner_ethertype", "IPv6", vni: 42) { $0.innerEthernet.type = 0x86dd },
         .init("inner_ethertype", "a VLAN tag", vni: 42) { $0.innerEthernet.type = 0x8100 },
         .init("inner_ipv4", "version 6", vni: 42) { $0.inner.versionAndLength = 0x65 },
         .init("inner_ipv4", "a header of 16 bytes", vni: 42) { $0.inner.versionAndLength = 0x44 },
@@ -138,6 +142,43 @@ struct UplinkDropTests {
             $0.outer.tos = 3
         },
     ]
+
+    private static let inner6Cases: [UplinkDropCase] = [
+        .init("inner_ipv6", "version 4", vni: 42) {
+            $0.inner6 = inner6()
+            $0.inner6?.version = 4
+        },
+        .init("inner_ipv6", "a length past the end", vni: 42) {
+            $0.inner6 = inner6()
+            $0.inner6?.payloadLength = 15
+        },
+        .init("no_endpoint", "an unknown IPv6 pod", vni: 42) {
+            $0.inner6 = inner6(to: IPAddress(literal: "fd00:1::66"))
+        },
+        .init("no_endpoint", "the right IPv6 pod in the wrong VPC", vni: 43) {
+            $0.inner6 = inner6()
+            $0.geneve.vni = 43
+        },
+        .init("no_endpoint", "a pod's IPv4 address, mapped", vni: 42) {
+            $0.inner6 = inner6(to: F.local)
+        },
+        .init("not_local", "an IPv6 pod of a third node", vni: 42) {
+            $0.inner6 = inner6(to: F.remote6)
+            $0.innerEthernet.target = F.remoteMAC
+        },
+        .init("inner_mac", "the MAC of the IPv6 address's previous pod", vni: 42) {
+            $0.inner6 = inner6()
+            $0.innerEthernet.target = F.podMAC
+        },
+        .init("bad_ecn", "a mark on an IPv6 packet that cannot carry it", vni: 42) {
+            $0.inner6 = inner6()
+            $0.outer.tos = 3
+        },
+    ]
+
+    private static func inner6(to target: IPAddress = DataplaneFixture.local6) -> IPv6 {
+        IPv6(source: F.remote6, target: target, next: 17, hopLimit: 63)
+    }
 
     private static func flipped(_ index: Int) -> [UInt8] {
         var bytes = F.TunnelPacket().bytes

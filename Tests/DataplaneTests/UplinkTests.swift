@@ -30,28 +30,77 @@ struct UplinkTests {
         #expect(try fixture.counts() == ["tc_delivered=1"])
     }
 
+    /// RFC 6040 section 4.2, figure 4: inner, outer, delivered; what is dropped is another test's.
+    static let ecnTable: [(UInt8, UInt8, UInt8)] = [
+        (0, 0, 0), (0, 1, 0), (0, 2, 0),
+        (1, 0, 1), (1, 1, 1), (1, 2, 1), (1, 3, 3),
+        (2, 0, 2), (2, 1, 1), (2, 2, 2), (2, 3, 3),
+        (3, 0, 3), (3, 1, 3), (3, 2, 3), (3, 3, 3),
+    ]
+
     @Test(
-        "an outer congestion mark reaches the inner header (RFC 6040)",
-        arguments: [Dataplane.Program.uplinkXDP, .uplinkIngress],
-        [UInt8(1), 2, 3, 0xb9]
+        "E2: the outer ECN field reaches the inner header as RFC 6040 says, the DSCP does not",
+        arguments: [Dataplane.Program.uplinkXDP, .uplinkIngress]
     )
-    func congestion(program: Dataplane.Program, innerTOS: UInt8) throws {
+    func congestion(program: Dataplane.Program) throws {
         let fixture = try F()
-        var packet = F.TunnelPacket()
-        packet.outer.tos = 0x2f
-        packet.inner.tos = innerTOS
-        let outcome = try fixture.run(program, packet.bytes)
-        packet.inner.tos = innerTOS | 3
-        #expect(outcome.packet == packet.delivered)
+        for (inner, outer, wanted) in Self.ecnTable {
+            for isV6 in [false, true] {
+                var packet = F.TunnelPacket()
+                packet.outer.tos = 0x2c | outer
+                packet.inner.tos = 0xb8 | inner
+                if isV6 {
+                    packet.inner6 = IPv6(source: F.remote6, target: F.local6, next: 17)
+                    packet.inner6?.trafficClass = 0xb8 | inner
+                    packet.inner6?.flowLabel = 0xabcde
+                }
+                let outcome = try fixture.run(program, packet.bytes)
+                packet.inner.tos = 0xb8 | wanted
+                packet.inner6?.trafficClass = 0xb8 | wanted
+                #expect(outcome.packet == packet.delivered, "\(inner), \(outer), IPv6: \(isV6)")
+            }
+        }
     }
 
-    @Test("without an outer mark the inner header stays", arguments: [UInt8(0), 1, 2, 0x28])
-    func noCongestion(outerTOS: UInt8) throws {
+    @Test(
+        "E21: an IPv6 packet is stripped and handed to the pod",
+        arguments: [Dataplane.Program.uplinkXDP, .uplinkIngress]
+    )
+    func ipv6(program: Dataplane.Program) throws {
         let fixture = try F()
         var packet = F.TunnelPacket()
-        packet.outer.tos = outerTOS
-        packet.inner.tos = 2
-        #expect(try fixture.run(.uplinkXDP, packet.bytes).packet == packet.delivered)
+        packet.inner6 = IPv6(source: F.remote6, target: F.local6, next: 17, hopLimit: 63)
+        let outcome = try fixture.run(program, packet.bytes)
+        #expect(outcome.verdict == (program == .uplinkXDP ? Verdict.xdpPass : Verdict.redirect))
+        #expect(outcome.packet == packet.delivered)
+        let counted = program == .uplinkXDP ? "xdp_stripped=1" : "tc_delivered=1"
+        #expect(try fixture.counts() == [counted])
+    }
+
+    @Test(
+        "E4: reserved bits of Geneve are ignored (RFC 8926 section 3.4)",
+        arguments: [Dataplane.Program.uplinkXDP, .uplinkIngress]
+    )
+    func reserved(program: Dataplane.Program) throws {
+        let fixture = try F()
+        var packet = F.TunnelPacket()
+        packet.geneve.flags = 0x3f
+        packet.geneve.reserved = 0xff
+        #expect(try fixture.run(program, packet.bytes).packet == packet.delivered)
+    }
+
+    @Test("E15: a frame in several buffers (xdp.frags) is stripped like any other")
+    func buffers() throws {
+        let fixture = try F()
+        for isV6 in [false, true] {
+            var packet = F.TunnelPacket()
+            if isV6 { packet.inner6 = IPv6(source: F.remote6, target: F.local6, next: 17) }
+            packet.payload = UDP(source: 53, target: 5000)
+                .carrying((0..<8_900).map { UInt8(truncatingIfNeeded: $0) })
+            let outcome = try fixture.run(.uplinkXDP, packet.bytes)
+            #expect(outcome.verdict == Verdict.xdpPass)
+            #expect(outcome.packet == packet.delivered)
+        }
     }
 
     /// What neither uplink program may touch.

@@ -10,7 +10,7 @@ import Testing
 )
 struct AddressLabTests {
     @Test(
-        "groups with exclusions, wanted addresses, ipam and its check, and an IPv6 subnet refused"
+        "groups with exclusions, wanted addresses, ipam and its check"
     )
     func addresses() async throws {
         try await Lab.with(nodes: 2, id: Lab.testID) { lab in
@@ -28,18 +28,6 @@ struct AddressLabTests {
                 "10.20.0.64/26"
             )
             #expect(made.status == 0, "\(made.errors)")
-            let refused = try lab.ring(
-                1,
-                "groups",
-                "create",
-                "red/six",
-                "--subnet",
-                "10.21.0.0/24",
-                "--subnet",
-                "fd00::/64"
-            )
-            #expect(refused.status == 1 && refused.errors.contains("IPv6"), "\(refused.errors)")
-
             try lab.script("pod", "add", "node1", "a")
             let wanted = try lab.cni("ADD", 1, "a", "red", arguments: "IP=10.20.0.200")
             #expect(wanted.status == 0 && wanted.text.contains("10.20.0.200"), "\(wanted.text)")

@@ -56,7 +56,13 @@ struct BadInputTests {
                     ["groups", "create", "red/x", "--subnet", "10.0.0.0/8"],
                     ["overlaps 10.1.0.0/30", "web"]
                 ),
-                (["groups", "create", "red/x", "--subnet", "fd00::/64"], ["IPv6", "IPv4"]),
+                (
+                    [
+                        "groups", "create", "red/x", "--subnet", "fd00:1::/64", "--subnet",
+                        "fd00:2::/64",
+                    ], ["one family"]
+                ),
+                (["groups", "create", "red/x", "--subnet", "fe80::/64"], ["reserved"]),
                 (["groups", "create", "red", "--subnet", "10.9.0.0/16"], ["VPC/GROUP"]),
                 (["groups", "delete", "red/api"], ["no group api", "web"]),
                 (["endpoints", "--group", "red/api"], ["no group api"]),

@@ -14,19 +14,22 @@
 #include <genie/geneve.h>
 #include <genie/maps/count.h>
 #include <genie/maps/drop.h>
+#include <genie/path_news.h>
+#include <genie/probe.h>
 #include <genie/tunnel_echo.h>
 #include <genie/verdict.h>
 
-static __always_inline int drop(__u32 vni, int reason)
+static __always_inline int drop(const struct tunnel_target *target, int reason)
 {
-	drop_count(vni, reason);
+	drop_count(target->vni, target->ifindex, reason);
 	return TC_ACT_SHOT;
 }
 
-/* The pod that XDP found for this packet, or zero. No packet off the wire can
+/* Fills in the pod that XDP found for this packet. No packet off the wire can
  * have metadata: only a program on this node's uplink puts it there.
  */
-static __always_inline __u32 stripped_for(struct __sk_buff *skb)
+static __always_inline int is_stripped(struct __sk_buff *skb,
+				       struct tunnel_target *target)
 {
 	struct uplink_metadata *metadata = (void *)(long)skb->data_meta;
 
@@ -35,34 +38,48 @@ static __always_inline __u32 stripped_for(struct __sk_buff *skb)
 		return 0;
 	/* Spent: it must not speak again if the packet is sent on. */
 	metadata->magic = 0;
-	return metadata->ifindex;
+	target->vni = metadata->vni;
+	target->ifindex = metadata->ifindex;
+	return 1;
 }
+
+/* Not in the headers of older systems; understood from Linux 6.3 on. */
+#define ADJ_ROOM_DECAP_L3_IPV4 (1u << 7)
+#define ADJ_ROOM_DECAP_L3_IPV6 (1u << 8)
 
 static __always_inline int strip(struct __sk_buff *skb,
 				 const struct tunnel_target *target)
 {
-	struct cursor at;
+	int is_v6 = target->protocol == bpf_htons(ETH_P_IPV6);
+	__u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO;
+	int overhead = GENIE_TUNNEL_OVERHEAD;
 	struct ethhdr *eth;
-	struct iphdr *ip;
+	struct cursor at;
 
-	if (bpf_skb_adjust_room(skb, -GENIE_TUNNEL_OVERHEAD, BPF_ADJ_ROOM_MAC,
-				BPF_F_ADJ_ROOM_FIXED_GSO))
-		return drop(target->vni, DROP_DECAP_FAILED);
-	skb_linearize_front(skb, ETH_HLEN + sizeof(*ip));
+	if (target->is_over_v6)
+		overhead = GENIE_TUNNEL_OVERHEAD_V6;
+	/* Told only where the families differ: older kernels know no better. */
+	if (is_v6 && !target->is_over_v6)
+		flags |= ADJ_ROOM_DECAP_L3_IPV6;
+	if (!is_v6 && target->is_over_v6)
+		flags |= ADJ_ROOM_DECAP_L3_IPV4;
+	if (bpf_skb_adjust_room(skb, -overhead, BPF_ADJ_ROOM_MAC, flags))
+		return drop(target, DROP_DECAP_FAILED);
+	skb_linearize_front(skb, ETH_HLEN + sizeof(struct ipv6hdr));
 	at = cursor_of_skb(skb);
 	eth = cursor_take(&at, sizeof(*eth));
-	ip = cursor_take(&at, sizeof(*ip));
-	if (!eth || !ip)
-		return drop(target->vni, DROP_DECAP_FAILED);
+	if (!eth || !tunnel_apply_ecn(at, target))
+		return drop(target, DROP_DECAP_FAILED);
 	mac_copy(eth->h_dest, target->mac);
 	mac_copy(eth->h_source, target->gateway_mac);
-	if (target->congested)
-		ipv4_set_tos(ip, ip->tos | IPV4_ECN_CE);
+	/* The room is taken from behind the outer Ethernet header. */
+	eth->h_proto = target->protocol;
 	count(COUNT_TC_DELIVERED);
-	return deliver(skb, target->ifindex);
+	return deliver(skb, target->vni, target->ifindex);
 }
 
-static __always_inline int answer_control(struct __sk_buff *skb)
+static __always_inline int answer_control(struct __sk_buff *skb,
+					  const struct tunnel_target *target)
 {
 	int verdict = tunnel_echo_stage(skb);
 
@@ -72,7 +89,7 @@ static __always_inline int answer_control(struct __sk_buff *skb)
 	case VERDICT_ANSWER:
 		return bpf_redirect(skb->ifindex, 0);
 	default:
-		return drop(0, -verdict);
+		return drop(target, -verdict);
 	}
 }
 
@@ -80,26 +97,28 @@ SEC("tc")
 int uplink_ingress(struct __sk_buff *skb)
 {
 	struct tunnel_target target = { 0 };
-	__u32 ifindex = stripped_for(skb);
 	int verdict;
 
-	if (ifindex) {
+	if (is_stripped(skb, &target)) {
 		count(COUNT_XDP_DELIVERED);
-		return deliver(skb, ifindex);
+		return deliver(skb, target.vni, target.ifindex);
 	}
 	if (skb->vlan_present)
 		return TC_ACT_UNSPEC;
 	skb_linearize_front(skb, TUNNEL_FRONT);
 	verdict = tunnel_judge(cursor_of_skb(skb), skb->len, &target);
+	probe_of_tunnel(cursor_of_skb(skb), PROBE_UPLINK_INGRESS, &target,
+			verdict);
 	switch (verdict) {
 	case VERDICT_PASS:
+		path_news(skb);
 		return TC_ACT_UNSPEC;
 	case VERDICT_CONTROL:
-		return answer_control(skb);
+		return answer_control(skb, &target);
 	case VERDICT_LOCAL:
 		return strip(skb, &target);
 	default:
-		return drop(target.vni, -verdict);
+		return drop(&target, -verdict);
 	}
 }
 

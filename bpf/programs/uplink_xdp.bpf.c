@@ -12,11 +12,12 @@
 #include <genie/geneve.h>
 #include <genie/maps/count.h>
 #include <genie/maps/drop.h>
+#include <genie/probe.h>
 #include <genie/verdict.h>
 
-static __always_inline int drop(__u32 vni, int reason)
+static __always_inline int drop(const struct tunnel_target *target, int reason)
 {
-	drop_count(vni, reason);
+	drop_count(target->vni, target->ifindex, reason);
 	return XDP_DROP;
 }
 
@@ -31,24 +32,23 @@ static __always_inline int strip(struct xdp_md *xdp,
 {
 	struct uplink_metadata *metadata;
 	struct ethhdr *eth;
-	struct iphdr *ip;
 	struct cursor at;
 
 	/* A driver without metadata support: the tc program does it all. */
 	if (bpf_xdp_adjust_meta(xdp, -(int)sizeof(*metadata)))
 		return XDP_PASS;
-	if (bpf_xdp_adjust_head(xdp, GENIE_TUNNEL_OVERHEAD))
-		return drop(target->vni, DROP_DECAP_FAILED);
+	if (bpf_xdp_adjust_head(xdp, target->is_over_v6
+					     ? GENIE_TUNNEL_OVERHEAD_V6
+					     : GENIE_TUNNEL_OVERHEAD))
+		return drop(target, DROP_DECAP_FAILED);
 
 	at = cursor_of((void *)(long)xdp->data, (void *)(long)xdp->data_end);
 	metadata = (void *)(long)xdp->data_meta;
 	eth = cursor_take(&at, sizeof(*eth));
-	ip = cursor_take(&at, sizeof(*ip));
-	if (!eth || !ip || (void *)(metadata + 1) > (void *)(long)xdp->data)
-		return drop(target->vni, DROP_DECAP_FAILED);
+	if (!eth || (void *)(metadata + 1) > (void *)(long)xdp->data ||
+	    !tunnel_apply_ecn(at, target))
+		return drop(target, DROP_DECAP_FAILED);
 	mac_copy(eth->h_source, target->gateway_mac);
-	if (target->congested)
-		ipv4_set_tos(ip, ip->tos | IPV4_ECN_CE);
 	metadata->magic = GENIE_METADATA_MAGIC;
 	metadata->vni = target->vni;
 	metadata->ifindex = target->ifindex;
@@ -65,6 +65,7 @@ int uplink_xdp(struct xdp_md *xdp)
 	int verdict;
 
 	verdict = tunnel_judge(at, bpf_xdp_get_buff_len(xdp), &target);
+	probe_of_tunnel(at, PROBE_UPLINK_XDP, &target, verdict);
 	switch (verdict) {
 	case VERDICT_PASS:
 	case VERDICT_CONTROL:
@@ -72,7 +73,7 @@ int uplink_xdp(struct xdp_md *xdp)
 	case VERDICT_LOCAL:
 		return strip(xdp, &target);
 	default:
-		return drop(target.vni, -verdict);
+		return drop(&target, -verdict);
 	}
 }
 

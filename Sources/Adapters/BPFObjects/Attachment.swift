@@ -20,6 +20,8 @@ package enum AttachHook: Hashable, Sendable, CustomStringConvertible {
 package enum TrafficControlChoice: Hashable, Sendable {
     /// tcx where the kernel has it, else clsact.
     case automatic
+    /// tcx, or an error where the kernel has none.
+    case tcxOnly
     /// clsact even where tcx exists.
     case clsactOnly
 }
@@ -34,6 +36,8 @@ package struct Attachment: Hashable, Sendable {
         case uplinkXDP
         /// What the uplink receives, at tc.
         case uplinkIngress
+        /// What the device that merges packets would hand to the node: all of it is dropped.
+        case mergeGuard
     }
 
     /// What it serves.
@@ -59,6 +63,8 @@ package enum UplinkMode: Hashable, Sendable {
 package struct UplinkAttachment: Hashable, Sendable {
     /// The mode that is in force.
     package let mode: UplinkMode
+    /// The tc hook that is in force; pods' interfaces get the same.
+    package let hook: AttachHook
     /// Why it is not the wanted one; nil when it is.
     package let fallbackReason: BPFError?
 }

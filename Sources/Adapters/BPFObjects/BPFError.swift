@@ -8,6 +8,8 @@ package enum BPFError: Error, Hashable, Sendable {
     case pin(path: String, errno: Int32)
     /// A pinned map has another shape than this version's programs.
     case layoutDiffers(map: String, pinned: MapLayout, wanted: MapLayout)
+    /// A later release has made this map anew.
+    case laterRevision(map: String, known: Int)
     /// The kernel would not load a program; `log` ends with the verifier's reason.
     case programRejected(program: String, errno: Int32, log: String)
     /// A map holds as many rows as it may.
@@ -38,7 +40,11 @@ extension BPFError: CustomStringConvertible {
                 + "permissions"
         case .layoutDiffers(let map, let pinned, let wanted):
             return "pinned map \(map) has \(pinned) but this version wants \(wanted); run the "
-                + "version that made it, or uninstall the dataplane and start again"
+                + "version that made it, or take its dataplane off with `genied uninstall` first"
+        case .laterRevision(let map, let known):
+            return
+                "pinned map \(map) is of a later release (this one knows revision \(known)): start "
+                + "that release, or take its dataplane off with `genied uninstall` first"
         case .programRejected(let program, let code, let log):
             return "the kernel will not load program \(program): \(errnoText(code)); it needs "
                 + "Linux 5.18 or later with BPF; the verifier said: \(log)"

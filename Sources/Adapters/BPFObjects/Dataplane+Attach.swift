@@ -3,9 +3,9 @@ internal import Glibc
 
 extension Dataplane {
     private static let podPrefix = "pod-"
-    private static let uplinkXDPName = "uplink-xdp"
+    static let uplinkXDPName = "uplink-xdp"
     private static let uplinkIngressName = "uplink-tc"
-    private static let filterInfix = "-at-"
+    private static let mergeGuardName = "merge-guard"
 
     /// Attaches ``Program/podEgress`` to a pod's host-side veth, or puts the program loaded now
     /// into the attachment that is pinned under `key` already.
@@ -36,11 +36,15 @@ extension Dataplane {
         mode: UplinkMode
     ) throws(BPFError) -> UplinkAttachment {
         // tc first: what XDP strips needs somebody to deliver it.
-        try attachIngress(.uplinkIngress, ifindex: ifindex, name: Self.uplinkIngressName)
+        let hook = try attachIngress(
+            .uplinkIngress,
+            ifindex: ifindex,
+            name: Self.uplinkIngressName
+        )
         switch mode {
         case .trafficControlOnly:
             try detachLink(Self.uplinkXDPName, hook: .nativeXDP)
-            return UplinkAttachment(mode: .trafficControlOnly, fallbackReason: nil)
+            return UplinkAttachment(mode: .trafficControlOnly, hook: hook, fallbackReason: nil)
         case .nativeXDP:
             do {
                 try attachLink(
@@ -52,14 +56,28 @@ extension Dataplane {
             } catch {
                 // An older program of ours may still be there: what is said must be true.
                 try detachLink(Self.uplinkXDPName, hook: .nativeXDP)
-                return UplinkAttachment(mode: .trafficControlOnly, fallbackReason: error)
+                return UplinkAttachment(
+                    mode: .trafficControlOnly,
+                    hook: hook,
+                    fallbackReason: error
+                )
             }
-            return UplinkAttachment(mode: .nativeXDP, fallbackReason: nil)
+            return UplinkAttachment(mode: .nativeXDP, hook: hook, fallbackReason: nil)
         }
+    }
+
+    /// Closes the device that the kernel merges tunnel packets with: an interface without a port
+    /// is what ``Program/podEgress`` drops everything of.
+    ///
+    /// To be called before the device is up, or it would be a way to the node for anybody.
+    package func attachMergeGuard(ifindex: UInt32) throws(BPFError) {
+        try attachIngress(.podEgress, ifindex: ifindex, name: Self.mergeGuardName)
     }
 
     /// Detaches the uplink's programs; absent is success.
     package func detachUplink() throws(BPFError) {
+        try detachLink(Self.mergeGuardName, hook: .tcx)
+        try detachFilters(named: Self.mergeGuardName, except: nil)
         try detachLink(Self.uplinkXDPName, hook: .nativeXDP)
         try detachLink(Self.uplinkIngressName, hook: .tcx)
         try detachFilters(named: Self.uplinkIngressName, except: nil)
@@ -78,7 +96,7 @@ extension Dataplane {
                 Attachment(role: role, hook: hook, ifindex: ifindex, programID: program)
             )
         }
-        for (name, ifindex) in try filterPins() {
+        for (name, ifindex) in try directory.filterPins() {
             guard let role = Self.role(of: name) else { continue }
             let program = ClassifierFilter(ifindex: ifindex).attachedProgramID()
             found.append(
@@ -108,12 +126,14 @@ extension Dataplane {
         ifindex: UInt32,
         name: String
     ) throws(BPFError) -> AttachHook {
-        if trafficControl == .automatic {
+        if trafficControl != .clsactOnly {
             do {
                 try attachLink(program, hook: .tcx, ifindex: ifindex, name: name)
                 try detachFilters(named: name, except: nil)
                 return .tcx
-            } catch BPFError.attach(_, _, let code) where code == EINVAL || code == EOPNOTSUPP {
+            } catch BPFError.attach(_, _, let code)
+                where trafficControl == .automatic && (code == EINVAL || code == EOPNOTSUPP)
+            {
                 // No tcx in this kernel; a real mistake fails again below.
             }
         }
@@ -160,7 +180,7 @@ extension Dataplane {
     ) throws(BPFError) {
         let loaded = object(program)
         try ClassifierFilter(ifindex: ifindex).attach(loaded.descriptor)
-        let path = filterPath(name, ifindex)
+        let path = directory.filterPath(name, ifindex)
         try directory.remove(path)
         if let code = failure(of: bpf_obj_pin(loaded.descriptor, path)) {
             throw .pin(path: path, errno: code)
@@ -169,45 +189,24 @@ extension Dataplane {
     }
 
     private func detachFilters(named name: String, except kept: UInt32?) throws(BPFError) {
-        for pin in try filterPins() where pin.name == name && pin.ifindex != kept {
-            let path = filterPath(name, pin.ifindex)
+        for pin in try directory.filterPins() where pin.name == name && pin.ifindex != kept {
+            let path = directory.filterPath(name, pin.ifindex)
             let filter = ClassifierFilter(ifindex: pin.ifindex)
             // The index may belong to another interface by now: only our program goes.
-            if let program = try recordedProgramID(path), program == filter.attachedProgramID() {
+            if let program = try directory.recordedProgramID(path),
+                program == filter.attachedProgramID()
+            {
                 try filter.detach()
             }
             try directory.remove(path)
         }
     }
 
-    private func recordedProgramID(_ path: String) throws(BPFError) -> UInt32? {
-        guard let program = try directory.open(path) else { return nil }
-        var info = bpf_prog_info()
-        var size = UInt32(MemoryLayout<bpf_prog_info>.size)
-        let result = bpf_obj_get_info_by_fd(program.number, &info, &size)
-        if let code = failure(of: result) { throw .pin(path: path, errno: code) }
-        return info.id
-    }
-
-    private func filterPath(_ name: String, _ ifindex: UInt32) -> String {
-        "\(directory.filters)/\(name)\(Self.filterInfix)\(ifindex)"
-    }
-
-    private func filterPins() throws(BPFError) -> [(name: String, ifindex: UInt32)] {
-        try directory.names(in: directory.filters)
-            .compactMap { pin in
-                let digits = pin.reversed().prefix { $0 != "-" }.count
-                let name = pin.dropLast(digits)
-                guard name.hasSuffix(Self.filterInfix), let ifindex = UInt32(pin.suffix(digits))
-                else { return nil }
-                return (String(name.dropLast(Self.filterInfix.count)), ifindex)
-            }
-    }
-
     private static func role(of name: String) -> Attachment.Role? {
         switch name {
         case uplinkXDPName: .uplinkXDP
         case uplinkIngressName: .uplinkIngress
+        case mergeGuardName: .mergeGuard
         case _ where name.hasPrefix(podPrefix): .pod(key: String(name.dropFirst(podPrefix.count)))
         default: nil
         }

@@ -17,10 +17,11 @@ extension Dataplane {
 
     /// Writes a port.
     ///
-    /// The pod can send from then on, once its veth is attached.
+    /// The pod can send from then on, once its veth is attached; what it sends and gets is counted.
     ///
     /// - Throws: `.mapFull`, with the other rows as they were.
     package func putPort(_ row: PortRow) throws(BPFError) {
+        try startCounting(row.vni, row.ifindex)
         try map(.port).put(port_key(ifindex: row.ifindex), row.value)
     }
 
@@ -28,7 +29,10 @@ extension Dataplane {
     ///
     /// What the pod still sends is dropped as `no_port`.
     package func deletePort(ifindex: UInt32) throws(BPFError) {
-        try map(.port).delete(port_key(ifindex: ifindex))
+        let key = port_key(ifindex: ifindex)
+        let row = try map(.port).get(key, empty: port_value())?.first
+        try map(.port).delete(key)
+        if let vni = row.flatMap({ VNI($0.vni) }) { try stopCounting(vni, ifindex) }
     }
 
     /// Every port, by interface index.
@@ -47,6 +51,13 @@ extension Dataplane {
     /// Removes an endpoint; absent is success.
     package func deleteEndpoint(vni: VNI, address: IPAddress) throws(BPFError) {
         try map(.endpoint).delete(endpoint_key(vni, address))
+    }
+
+    /// The row of one endpoint; nil where there is none.
+    package func endpoint(vni: VNI, _ address: IPAddress) throws(BPFError) -> EndpointRow? {
+        let key = endpoint_key(vni, address)
+        return try map(.endpoint).get(key, empty: endpoint_value())?.first
+            .flatMap { EndpointRow(key: key, value: $0) }
     }
 
     /// Every endpoint, by VPC and address.
@@ -80,12 +91,10 @@ extension Dataplane {
         try map(.vni).put(vni_key(vni: row.vni.number), row.value)
     }
 
-    /// Removes a VPC and its drop counts; absent is success.
+    /// Removes a VPC and what was counted in it; absent is success.
     package func deleteVNI(_ vni: VNI) throws(BPFError) {
         try map(.vni).delete(vni_key(vni: vni.number))
-        for reason in DropReason.all {
-            try map(.drop).delete(drop_key(vni: vni.number, reason: reason.number))
-        }
+        try forgetCounts(vni)
     }
 
     /// Every VPC, by number.

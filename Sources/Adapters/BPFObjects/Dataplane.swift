@@ -20,12 +20,17 @@ package final class Dataplane {
     /// The maps, by the names they are pinned as.
     enum Map: String, CaseIterable {
         case node = "gr_node_r1"
-        case port = "gr_port_r1"
+        case port = "gr_port_r2"
         case endpoint = "gr_endpoint_r1"
         case vtep = "gr_vtep_r1"
         case vni = "gr_vni_r1"
-        case drop = "gr_drop_r1"
+        case drop = "gr_drop_r2"
         case count = "gr_count_r1"
+        case icmp = "gr_icmp_r1"
+        case path = "gr_path_r1"
+        case traffic = "gr_traffic_r1"
+        case probe = "gr_probe_r1"
+        case probeSeen = "gr_seen_r1"
     }
 
     /// The directory that everything is pinned in.
@@ -42,7 +47,8 @@ package final class Dataplane {
     ///   - pinDirectory: a directory directly inside a mounted BPF file system; made if missing.
     ///   - trafficControl: which tc hook new attachments use.
     /// - Throws: `.notOnBPFFS`, `.notPrivileged`; `.layoutDiffers` for a pinned map of another
-    ///   shape; `.programRejected` where the kernel lacks a feature. Maps made before the failure
+    ///   shape and `.laterRevision` for one that a later release made, with nothing changed;
+    ///   `.programRejected` where the kernel lacks a feature. Maps made before that failure
     ///   stay pinned, empty, and are adopted by the next attempt.
     package init(
         pinDirectory: String,
@@ -50,6 +56,7 @@ package final class Dataplane {
     ) throws(BPFError) {
         self.trafficControl = trafficControl
         directory = try PinDirectory(makingAt: pinDirectory)
+        try MapRevision.refuseLater(in: directory)
         programs = try ProgramObject.loadAll(into: directory)
         precondition(programs.count == Program.allCases.count, "a program is not named here")
         var maps: [PinnedMap] = []
@@ -60,6 +67,16 @@ package final class Dataplane {
             maps.append(opened)
         }
         self.maps = maps
+    }
+
+    /// Removes the maps of earlier revisions, which no attached program uses any more once all
+    /// attachments have this value's programs.
+    ///
+    /// - Returns: their names.
+    package func removeSuperseded() throws(BPFError) -> [String] {
+        let names = try MapRevision.superseded(in: directory)
+        for name in names { try directory.remove(directory.mapPath(name)) }
+        return names
     }
 
     /// Uninstalls: detaches every program and removes every pin, the directory included.

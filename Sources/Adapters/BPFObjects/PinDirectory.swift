@@ -11,6 +11,14 @@ struct PinDirectory {
     var links: String { path + "/links" }
     var filters: String { path + "/filters" }
 
+    /// Opens directories that are there; nil where there are none, or they are not ours.
+    init?(existingAt path: String) {
+        self.path = path
+        for directory in [path, path + "/links", path + "/filters"] {
+            guard Self.isOnBPFFS(directory) else { return nil }
+        }
+    }
+
     /// Makes the directories that are missing.
     init(makingAt path: String) throws(BPFError) {
         self.path = path
@@ -90,6 +98,35 @@ struct PinDirectory {
 
     private func isDirectory(_ name: String) -> Bool {
         name == "links" || name == "filters"
+    }
+}
+
+// clsact filters are recorded by pinning their program under `NAME-at-IFINDEX`.
+extension PinDirectory {
+    private static let filterInfix = "-at-"
+
+    func filterPath(_ name: String, _ ifindex: UInt32) -> String {
+        "\(filters)/\(name)\(Self.filterInfix)\(ifindex)"
+    }
+
+    func filterPins() throws(BPFError) -> [(name: String, ifindex: UInt32)] {
+        try names(in: filters)
+            .compactMap { pin in
+                let digits = pin.reversed().prefix { $0 != "-" }.count
+                let name = pin.dropLast(digits)
+                guard name.hasSuffix(Self.filterInfix), let ifindex = UInt32(pin.suffix(digits))
+                else { return nil }
+                return (String(name.dropLast(Self.filterInfix.count)), ifindex)
+            }
+    }
+
+    func recordedProgramID(_ path: String) throws(BPFError) -> UInt32? {
+        guard let program = try open(path) else { return nil }
+        var info = bpf_prog_info()
+        var size = UInt32(MemoryLayout<bpf_prog_info>.size)
+        let result = bpf_obj_get_info_by_fd(program.number, &info, &size)
+        if let code = failure(of: result) { throw .pin(path: path, errno: code) }
+        return info.id
     }
 }
 

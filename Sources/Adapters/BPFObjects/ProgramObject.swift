@@ -26,11 +26,13 @@ final class ProgramObject {
         genie_libbpf_log_capture()
         var count = 0
         let table = UnsafeBufferPointer(start: genie_bpf_objects(&count), count: count)
-        var loaded: [ProgramObject] = []
+        var objects: [ProgramObject] = []
+        // All layouts are compared before the first map is made: what is refused changes nothing.
         for entry in table {
-            loaded.append(try ProgramObject(entry, directory))
+            objects.append(try ProgramObject(entry, directory))
         }
-        return loaded
+        for object in objects { try object.load() }
+        return objects
     }
 
     private init(_ entry: genie_bpf_object, _ directory: PinDirectory) throws(BPFError) {
@@ -48,9 +50,6 @@ final class ProgramObject {
                 names.append(try Self.pin(current, in: directory))
                 map = bpf_object__next_map(object, current)
             }
-            if let code = failure(of: bpf_object__load(object)) {
-                throw Self.rejection(of: name, code)
-            }
         } catch {
             bpf_object__close(object)
             throw error
@@ -63,6 +62,13 @@ final class ProgramObject {
 
     deinit {
         bpf_object__close(object)
+    }
+
+    private func load() throws(BPFError) {
+        genie_libbpf_log_clear()
+        if let code = failure(of: bpf_object__load(object)) {
+            throw Self.rejection(of: name, code)
+        }
     }
 
     /// Says where the map is pinned, after making sure that what is there has its layout.

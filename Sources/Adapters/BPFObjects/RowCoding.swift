@@ -56,23 +56,44 @@ extension PortRow {
         self.init(
             ifindex: key.ifindex,
             vni: vni,
-            address: value.address.value,
+            addresses: [
+                PodAddress(value.address4, value.gateway4, isV4: true),
+                PodAddress(value.address6, value.gateway6, isV4: false),
+            ].compactMap(\.self),
             mac: MACAddress(value.mac),
-            gateway: value.gateway.value,
             gatewayMAC: MACAddress(value.gateway_mac),
             generation: value.generation
         )
     }
 
     var value: port_value {
-        port_value(
-            vni: vni.number,
-            generation: generation,
-            address: ip_address(address),
-            gateway: ip_address(gateway),
-            mac: bytes(of: mac),
-            gateway_mac: bytes(of: gatewayMAC)
-        )
+        var value = port_value()
+        value.vni = vni.number
+        value.generation = generation
+        value.mac = bytes(of: mac)
+        value.gateway_mac = bytes(of: gatewayMAC)
+        for pair in addresses {
+            if pair.address.isV4 {
+                value.address4 = ip_address(pair.address)
+                value.gateway4 = ip_address(pair.gateway)
+            } else {
+                value.address6 = ip_address(pair.address)
+                value.gateway6 = ip_address(pair.gateway)
+            }
+        }
+        return value
+    }
+}
+
+extension PodAddress {
+    /// Nil where a pod has none of the family.
+    fileprivate init?(_ address: ip_address, _ gateway: ip_address, isV4: Bool) {
+        let address = address.value
+        let gateway = gateway.value
+        guard address != .unspecified, address.isV4 == isV4, gateway.isV4 == isV4 else {
+            return nil
+        }
+        self.init(address: address, gateway: gateway)
     }
 }
 

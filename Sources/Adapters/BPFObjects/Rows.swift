@@ -2,27 +2,28 @@ package import Addressing
 
 /// This node's own facts, read by every program.
 package struct NodeConfiguration: Hashable, Sendable {
-    /// The own tunnel address; IPv4 for now.
+    /// The own tunnel address; all nodes of a ring have one of the same family.
     package let vtep: IPAddress
     /// The interface by which encapsulated packets leave.
     package let uplinkIfindex: UInt32
     /// The largest packet a pod may send to another node, in bytes.
     package let podMTU: UInt32
 
-    /// Bytes that the tunnel adds over an IPv4 underlay.
-    package static let tunnelOverhead: UInt32 = 50
+    /// Bytes that the tunnel adds over an underlay of the family of `vtep`.
+    package static func tunnelOverhead(over vtep: IPAddress) -> UInt32 { vtep.isV4 ? 50 : 70 }
 
     /// Makes a configuration.
     ///
     /// - Parameters:
     ///   - vtep: the own tunnel address.
     ///   - uplinkIfindex: the interface by which encapsulated packets leave.
-    ///   - uplinkMTU: its MTU in bytes; pods get that less ``tunnelOverhead``.
+    ///   - uplinkMTU: its MTU in bytes; pods get that less ``tunnelOverhead(over:)``.
     package init(vtep: IPAddress, uplinkIfindex: UInt32, uplinkMTU: UInt32) {
-        precondition(uplinkMTU > Self.tunnelOverhead, "the uplink has no room for the tunnel")
+        let overhead = Self.tunnelOverhead(over: vtep)
+        precondition(uplinkMTU > overhead, "the uplink has no room for the tunnel")
         self.vtep = vtep
         self.uplinkIfindex = uplinkIfindex
-        podMTU = uplinkMTU - Self.tunnelOverhead
+        podMTU = uplinkMTU - overhead
     }
 
     init(vtep: IPAddress, uplinkIfindex: UInt32, podMTU: UInt32) {
@@ -32,39 +33,53 @@ package struct NodeConfiguration: Hashable, Sendable {
     }
 }
 
+/// An address of a pod, and the gateway that the dataplane itself answers for in its family.
+package struct PodAddress: Hashable, Sendable {
+    /// The only source address of its family that the pod may use.
+    package let address: IPAddress
+    /// The address that the dataplane itself answers for.
+    package let gateway: IPAddress
+
+    /// Makes a pair; both are of one family.
+    package init(address: IPAddress, gateway: IPAddress) {
+        precondition(address.isV4 == gateway.isV4, "a gateway is of its address's family")
+        self.address = address
+        self.gateway = gateway
+    }
+}
+
 /// One pod interface of this node.
 package struct PortRow: Hashable, Sendable {
     /// The host-side veth.
     package let ifindex: UInt32
     /// The VPC that the interface is in.
     package let vni: VNI
-    /// The only source address that the pod may use.
-    package let address: IPAddress
+    /// Its addresses: one, or one of each family, IPv4 first.
+    package let addresses: [PodAddress]
     /// The only source MAC that the pod may use.
     package let mac: MACAddress
-    /// The address that the dataplane itself answers for.
-    package let gateway: IPAddress
     /// The MAC that the pod sees for every other address.
     package let gatewayMAC: MACAddress
     /// The agent's number for this attachment.
     package let generation: UInt32
 
-    /// Makes a row.
+    /// Makes a row; the addresses may come in any order.
     package init(
         ifindex: UInt32,
         vni: VNI,
-        address: IPAddress,
+        addresses: [PodAddress],
         mac: MACAddress,
-        gateway: IPAddress,
         gatewayMAC: MACAddress,
         generation: UInt32
     ) {
         precondition(ifindex != 0, "index zero is no interface")
+        let ipv4 = addresses.filter(\.address.isV4)
+        let ipv6 = addresses.filter { !$0.address.isV4 }
+        precondition(ipv4.count <= 1 && ipv6.count <= 1, "a pod has one address of a family")
         self.ifindex = ifindex
         self.vni = vni
-        self.address = address
+        self.addresses = ipv4 + ipv6
         self.mac = mac
-        self.gateway = gateway
         self.gatewayMAC = gatewayMAC
         self.generation = generation
     }

@@ -13,18 +13,15 @@ package struct TunnelEchoSocket: Sendable {
     private static let port: UInt16 = 6_081
     private static let answersMax = 4_096
 
-    /// Opens a socket on this node's tunnel address, IPv4 for now; it stays open.
+    /// Opens a socket on this node's tunnel address; it stays open.
     package init(bind address: IPAddress) throws(BPFError) {
         var generator = SystemRandomNumberGenerator()
         nonce = generator.next()
-        descriptor = socket(AF_INET, Int32(SOCK_DGRAM.rawValue) | O_NONBLOCK | 0o2000000, 0)
+        let family = address.isV4 ? AF_INET : AF_INET6
+        descriptor = socket(family, Int32(SOCK_DGRAM.rawValue) | O_NONBLOCK | 0o2000000, 0)
         guard descriptor >= 0 else { throw .socket(operation: "open", errno: errno) }
-        var name = Self.name(address, port: 0)
-        let result = withUnsafePointer(to: &name) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                Glibc.bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-            }
-        }
+        let descriptor = descriptor
+        let result = Self.withName(address, port: 0) { Glibc.bind(descriptor, $0, $1) }
         guard result == 0 else {
             let code = errno
             close(descriptor)
@@ -35,18 +32,8 @@ package struct TunnelEchoSocket: Sendable {
     /// Sends one question to a node; a loss is like silence.
     package func ask(_ vtep: IPAddress) {
         let packet = Self.packet(kind: TUNNEL_ECHO_REQUEST.rawValue, nonce: nonce)
-        var name = Self.name(vtep, port: Self.port)
-        _ = withUnsafePointer(to: &name) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                sendto(
-                    descriptor,
-                    packet,
-                    packet.count,
-                    Int32(MSG_DONTWAIT),
-                    $0,
-                    socklen_t(MemoryLayout<sockaddr_in>.size)
-                )
-            }
+        _ = Self.withName(vtep, port: Self.port) { name, length in
+            sendto(descriptor, packet, packet.count, Int32(MSG_DONTWAIT), name, length)
         }
     }
 
@@ -56,8 +43,8 @@ package struct TunnelEchoSocket: Sendable {
         var answers: [IPAddress] = []
         var buffer = [UInt8](repeating: 0, count: 128)
         for _ in 0..<Self.answersMax {
-            var name = sockaddr_in()
-            var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+            var name = sockaddr_storage()
+            var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
             let count = withUnsafeMutablePointer(to: &name) { pointer in
                 pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                     recvfrom(
@@ -75,10 +62,10 @@ package struct TunnelEchoSocket: Sendable {
                 guard errno == ECONNREFUSED || errno == EHOSTUNREACH else { break }
                 continue
             }
-            guard Array(buffer[..<count]) == expected, name.sin_port == Self.port.bigEndian else {
+            guard Array(buffer[..<count]) == expected, let sender = Self.sender(&name) else {
                 continue
             }
-            answers.append(IPAddress(v4: UInt32(bigEndian: name.sin_addr.s_addr)))
+            answers.append(sender)
         }
         return answers
     }
@@ -97,11 +84,47 @@ package struct TunnelEchoSocket: Sendable {
         withUnsafeBytes(of: number.bigEndian) { Array($0) }
     }
 
-    private static func name(_ address: IPAddress, port: UInt16) -> sockaddr_in {
-        var name = sockaddr_in()
-        name.sin_family = sa_family_t(AF_INET)
-        name.sin_port = port.bigEndian
-        name.sin_addr.s_addr = (address.v4 ?? 0).bigEndian
-        return name
+    /// The node that sent from the tunnel's port; nil for any other port.
+    private static func sender(_ name: inout sockaddr_storage) -> IPAddress? {
+        withUnsafeBytes(of: &name) { bytes in
+            // Both families have the port in the same place.
+            let head = bytes.loadUnaligned(as: sockaddr_in.self)
+            guard head.sin_port == port.bigEndian else { return nil }
+            if head.sin_family == sa_family_t(AF_INET) {
+                return IPAddress(v4: UInt32(bigEndian: head.sin_addr.s_addr))
+            }
+            let place = MemoryLayout<sockaddr_in6>.offset(of: \.sin6_addr) ?? 8
+            return IPAddress(bytes: bytes[place..<place + 16])
+        }
+    }
+
+    private static func withName(
+        _ address: IPAddress,
+        port: UInt16,
+        _ body: (UnsafePointer<sockaddr>, socklen_t) -> some FixedWidthInteger
+    ) -> Int {
+        if let v4 = address.v4 {
+            var name = sockaddr_in()
+            name.sin_family = sa_family_t(AF_INET)
+            name.sin_port = port.bigEndian
+            name.sin_addr.s_addr = v4.bigEndian
+            return withBytes(of: name, body)
+        }
+        var name = sockaddr_in6()
+        name.sin6_family = sa_family_t(AF_INET6)
+        name.sin6_port = port.bigEndian
+        withUnsafeMutableBytes(of: &name.sin6_addr) { $0.copyBytes(from: address.bytes) }
+        return withBytes(of: name, body)
+    }
+
+    private static func withBytes<Name>(
+        of name: Name,
+        _ body: (UnsafePointer<sockaddr>, socklen_t) -> some FixedWidthInteger
+    ) -> Int {
+        withUnsafePointer(to: name) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                Int(body($0, socklen_t(MemoryLayout<Name>.size)))
+            }
+        }
     }
 }

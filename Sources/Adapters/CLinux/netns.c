@@ -57,7 +57,7 @@ static int start_and_join(struct job *job)
 	return job->result;
 }
 
-static int run_inside(int netns, int (*run)(void *), void *argument)
+int genie_netns_run(int netns, int (*run)(void *), void *argument)
 {
 	struct job job = {
 		.netns = netns,
@@ -107,7 +107,7 @@ static int open_sockets(void *argument)
 
 int genie_netns_sockets_open(int netns, struct genie_netns_sockets *sockets)
 {
-	return run_inside(netns, open_sockets, sockets);
+	return genie_netns_run(netns, open_sockets, sockets);
 }
 
 int genie_netns_check(int file)
@@ -149,7 +149,7 @@ int genie_netns_file_write(int netns, const char *path, const void *bytes,
 		.source = bytes,
 		.count = count,
 	};
-	int moved = run_inside(netns, transfer_file, &transfer);
+	int moved = genie_netns_run(netns, transfer_file, &transfer);
 
 	if (moved < 0)
 		return moved;
@@ -165,5 +165,5 @@ int genie_netns_file_read(int netns, const char *path, void *bytes,
 		.count = count,
 	};
 
-	return run_inside(netns, transfer_file, &transfer);
+	return genie_netns_run(netns, transfer_file, &transfer);
 }

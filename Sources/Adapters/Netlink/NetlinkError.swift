@@ -46,6 +46,12 @@ package enum NetlinkError: Error, Hashable, Sendable {
         case receive = "receive from the kernel"
         /// Reading an interface's driver.
         case readDriver = "read the interface's driver"
+        /// Entering the namespace and making a packet socket there.
+        case openPacketSocket = "open a packet socket"
+        /// Sending a frame.
+        case sendPacket = "send a frame"
+        /// Reading a frame.
+        case receivePacket = "read a frame"
     }
 
     /// Whether it is certain that what was asked for did not happen.

@@ -25,6 +25,10 @@ package enum PodLink {
         package var isDefaultRoute: Bool
         /// More routes; one without a gateway goes through the gateway of its family, if any.
         package var routes: [Route]
+        /// The metric of all routes, 0 for the kernel's own choice.
+        ///
+        /// Where two interfaces lead to the same places, it has to differ.
+        package var metric: UInt32
         /// Offloads to turn on or off; the default turns `gro` on, which XDP redirects need.
         package var offloads: [Offload: Bool]
 
@@ -35,6 +39,7 @@ package enum PodLink {
             gatewayMAC: MACAddress,
             isDefaultRoute: Bool,
             routes: [Route] = [],
+            metric: UInt32 = 0,
             offloads: [Offload: Bool] = [.gro: true]
         ) {
             self.addresses = addresses
@@ -42,6 +47,7 @@ package enum PodLink {
             self.gatewayMAC = gatewayMAC
             self.isDefaultRoute = isDefaultRoute
             self.routes = routes
+            self.metric = metric
             self.offloads = offloads
         }
     }
@@ -142,11 +148,16 @@ package enum PodLink {
             let isOnLink = settings.addresses.contains {
                 $0.linkBlock?.contains(gateway) ?? false
             }
-            if !isOnLink { requests.append(.addRoute(.onLink(gateway), index: index)) }
+            if !isOnLink {
+                let route = Route.onLink(gateway).measured(settings.metric)
+                requests.append(.addRoute(route, index: index))
+            }
             requests.append(.addNeighbour(gateway, mac: settings.gatewayMAC, index: index))
         }
         if settings.isDefaultRoute {
-            requests += settings.gateways.map { .addRoute(.byDefault(via: $0), index: index) }
+            requests += settings.gateways.map {
+                .addRoute(.byDefault(via: $0).measured(settings.metric), index: index)
+            }
         }
         return requests
             + settings.routes.map { route in
@@ -156,7 +167,7 @@ package enum PodLink {
                     gateway: route.gateway ?? family,
                     table: route.table
                 )
-                return .addRoute(whole ?? route, index: index)
+                return .addRoute((whole ?? route).measured(settings.metric), index: index)
             }
     }
 

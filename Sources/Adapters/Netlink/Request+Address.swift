@@ -78,6 +78,7 @@ extension Request {
         }
         body.attribute(RTA_OIF.rawValue, number: index)
         body.attribute(RTA_TABLE.rawValue, number: route.table)
+        if route.metric > 0 { body.attribute(RTA_PRIORITY.rawValue, number: route.metric) }
         return Request(
             .addRoute(route, index: index),
             type: RTM_NEWROUTE,

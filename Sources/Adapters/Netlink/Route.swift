@@ -1,4 +1,7 @@
 package import Addressing
+internal import CLinux
+internal import Glibc
+internal import Wire
 
 /// A way out of an interface for one block of addresses.
 package struct Route: Hashable, Sendable, CustomStringConvertible {
@@ -8,6 +11,8 @@ package struct Route: Hashable, Sendable, CustomStringConvertible {
     package let gateway: IPAddress?
     /// The number of the routing table.
     package let table: UInt32
+    /// The lower one is tried first; 0 is the kernel's own choice.
+    package let metric: UInt32
 
     /// The table that is looked at unless a rule says otherwise (`RT_TABLE_MAIN`).
     package static let mainTable: UInt32 = 254
@@ -15,18 +20,38 @@ package struct Route: Hashable, Sendable, CustomStringConvertible {
     /// Makes a route; nil where the gateway is of the other address family.
     package init?(destination: Prefix, gateway: IPAddress? = nil, table: UInt32 = mainTable) {
         guard gateway.map({ $0.isV4 == destination.isV4 }) ?? true else { return nil }
-        self.init(checked: destination, gateway: gateway, table: table)
+        self.init(checked: destination, gateway: gateway, table: table, metric: 0)
     }
 
     /// The route to one address on the link.
-    package static func onLink(_ address: IPAddress) -> Route {
-        Route(checked: block(at: address, length: address.isV4 ? 32 : 128), gateway: nil)
+    package static func onLink(_ address: IPAddress, table: UInt32 = mainTable) -> Route {
+        let block = block(at: address, length: address.isV4 ? 32 : 128)
+        return Route(checked: block, gateway: nil, table: table)
     }
 
     /// The default route of the gateway's address family.
-    package static func byDefault(via gateway: IPAddress) -> Route {
+    package static func byDefault(
+        via gateway: IPAddress,
+        table: UInt32 = mainTable,
+        metric: Int = 0
+    ) -> Route {
         let zero = gateway.isV4 ? IPAddress(v4: 0) : IPAddress(high: 0, low: 0)
-        return Route(checked: block(at: zero, length: 0), gateway: gateway)
+        return Route(
+            checked: block(at: zero, length: 0),
+            gateway: gateway,
+            table: table,
+            metric: UInt32(clamping: metric)
+        )
+    }
+
+    /// The same route with another metric; one that has a metric already keeps it.
+    func measured(_ metric: UInt32) -> Route {
+        Route(
+            checked: destination,
+            gateway: gateway,
+            table: table,
+            metric: self.metric == 0 ? metric : self.metric
+        )
     }
 
     package var description: String {
@@ -34,10 +59,16 @@ package struct Route: Hashable, Sendable, CustomStringConvertible {
             + (table == Self.mainTable ? "" : " in table \(table)")
     }
 
-    private init(checked destination: Prefix, gateway: IPAddress?, table: UInt32 = mainTable) {
+    private init(
+        checked destination: Prefix,
+        gateway: IPAddress?,
+        table: UInt32,
+        metric: UInt32 = 0
+    ) {
         self.destination = destination
         self.gateway = gateway
         self.table = table
+        self.metric = metric
     }
 
     private static func block(at address: IPAddress, length: Int) -> Prefix {
@@ -45,5 +76,46 @@ package struct Route: Hashable, Sendable, CustomStringConvertible {
             preconditionFailure("a whole address and the zero block have no host bits")
         }
         return block
+    }
+}
+
+extension Route {
+    /// A unicast route out of one interface, and the interface's number; nil for any other message.
+    ///
+    /// ```
+    ///   struct rtmsg
+    ///    0   1   family         4   1   table            8   4   flags, host byte order
+    ///    1   1   length         5   1   protocol
+    ///    2   1   source length  6   1   scope
+    ///    3   1   tos            7   1   type
+    /// ```
+    static func read(_ message: Message) throws(WireError) -> (route: Route, index: UInt32)? {
+        guard message.type == RTM_NEWROUTE else { return nil }
+        var reader = ByteReader(message.payload)
+        let family = try reader.readNative("route family", as: UInt8.self)
+        let length = try reader.readNative("prefix length", as: UInt8.self)
+        _ = try reader.readNative("source length and tos", as: UInt16.self)
+        let shortTable = try reader.readNative("table", as: UInt8.self)
+        _ = try reader.readNative("protocol and scope", as: UInt16.self)
+        let type = try reader.readNative("route type", as: UInt8.self)
+        _ = try reader.readNative("route flags", as: UInt32.self)
+        let attributes = try Attributes(&reader)
+        let zero = family == UInt8(AF_INET) ? IPAddress(v4: 0) : IPAddress(high: 0, low: 0)
+        let first = attributes[RTA_DST.rawValue].flatMap { IPAddress(familyBytes: $0) } ?? zero
+        guard type == UInt8(RTN_UNICAST),
+            let index = try attributes.number(RTA_OIF.rawValue, "link index"),
+            let destination = Prefix(first: first, length: Int(length))
+        else { return nil }
+        let table = try attributes.number(RTA_TABLE.rawValue, "table") ?? UInt32(shortTable)
+        let gateway = attributes[RTA_GATEWAY.rawValue].flatMap { IPAddress(familyBytes: $0) }
+        guard let route = Route(destination: destination, gateway: gateway, table: table) else {
+            return nil
+        }
+        return (route, index)
+    }
+
+    /// The same route in another table.
+    func moved(to table: UInt32) -> Route {
+        Route(checked: destination, gateway: gateway, table: table)
     }
 }

@@ -44,6 +44,11 @@ package struct JSONObjectWriter: Sendable {
     }
 
     private mutating func quote(_ text: String) {
+        Self.quote(text, to: &bytes)
+    }
+
+    /// Writes a text with its quotation marks.
+    static func quote(_ text: String, to bytes: inout [UInt8]) {
         bytes.append(UInt8(ascii: "\""))
         for byte in text.utf8 {
             switch byte {

@@ -20,6 +20,11 @@ struct JSONScanner {
 
     var isAtEnd: Bool { offset == bytes.count }
 
+    /// What was stepped over since `start`.
+    func text(from start: Int) -> String {
+        String(decoding: bytes[start..<offset], as: UTF8.self)
+    }
+
     /// The next byte that is not white space; nil at the end.
     mutating func peek() -> UInt8? {
         while offset < bytes.count {

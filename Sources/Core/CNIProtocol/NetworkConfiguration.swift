@@ -129,7 +129,8 @@ package struct NetworkConfiguration: Codable, Hashable, Sendable {
         case .delete, .collect, .status, .version: return nil
         case .add, .check: break
         }
-        if type == Self.ownType {
+        // Without either it is a choice of networks and no network.
+        if type == Self.ownType, vpc != nil || group != nil {
             let missing = [("vpc", vpc), ("group", group)]
                 .filter { ($0.1 ?? "").isEmpty }
                 .map { "\"\($0.0)\"" }

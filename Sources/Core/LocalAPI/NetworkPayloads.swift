@@ -39,6 +39,8 @@ package struct VPCList: Codable, Hashable, Sendable {
         package var gateway: String
         /// The subnet of the other family.
         package var secondSubnet: String?
+        /// The address its pods send through in that family.
+        package var secondGateway: String?
         /// Ranges of addresses that no pod gets.
         package var exclusions: [String]?
 
@@ -49,6 +51,7 @@ package struct VPCList: Codable, Hashable, Sendable {
             subnet: String,
             gateway: String,
             secondSubnet: String? = nil,
+            secondGateway: String? = nil,
             exclusions: [String]? = nil
         ) {
             self.vpc = vpc
@@ -56,6 +59,7 @@ package struct VPCList: Codable, Hashable, Sendable {
             self.subnet = subnet
             self.gateway = gateway
             self.secondSubnet = secondSubnet
+            self.secondGateway = secondGateway
             self.exclusions = exclusions
         }
     }
@@ -166,118 +170,6 @@ package struct EndpointList: Codable, Hashable, Sendable {
             self.pod = pod
             self.fence = fence
             self.isReachable = isReachable
-        }
-    }
-}
-
-/// The node's dataplane: what is attached, what the maps hold, what was dropped.
-package struct DataplaneStatus: Codable, Hashable, Sendable {
-    /// The schema.
-    package var schema = LocalAPI.schema
-    /// The uplink's interface.
-    package var uplink: String
-    /// How the uplink receives: xdp or tc.
-    package var mode: String
-    /// Why it receives that way.
-    package var modeReason: String
-    /// The node's underlay address.
-    package var vtep: String
-    /// The MTU that pods get.
-    package var podMTU: Int
-    /// The programs' attachments.
-    package var attachments: [Attachment]
-    /// The maps.
-    package var maps: [Map]
-    /// Packets dropped, by VPC and reason.
-    package var drops: [Drop]
-    /// Packets handled, by kind.
-    package var counts: [Count]
-
-    /// Makes a status.
-    package init(
-        uplink: String,
-        mode: String,
-        modeReason: String,
-        vtep: String,
-        podMTU: Int,
-        attachments: [Attachment],
-        maps: [Map],
-        drops: [Drop],
-        counts: [Count]
-    ) {
-        self.uplink = uplink
-        self.mode = mode
-        self.modeReason = modeReason
-        self.vtep = vtep
-        self.podMTU = podMTU
-        self.attachments = attachments
-        self.maps = maps
-        self.drops = drops
-        self.counts = counts
-    }
-
-    /// One attached program.
-    package struct Attachment: Codable, Hashable, Sendable {
-        /// The interface.
-        package var interface: String
-        /// The hook.
-        package var hook: String
-        /// The program.
-        package var program: String
-
-        /// Makes an attachment.
-        package init(interface: String, hook: String, program: String) {
-            self.interface = interface
-            self.hook = hook
-            self.program = program
-        }
-    }
-
-    /// One map.
-    package struct Map: Codable, Hashable, Sendable {
-        /// The name.
-        package var name: String
-        /// The entries it holds.
-        package var entries: Int
-        /// The entries it can hold.
-        package var entriesMax: Int
-
-        /// Makes a map.
-        package init(name: String, entries: Int, entriesMax: Int) {
-            self.name = name
-            self.entries = entries
-            self.entriesMax = entriesMax
-        }
-    }
-
-    /// Drops of one reason in one VPC.
-    package struct Drop: Codable, Hashable, Sendable {
-        /// The VPC's number; zero where none is known.
-        package var vni: UInt32
-        /// The reason.
-        package var reason: String
-        /// Packets.
-        package var packets: UInt64
-
-        /// Makes a drop count.
-        package init(vni: UInt32, reason: String, packets: UInt64) {
-            self.vni = vni
-            self.reason = reason
-            self.packets = packets
-        }
-    }
-
-    /// Packets of one kind.
-    package struct Count: Codable, Hashable, Sendable {
-        /// The kind.
-        package var name: String
-        /// Packets.
-        package var packets: UInt64
-
-        /// Makes a count.
-        package init(name: String, packets: UInt64) {
-            self.name = name
-            self.packets = packets
         }
     }
 }

@@ -8,8 +8,6 @@ package enum NetModelError: Error, Hashable, Sendable {
     case badGroupReference(String)
     /// The text is not a network in CIDR form.
     case badSubnet(String)
-    /// IPv6 subnets are read but not yet carried.
-    case unsupportedFamily(Prefix)
     /// The subnet is too small or too large.
     case subnetSize(Prefix)
     /// The subnet lies where addresses have another meaning.
@@ -49,8 +47,6 @@ extension NetModelError: CustomStringConvertible {
         case .badSubnet(let text):
             "'\(text)' is not a network in CIDR form: write its first address and its length, "
                 + "for example 10.1.0.0/16"
-        case .unsupportedFamily(let prefix):
-            "subnet \(prefix) is IPv6, which this release does not carry yet: use an IPv4 subnet"
         case .subnetSize(let prefix):
             "subnet \(prefix) has a length that cannot be used: choose one from "
                 + (prefix.isV4 ? "/8 to /32" : "/16 to /128")

@@ -86,7 +86,7 @@ package struct PodGroup: Hashable, Sendable {
     /// The subnets, of which its pods get an address each.
     package var subnets: [Prefix] { [subnet] + (secondSubnet.map { [$0] } ?? []) }
 
-    /// The address that the group's pods send through.
+    /// The address that the group's pods send through, in the family of the first subnet.
     package var gateway: IPAddress { subnet.gateway }
 }
 

@@ -13,8 +13,10 @@ package struct GenieRingCommand: ParsableCommand {
             """,
         subcommands: [
             MembersCommand.self, RingCommand.self, VPCsCommand.self, GroupsCommand.self,
-            EndpointsCommand.self, DataplaneCommand.self, TransportCommand.self, WatchCommand.self,
+            EndpointsCommand.self, DataplaneCommand.self, TraceCommand.self, CaptureCommand.self,
+            TransportCommand.self, WatchCommand.self,
             KeysCommand.self, RegisterCommand.self, IPAMCommand.self, NodeCommand.self,
+            PodsCommand.self, CNICommand.self,
             SecretCommand.self, VersionCommand.self,
         ]
     )

@@ -19,6 +19,8 @@ enum InspectionError: Error, CustomStringConvertible {
     case conflict(RegisterStatus, expectedVersion: UInt64)
     /// Lost registers are founded anew by somebody's word only.
     case recoveryRefused(RecoveryStatus)
+    /// A pod's packets cannot be captured.
+    case uncapturable(pod: String, detail: String)
     /// A register may have been set, or not.
     case indeterminate(key: String, reason: String)
 
@@ -30,7 +32,7 @@ enum InspectionError: Error, CustomStringConvertible {
         case .conflict: 4
         case .refused(let answer): answer.code.hasSuffix("malformed") ? 2 : 1
         case .unanswered, .unreadable, .unwritable, .unreadableFile, .unfinished,
-            .recoveryRefused:
+            .recoveryRefused, .uncapturable:
             1
         }
     }
@@ -50,6 +52,7 @@ enum InspectionError: Error, CustomStringConvertible {
                 + "\(expected), and holds "
                 + (register.isPresent ? String(register.shown.prefix(200)) : "nothing")
         case .recoveryRefused(let status): status.refusal
+        case .uncapturable(let pod, let detail): "cannot capture '\(pod)': \(detail)"
         case .indeterminate(let key, let reason):
             "it is not known whether register \(key) was set (\(reason)): read it with 'genie-ring "
                 + "register get \(key)' before trying again"

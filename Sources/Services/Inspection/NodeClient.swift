@@ -41,6 +41,15 @@ struct NodeClient {
         try decode(ask(.post, path, Array(JSONEncoder().encode(body))), path)
     }
 
+    /// Sends what is JSON already.
+    func post<Answer: Decodable>(
+        _ path: String,
+        bytes: [UInt8],
+        as type: Answer.Type
+    ) throws -> Answer {
+        try decode(ask(.post, path, bytes), path)
+    }
+
     func put<Answer: Decodable>(
         _ path: String,
         _ body: some Encodable,

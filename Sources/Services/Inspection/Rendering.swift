@@ -44,6 +44,11 @@ func render<Payload: Encodable>(
     }
 }
 
+/// Says something beside the data.
+func printNote(_ text: String) {
+    FileHandle.standardError.write(Data(("genie-ring: " + text + "\n").utf8))
+}
+
 /// A length of time for people: 850ms, 12s, 5m, 3h, 2d.
 func describe(milliseconds: Int64) -> String {
     switch milliseconds {

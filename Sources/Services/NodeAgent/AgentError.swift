@@ -30,6 +30,8 @@ enum AgentError: Error, Sendable {
     case addressTaken(IPAddress, by: String)
     /// The address that a pod asks for is none that pods of the group may have.
     case addressUnusable(IPAddress, subnet: Prefix)
+    /// The uplink leaves pods less than IPv6 needs.
+    case mtuTooSmall(pod: Int, overhead: Int)
     /// No member has this name or identity.
     case unknownNode(String, known: [String])
     /// Several members have this name.
@@ -62,8 +64,8 @@ enum AgentError: Error, Sendable {
     case groupFullOnNode(group: String, max: Int)
     /// A name that came with a call is longer than it may be.
     case nameTooLong(what: String, max: Int)
-    /// A verb of the plugin that this release does not serve.
-    case unsupportedVerb(String)
+    /// The networks of a pod.
+    case pod(PodError)
     /// Something that has no error of its own.
     case unexpected(String)
     /// The kernel's interfaces.
@@ -84,6 +86,12 @@ enum AgentError: Error, Sendable {
     case reservedRegister(String)
     /// The request itself is malformed.
     case badRequest(String)
+    /// No pod of this node, or none that this node knows, is called so.
+    case unknownPod(String)
+    /// Several pod interfaces are called so.
+    case ambiguousPod(String, [String])
+    /// A packet that cannot be traced.
+    case traceRefused(String)
     /// There is no such path in the API.
     case noSuchPath(String)
 
@@ -101,6 +109,7 @@ enum AgentError: Error, Sendable {
         case .addressesExhausted: "ipam.exhausted"
         case .addressTaken: "ipam.address_taken"
         case .addressUnusable: "ipam.address_unusable"
+        case .mtuTooSmall: "dataplane.mtu"
         case .unknownNode: "node.unknown"
         case .nodeNameTwice: "node.ambiguous"
         case .nodeAlive: "node.alive"
@@ -117,7 +126,7 @@ enum AgentError: Error, Sendable {
         case .noDataplane: "node.dataplane_missing"
         case .groupFullOnNode: "group.full_on_node"
         case .nameTooLong: "name.too_long"
-        case .unsupportedVerb: "cni.unsupported_verb"
+        case .pod(let error): error.code
         case .unexpected: "node.unexpected"
         case .netlink: "node.netlink"
         case .dataplane: "node.dataplane"
@@ -127,6 +136,9 @@ enum AgentError: Error, Sendable {
         case .badKey, .badKeyID: "key.malformed"
         case .reservedRegister: "register.reserved"
         case .badRequest: "request.malformed"
+        case .unknownPod: "pod.unknown"
+        case .ambiguousPod: "pod.ambiguous"
+        case .traceRefused: "trace.refused"
         case .noSuchPath: "request.unknown_path"
         }
     }
@@ -138,7 +150,8 @@ enum AgentError: Error, Sendable {
         case .model(.unknownGroup): 404
         case .watch(let error): error.status
         case .keys(let failure): failure.status
-        case .badRequest, .model, .nameTooLong, .unsupportedVerb, .badKey, .badKeyID,
+        case .badRequest, .unknownPod, .ambiguousPod, .traceRefused, .model, .nameTooLong,
+            .badKey, .badKeyID,
             .addressUnusable:
             400
         case .vpcExists, .vniTaken, .groupInUse, .alreadyAttached, .attachmentBusy,
@@ -148,7 +161,7 @@ enum AgentError: Error, Sendable {
         case .registers, .contended, .notJoined, .noDataplane, .endpointsUnknown,
             .addressesExhausted, .blocksInDoubt:
             503
-        case .namespaceMissing, .checkFailed: 422
+        case .namespaceMissing, .checkFailed, .mtuTooSmall, .pod: 422
         case .netlink, .dataplane, .storage, .unexpected: 500
         }
     }
@@ -187,6 +200,9 @@ extension AgentError: CustomStringConvertible {
         case .addressUnusable(let address, let subnet):
             "address \(address) is none that a pod may have in \(subnet): ask for one that lies in "
                 + "it, is not excluded and not the gateway"
+        case .mtuTooSmall(let pod, let overhead):
+            "pods of this node would have an MTU of \(pod) and IPv6 needs 1280: give the uplink an "
+                + "MTU of at least \(1280 + overhead), or use a group with IPv4 alone"
         case .unknownNode(let name, let known):
             "no member of the ring is called \(name) (known: \(known.joined(separator: ", "))): mend "
                 + "the name, or give the id that 'genie-ring ring -o json' shows"
@@ -226,9 +242,7 @@ extension AgentError: CustomStringConvertible {
                 + "node, or into another group"
         case .nameTooLong(let what, let max):
             "\(what) is longer than \(max) bytes: use a shorter one"
-        case .unsupportedVerb(let verb):
-            "\(verb) is not served for networks of type genie yet: set disableGC in the network list, or "
-                + "use cniVersion 1.0.0"
+        case .pod(let error): error.description
         case .unexpected(let detail): "the node could not do it: \(detail)"
         case .netlink(let error): error.description
         case .dataplane(let error): error.description
@@ -245,6 +259,12 @@ extension AgentError: CustomStringConvertible {
             "register \(key) is Genie Ring's own, and other registers depend on it: use another "
                 + "name, or insist with --force"
         case .badRequest(let what): "the request cannot be read: \(what)"
+        case .unknownPod(let name):
+            "no pod is called '\(name)' here: name one by its address, its namespace/name or its "
+                + "container id ('genie-ring dataplane' lists this node's)"
+        case .ambiguousPod(let name, let found):
+            "'\(name)' may be \(found.prefix(8).joined(separator: ", ")): say CONTAINER:INTERFACE"
+        case .traceRefused(let why): why
         case .noSuchPath(let path):
             "the node API has no \(path): genie-ring and genied may be of different releases"
         }
@@ -317,7 +337,7 @@ extension NetModelError {
         switch self {
         case .badName, .badGroupReference: "name.malformed"
         case .badSubnet: "subnet.malformed"
-        case .unsupportedFamily, .subnetSize, .reservedSubnet: "subnet.unsupported"
+        case .subnetSize, .reservedSubnet: "subnet.unsupported"
         case .overlap: "subnet.overlap"
         case .sameFamily: "subnet.same_family"
         case .strayExclusion, .badExclusion, .tooManyExclusions, .nothingLeft:

@@ -13,6 +13,16 @@ package struct AgentSettings: Sendable {
         case tc
     }
 
+    /// The tc hook that programs are attached to.
+    package enum HookChoice: String, CaseIterable, Sendable {
+        /// tcx where the kernel has it, else clsact.
+        case auto
+        /// tcx, or an error.
+        case tcx
+        /// clsact.
+        case clsact
+    }
+
     /// How many owners of a group have to hold a pod's endpoint before its ADD is answered.
     package enum PublishLevel: String, CaseIterable, Sendable {
         /// Any one.
@@ -37,6 +47,8 @@ package struct AgentSettings: Sendable {
     package let uplink: String
     /// How it receives.
     package let uplinkChoice: UplinkChoice
+    /// The tc hook for pods and uplink.
+    package let hookChoice: HookChoice
     /// The node's address on the underlay: where its ring port and its tunnels end.
     package let vtep: IPAddress
     /// The unix socket of the node API.
@@ -47,33 +59,51 @@ package struct AgentSettings: Sendable {
     package let pinDirectory: String
     /// Where the plugin leaves DEL calls while no daemon runs.
     package let spoolDirectory: String
+    /// The file that plugins of others hold locks on while they live.
+    package let pluginLockPath: String
+    /// Where calls that failed are kept for whoever is asked for help.
+    package let failedCallsDirectory: String
+    /// The file with what is known of pods; nil for none.
+    package let podFactsPath: String?
     /// How many owners have to hold an endpoint before its ADD is answered.
     package let publishLevel: PublishLevel
     /// Where metrics are served; nil for nowhere.
     package let metricsAddress: SocketAddress?
+    /// Whether metrics tell of every pod interface, and not only of VPCs.
+    package let hasEndpointMetrics: Bool
 
     /// Makes settings.
     package init(
         nodeName: String,
         uplink: String,
         uplinkChoice: UplinkChoice,
+        hookChoice: HookChoice = .auto,
         vtep: IPAddress,
         socketPath: String,
         socketGroupID: UInt32?,
         pinDirectory: String,
         spoolDirectory: String,
+        pluginLockPath: String,
+        failedCallsDirectory: String,
+        podFactsPath: String? = nil,
         publishLevel: PublishLevel = .quorum,
-        metricsAddress: SocketAddress? = nil
+        metricsAddress: SocketAddress? = nil,
+        hasEndpointMetrics: Bool = false
     ) {
+        self.hasEndpointMetrics = hasEndpointMetrics
         self.metricsAddress = metricsAddress
         self.publishLevel = publishLevel
         self.nodeName = nodeName
         self.uplink = uplink
         self.uplinkChoice = uplinkChoice
+        self.hookChoice = hookChoice
         self.vtep = vtep
         self.socketPath = socketPath
         self.socketGroupID = socketGroupID
         self.pinDirectory = pinDirectory
         self.spoolDirectory = spoolDirectory
+        self.pluginLockPath = pluginLockPath
+        self.failedCallsDirectory = failedCallsDirectory
+        self.podFactsPath = podFactsPath
     }
 }

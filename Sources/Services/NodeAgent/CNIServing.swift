@@ -23,6 +23,8 @@ extension NodeAgent {
         do throws(CNIError) {
             return .success(try await serve(call, configuration))
         } catch {
+            // A passing condition is tried again, and says nothing of the call.
+            if call.verb == .add, error.code != .tryAgainLater { keepFailed(call) }
             return .failure(error)
         }
     }
@@ -31,52 +33,70 @@ extension NodeAgent {
         _ call: CNICall,
         _ configuration: NetworkConfiguration
     ) async throws(CNIError) -> [UInt8] {
+        if call.verb == .status {
+            try await status(call, configuration)
+            return []
+        }
         let key = AttachmentKey(containerID: call.containerID, interface: call.ifname)
         do throws(AgentError) {
             try Self.checkLength(call.containerID, "the container id", max: 128)
             try Self.checkLength(call.netns, "CNI_NETNS", max: 4_096)
             switch call.verb {
             case .add:
-                let arguments = try CNIArguments(checking: call.args)
-                try Self.checkLength(arguments.podNamespace ?? "", "the pod's namespace", max: 63)
-                try Self.checkLength(arguments.podName ?? "", "the pod's name", max: 253)
-                let result = try await attach(
-                    AttachRequest(
-                        key: key,
-                        netns: call.netns,
-                        group: try Self.group(configuration),
-                        podNamespace: arguments.podNamespace ?? "",
-                        podName: arguments.podName ?? "",
-                        wanted: try Self.wanted(arguments)
-                    )
-                )
+                let result = try await add(call, configuration)
                 let version = configuration.version ?? .latest
                 return try Self.encode(VersionedCNIResult(version: version, result: result))
             case .delete:
-                try await detach(key)
+                try await detachPod(key)
                 return []
             case .check:
-                try await check(key, netns: call.netns)
+                if let pod = journal.pods[key] {
+                    try await checkPod(pod)
+                } else {
+                    try await check(key, netns: call.netns)
+                }
                 return []
-            case .status:
-                // An ADD needs the maps and a ring; whether addresses are left only an ADD can
-                // tell.
-                guard dataplane != nil else { throw .noDataplane }
-                guard await peer.snapshot() != nil else { throw .notJoined }
+            case .collect:
+                try await collect(configuration, path: call.path)
                 return []
-            case .collect, .version:
-                throw .unsupportedVerb(call.verb.rawValue)
+            case .status, .version: return []
             }
         } catch {
-            guard call.verb == .status else {
-                throw CNIError(error, cniVersion: configuration.cniVersion)
-            }
-            throw CNIError(
-                .notAvailable,
-                error.description,
-                cniVersion: configuration.cniVersion
-            )
+            throw CNIError(error, cniVersion: configuration.cniVersion)
         }
+    }
+
+    /// A place in the ring is attached to at once; what has to be chosen, called or put behind
+    /// another plugin's result takes a plan.
+    private func add(
+        _ call: CNICall,
+        _ configuration: NetworkConfiguration
+    ) async throws(AgentError) -> CNIResult {
+        let arguments = try CNIArguments(checking: call.args)
+        try Self.checkLength(arguments.podNamespace ?? "", "the pod's namespace", max: 63)
+        try Self.checkLength(arguments.podName ?? "", "the pod's name", max: 253)
+        let whole = (try? JSONValue(parsing: call.config)) ?? .object([])
+        guard configuration.vpc != nil, configuration.prevResult == nil else {
+            return try await attachPod(call, configuration, arguments)
+        }
+        let wishes = try OwnWishes(
+            AttachmentWishes(asked: whole),
+            servedElsewhere: [],
+            config: whole,
+            arguments: arguments
+        )
+        return try await attach(
+            AttachRequest(
+                key: AttachmentKey(containerID: call.containerID, interface: call.ifname),
+                netns: call.netns,
+                group: try Self.group(configuration),
+                podNamespace: arguments.podNamespace ?? "",
+                podName: arguments.podName ?? "",
+                wanted: wishes.address,
+                mac: wishes.mac,
+                network: configuration.name
+            )
+        )
     }
 
     /// What is written down must be readable again, here and by every peer.
@@ -86,15 +106,6 @@ extension NodeAgent {
         max: Int
     ) throws(AgentError) {
         guard text.utf8.count <= max else { throw .nameTooLong(what: what, max: max) }
-    }
-
-    /// The address that a pod asks for with `IP` in `CNI_ARGS`, as host-local reads it too.
-    private static func wanted(_ arguments: CNIArguments) throws(AgentError) -> IPAddress? {
-        guard let text = arguments.ip, !text.isEmpty else { return nil }
-        guard let address = IPAddress(text) else {
-            throw .badRequest("IP=\(text.prefix(50)) in CNI_ARGS is no IP address")
-        }
-        return address
     }
 
     private static func group(
@@ -110,7 +121,7 @@ extension NodeAgent {
         }
     }
 
-    private static func encode(_ value: some Encodable) throws(AgentError) -> [UInt8] {
+    static func encode(_ value: some Encodable) throws(AgentError) -> [UInt8] {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         do { return Array(try encoder.encode(value)) } catch { throw .badRequest("\(error)") }
@@ -118,7 +129,7 @@ extension NodeAgent {
 }
 
 extension CNIArguments {
-    fileprivate init(checking text: String) throws(AgentError) {
+    init(checking text: String) throws(AgentError) {
         do { try self.init(text) } catch { throw .badRequest(error.msg) }
     }
 }
@@ -129,7 +140,7 @@ extension CNIError {
         let code: CNIErrorCode =
             switch error {
             case .unknownVPC, .model(.unknownGroup): .unknownGroup
-            case .model, .addressUnusable: .invalidConfiguration
+            case .model, .addressUnusable, .mtuTooSmall: .invalidConfiguration
             case .registers, .contended, .notJoined, .noDataplane, .attachmentBusy,
                 .endpointsUnknown, .addressesExhausted, .addressTaken, .blocksInDoubt:
                 .tryAgainLater
@@ -137,12 +148,13 @@ extension CNIError {
             case .namespaceMissing: .invalidEnvironment
             case .notAttached, .checkFailed: .attachmentDamaged
             case .netlink, .dataplane, .storage, .unexpected: .inputOutputFailure
-            case .nameTooLong, .unsupportedVerb: .invalidEnvironment
+            case .nameTooLong: .invalidEnvironment
+            case .pod(let error): error.cniCode
             case .groupFullOnNode: .addressSpaceFull
             case .badRequest: .decodingFailure
             case .unknownNode, .nodeNameTwice, .nodeAlive, .nodeIsSteward, .vpcExists, .vniTaken,
                 .groupInUse, .noSuchPath, .keys, .badKey, .badKeyID, .reservedRegister, .watch,
-                .unknownSteward, .recovery:
+                .unknownSteward, .recovery, .unknownPod, .ambiguousPod, .traceRefused:
                 .invalidConfiguration
             }
         self.init(code, error.description, cniVersion: cniVersion)

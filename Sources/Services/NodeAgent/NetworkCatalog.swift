@@ -114,9 +114,6 @@ struct NetworkCatalog: Sendable {
     }
 
     /// Adds a group to a VPC.
-    ///
-    /// - Throws: also for an IPv6 subnet: addresses of it could be given out, and no packet of it
-    ///   would be carried.
     func createGroup(
         _ reference: GroupReference,
         subnet: Prefix,
@@ -133,16 +130,13 @@ struct NetworkCatalog: Sendable {
                 secondSubnet: secondSubnet,
                 exclusions: exclusions
             )
-            let uncarried = group.subnets.first { !$0.isV4 }
-            if let uncarried { throw .unsupportedFamily(uncarried) }
-            let hasAddress =
-                exclusions.isEmpty
-                || !BlockPlan(
-                    pool: group.id,
-                    subnet: subnet,
-                    exclusions: exclusions
-                ).candidates(for: NodeID(high: 0, low: 0)).isEmpty
-            guard hasAddress else { throw .nothingLeft(subnet) }
+            // Without exclusions every subnet has room: sizes that have none are refused above.
+            let full = group.subnets.first { subnet in
+                let plan = BlockPlan(pool: group.id, subnet: subnet, exclusions: exclusions)
+                return !exclusions.isEmpty
+                    && plan.candidates(for: NodeID(high: 0, low: 0)).isEmpty
+            }
+            if let full { throw .nothingLeft(full) }
         } catch {
             throw .model(error)
         }

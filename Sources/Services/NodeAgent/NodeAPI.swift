@@ -77,7 +77,11 @@ package struct NodeAPI: Sendable {
         case ("GET", "ring", "recovery"): return Self.json(try await agent.recoveryStatus())
         case ("POST", "ring", "recovery"):
             return Self.json(try await agent.recover(try Self.read(request)))
-        case ("GET", "dataplane", nil): return Self.json(try await agent.dataplaneStatus())
+        case ("GET", "dataplane", nil):
+            let hasMaps = request.queryValue("maps") != "no"
+            return Self.json(try await agent.dataplaneStatus(hasMaps: hasMaps))
+        case ("POST", "trace", nil): return Self.json(try await agent.trace(try Self.read(request)))
+        case ("GET", "trace", nil): return Self.json(try await agent.sightings())
         case ("GET", "endpoints", nil):
             return Self.json(
                 try await agent.endpointList(
@@ -108,6 +112,11 @@ package struct NodeAPI: Sendable {
             let isForced = request.queryValue("force") == "true"
             return Self.json(try await agent.removeNode(name, isForced: isForced))
         case ("POST", "cni", nil): return await serveCNI(request)
+        case ("POST", "cni", "replay"):
+            return Self.json(try await agent.replay(try Self.read(request)))
+        case ("GET", "pods", nil): return Self.json(await agent.podList())
+        case ("GET", "pods", "explain"):
+            return Self.json(try await agent.explain(pod: request.queryValue("pod") ?? ""))
         default: throw .noSuchPath("\(request.method) \(request.path)")
         }
     }
@@ -254,6 +263,7 @@ extension PodGroup {
             subnet: subnet.description,
             gateway: gateway.description,
             secondSubnet: secondSubnet?.description,
+            secondGateway: secondSubnet?.gateway.description,
             exclusions: exclusions.isEmpty ? nil : exclusions.map(\.description)
         )
     }

@@ -22,6 +22,12 @@ extension NodeAgent {
         let podName: String
         /// The address that the pod asks for; nil for any.
         var wanted: IPAddress?
+        /// The hardware address that the pod asks for; nil for one of ours.
+        var mac: MACAddress?
+        /// The name in the plugin's configuration; empty for a part of a pod's plan.
+        var network: String
+        /// Whether the pod's default routes lead through it; nil where its first interface decides.
+        var isDefaultRoute: Bool?
     }
 
     /// Attaches one interface: journal, address, veth, maps, record; undoes all of it on failure.
@@ -45,8 +51,9 @@ extension NodeAgent {
             throw .namespaceMissing(containerID: request.key.containerID)
         }
         let (vpc, version, group) = try await lookUp(request.group)
-        let count = journal.attachments.values.count { $0.pool == group.id }
-        guard count < OriginSet.recordsMax else {
+        // A record an address.
+        let count = journal.attachments.values.count { $0.pool == group.id } + 1
+        guard count * group.subnets.count <= OriginSet.recordsMax else {
             throw .groupFullOnNode(group: request.group.description, max: OriginSet.recordsMax)
         }
         var attachment = makeAttachment(request, vpc, group)
@@ -73,6 +80,12 @@ extension NodeAgent {
         }
         await waitUntilSynced(vpc)
         await reconcile()
+        if let error = incomplete[vpc.vni] {
+            // It would come up and not reach some of its peers: a hole that nobody sees.
+            try? await undo(attachment)
+            await publish(request.group)
+            throw .dataplane(error)
+        }
         return result(attachment, request, group)
     }
 
@@ -115,131 +128,20 @@ extension NodeAgent {
             gateway: group.gateway.description,
             // 15 bytes at most: "gr" and eleven digits of the hash.
             hostInterface: "gr" + digits.prefix(11),
-            mac: MACAddress(locallyAdministered: hash.value).description,
+            mac: (request.mac ?? MACAddress(locallyAdministered: hash.value)).description,
             podNamespace: request.podNamespace,
-            podName: request.podName
+            podName: request.podName,
+            network: request.network,
+            isDefaultRoute: request.isDefaultRoute
         )
-    }
-
-    /// Finds the attachment's address; the outcomes that are no address are errors.
-    private func takeAddress(
-        _ attachment: inout Attachment,
-        _ group: PodGroup,
-        wanted: IPAddress?
-    ) async throws(AgentError) {
-        let holder = AddressHolder(
-            containerID: attachment.containerID,
-            interfaceName: attachment.interface
-        )
-        let plan = BlockPlan(
-            pool: group.id,
-            subnet: group.subnet,
-            exclusions: group.exclusions
-        )
-        switch await peer.allocate(plan, holder, wanted: wanted) {
-        case .assigned(let assignment):
-            attachment.address = assignment.address.description
-            attachment.fence = assignment.fence
-            attachment.block = plan.block(containing: assignment.address)?.description
-        case .exhausted:
-            throw .addressesExhausted(
-                group: "\(attachment.vpc)/\(attachment.group)",
-                subnet: group.subnet,
-                use: await peer.addressUse(plan)
-            )
-        case .addressTaken(let address, let owner):
-            throw .addressTaken(address, by: await memberName(owner))
-        case .addressUnusable(let address): throw .addressUnusable(address, subnet: group.subnet)
-        case .blocksInDoubt(let nodes):
-            guard let snapshot = await peer.snapshot() else { throw .notJoined }
-            throw .blocksInDoubt(nodes.map { Self.label($0, snapshot.configuration) })
-        case .registersUnavailable, .released, .assignedPair: throw .registers(.unavailable)
-        }
-        try journal.record(attachment)
     }
 
     /// The name of a member of the ring for people.
-    private func memberName(_ id: NodeID?) async -> String {
+    func memberName(_ id: NodeID?) async -> String {
         guard let id else { return "another node" }
         guard let snapshot = await peer.snapshot() else { return "node \(id.short)" }
         if id == snapshot.own.id { return "this node" }
         return snapshot.configuration.member(id).map { "node \($0.name)" } ?? "node \(id.short)"
-    }
-
-    private func wire(
-        _ attachment: inout Attachment,
-        _ group: PodGroup,
-        wanted: IPAddress?
-    ) async throws(AgentError) {
-        try await takeAddress(&attachment, group, wanted: wanted)
-        guard let dataplane, let uplink else { throw .noDataplane }
-        let mtu = UInt32(uplink.mtu) - NodeConfiguration.tunnelOverhead
-        let planned = attachment
-        let isDefault = isDefaultRoute(attachment)
-        let subnet = group.subnet
-        do {
-            attachment.hostIndex = try await blocking {
-                try Self.makeLink(planned, mtu: mtu, subnet: isDefault ? nil : subnet)
-            }
-        } catch {
-            throw Self.translate(error)
-        }
-        try journal.record(attachment)
-        do throws(BPFError) { try program(attachment, dataplane) } catch {
-            throw .dataplane(error)
-        }
-        attachment.state = .attached
-        try journal.record(attachment)
-    }
-
-    /// A pod's first interface leads to everywhere, a further one to its group's subnet.
-    private func isDefaultRoute(_ attachment: Attachment) -> Bool {
-        !journal.attachments.values.contains {
-            $0.containerID == attachment.containerID && $0.interface != attachment.interface
-                && $0.state == .attached
-        }
-    }
-
-    /// Makes the veth with one end in the pod, and configures it; with a subnet only that is
-    /// reached through it, else everything.
-    private static func makeLink(
-        _ attachment: Attachment,
-        mtu: UInt32,
-        subnet: Prefix?
-    ) throws -> UInt32 {
-        guard let mac = MACAddress(attachment.mac), let gateway = IPAddress(attachment.gateway),
-            let address = attachment.address.flatMap({ IPAddress($0) })
-        else { preconditionFailure("an attachment is wired after its addresses are known") }
-        let pair = VethPair(
-            hostName: attachment.hostInterface,
-            hostMAC: gatewayMAC,
-            podName: attachment.interface,
-            podMAC: mac,
-            mtu: mtu
-        )
-        let ends = try PodLink.create(pair, netnsPath: attachment.netns)
-        do {
-            try PodLink.configure(
-                attachment.interface,
-                netnsPath: attachment.netns,
-                settings: PodLink.Settings(
-                    addresses: [InterfaceAddress(alone: address)],
-                    gateways: [gateway],
-                    gatewayMAC: gatewayMAC,
-                    isDefaultRoute: subnet == nil,
-                    routes: subnet.flatMap { Route(destination: $0, gateway: gateway) }.map { [$0] }
-                        ?? []
-                )
-            )
-            try Offload.gro.set(true, on: attachment.hostInterface)
-            // The node's own router and neighbour messages have no business in a pod; a kernel
-            // without IPv6 has nothing to switch off.
-            try? Sysctl.write("1", to: "disable_ipv6", of: .ipv6, on: attachment.hostInterface)
-        } catch {
-            _ = try? Links.delete(attachment.hostInterface)
-            throw error
-        }
-        return ends.hostIndex
     }
 
     static func translate(_ error: any Error) -> AgentError {
@@ -260,37 +162,6 @@ extension NodeAgent {
         logger.warning(
             "endpoints of other nodes are not known yet",
             metadata: ["vpc": "\(vpc.name)"]
-        )
-    }
-
-    private func result(
-        _ attachment: Attachment,
-        _ request: AttachRequest,
-        _ group: PodGroup
-    ) -> CNIResult {
-        let everywhere = Prefix("0.0.0.0/0")
-        let reached = isDefaultRoute(attachment) ? everywhere : group.subnet
-        let address = attachment.address.flatMap { IPAddress($0) }
-        let gateway = IPAddress(attachment.gateway)
-        let mtu = (uplink?.mtu ?? 0) - Int(NodeConfiguration.tunnelOverhead)
-        return CNIResult(
-            interfaces: [
-                .init(
-                    name: attachment.hostInterface,
-                    mac: Self.gatewayMAC.description,
-                    mtu: mtu
-                ),
-                .init(
-                    name: attachment.interface,
-                    mac: attachment.mac,
-                    mtu: mtu,
-                    sandbox: request.netns
-                ),
-            ],
-            ips: address.flatMap { CNIProtocol.InterfaceAddress(address: $0, length: 32) }.map {
-                [.init(address: $0, gateway: gateway, interface: 1)]
-            } ?? [],
-            routes: reached.map { [.init(dst: $0, gw: gateway)] } ?? []
         )
     }
 }

@@ -57,8 +57,9 @@ extension NodeAgent {
         guard let dataplane, let vni = VNI(attachment.vni) else { return }
         try dataplane.detachPod(key: attachment.hostInterface)
         if attachment.hostIndex != 0 { try dataplane.deletePort(ifindex: attachment.hostIndex) }
-        guard let address = attachment.address.flatMap({ IPAddress($0) }) else { return }
-        try dataplane.deleteEndpoint(vni: vni, address: address)
+        for held in attachment.held {
+            try dataplane.deleteEndpoint(vni: vni, address: held.address)
+        }
     }
 
     /// The last pod of a VPC takes the VPC's number off this node: its packets are strangers now.
@@ -134,7 +135,7 @@ extension NodeAgent {
             }
             let key = AttachmentKey(containerID: call.containerID, interface: call.ifname)
             do throws(AgentError) {
-                try await detach(key)
+                try await detachPod(key)
                 try? spool.remove(name: name)
                 logger.notice(
                     "replayed a removal",
@@ -163,11 +164,12 @@ extension NodeAgent {
         guard state.link.isUp else {
             throw .checkFailed("interface \(key.interface) in the pod is down: set it up again")
         }
-        guard state.addresses.contains(where: { $0.address.description == attachment.address })
-        else {
-            throw .checkFailed(
-                "interface \(key.interface) has lost its address \(attachment.address ?? "-")"
-            )
+        for held in attachment.held {
+            guard state.addresses.contains(where: { $0.address == held.address }) else {
+                throw .checkFailed(
+                    "interface \(key.interface) has lost its address \(held.address)"
+                )
+            }
         }
         guard let dataplane else { throw .noDataplane }
         do {

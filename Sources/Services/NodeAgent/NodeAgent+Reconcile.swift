@@ -58,7 +58,7 @@ extension NodeAgent {
         }
         var plan = ForwardingPlan()
         for attachment in journal.all where attachment.state == .attached {
-            if let entry = localEntry(attachment) { plan.add(entry) }
+            for entry in localEntries(attachment) { plan.add(entry) }
         }
         for endpoint in current(remote) { plan.add(Self.entry(endpoint)) }
         let unsynced = SortedSet(
@@ -78,7 +78,21 @@ extension NodeAgent {
         }
         // What does not fit before the removals may fit after them.
         let left = steps.filter { (try? take($0, dataplane)) == nil }
-        for step in left { try take(step, dataplane) }
+        var incomplete = SortedMap<VNI, BPFError>()
+        for step in left {
+            do throws(BPFError) { try take(step, dataplane) } catch {
+                // The rows of other VPCs are not to suffer; ADD says it to those of this one.
+                guard case .put(let entry) = step else { throw error }
+                incomplete[entry.vni] = error
+            }
+        }
+        self.incomplete = incomplete
+        if let vni = incomplete.keys.first, let error = incomplete[vni] {
+            logger.error(
+                "some endpoints of other nodes do not fit: pods here cannot reach them",
+                metadata: ["vni": "\(vni)", "vpcs": "\(incomplete.count)", "reason": "\(error)"]
+            )
+        }
     }
 
     /// The endpoints of other nodes whose fences are not behind what was seen of their blocks, here
@@ -87,10 +101,10 @@ extension NodeAgent {
         let followed = SortedSet(watchedTopics.map(\.value))
         fences.forget { followed.contains($0) }
         for attachment in journal.all where attachment.state == .attached {
-            guard let vni = VNI(attachment.vni),
-                let block = attachment.block.flatMap({ Prefix($0) })
-            else { continue }
-            fences.note(vni, block, fence: attachment.fence)
+            guard let vni = VNI(attachment.vni) else { continue }
+            for held in attachment.held {
+                if let block = held.block { fences.note(vni, block, fence: held.fence) }
+            }
         }
         for endpoint in endpoints {
             guard let block = endpoint.block else { continue }
@@ -112,26 +126,22 @@ extension NodeAgent {
     /// Rows of attachments that are being made: the plan does not have them yet.
     private func busyEntries() -> SortedSet<ForwardingEntry.Key> {
         SortedSet(
-            journal.attachments.values.filter { $0.state == .adding }.compactMap { attachment in
-                guard let vni = VNI(attachment.vni),
-                    let address = attachment.address.flatMap({ IPAddress($0) })
-                else { return nil }
-                return ForwardingEntry.Key(vni: vni, address: address)
-            }
+            journal.attachments.values.filter { $0.state == .adding }
+                .flatMap(localEntries).map(\.key)
         )
     }
 
-    private func localEntry(_ attachment: Attachment) -> ForwardingEntry? {
-        guard let vni = VNI(attachment.vni), let mac = MACAddress(attachment.mac),
-            let address = attachment.address.flatMap({ IPAddress($0) })
-        else { return nil }
-        return ForwardingEntry(
-            vni: vni,
-            address: address,
-            mac: mac,
-            place: .local(interface: attachment.hostIndex),
-            fence: attachment.fence
-        )
+    private func localEntries(_ attachment: Attachment) -> [ForwardingEntry] {
+        guard let vni = VNI(attachment.vni), let mac = MACAddress(attachment.mac) else { return [] }
+        return attachment.held.map { held in
+            ForwardingEntry(
+                vni: vni,
+                address: held.address,
+                mac: mac,
+                place: .local(interface: attachment.hostIndex),
+                fence: held.fence
+            )
+        }
     }
 
     private static func entry(_ endpoint: Endpoint) -> ForwardingEntry {
@@ -144,7 +154,7 @@ extension NodeAgent {
         )
     }
 
-    private static func entry(_ row: EndpointRow) -> ForwardingEntry {
+    static func entry(_ row: EndpointRow) -> ForwardingEntry {
         let place: ForwardingEntry.Place =
             switch row.place {
             case .local(let index): .local(interface: index)
@@ -212,7 +222,7 @@ extension NodeAgent {
         guard let snapshot = await peer.snapshot() else { return }
         let records = journal.all
             .filter { $0.state == .attached && $0.reference == group }
-            .compactMap { endpoint($0, nodeName: snapshot.own.name) }
+            .flatMap { endpoints($0, nodeName: snapshot.own.name) }
             .map { OriginSet.Record(key: $0.key, content: $0.encoded) }
         let topic = Topic(group.description)
         let outcome = await peer.publish(topic, records, level: settings.publishLevel.level)
@@ -237,23 +247,26 @@ extension NodeAgent {
         for group in groups.elements { await publish(group) }
     }
 
-    private func endpoint(_ attachment: Attachment, nodeName: String) -> Endpoint? {
-        guard let group = attachment.reference, let entry = localEntry(attachment) else {
-            return nil
+    /// What the ring is told of an attachment: an endpoint an address.
+    private func endpoints(_ attachment: Attachment, nodeName: String) -> [Endpoint] {
+        guard let group = attachment.reference, let vni = VNI(attachment.vni),
+            let mac = MACAddress(attachment.mac)
+        else { return [] }
+        return attachment.held.map { held in
+            Endpoint(
+                group: group,
+                vni: vni,
+                address: held.address,
+                mac: mac,
+                vtep: settings.vtep,
+                fence: held.fence,
+                block: held.block,
+                containerID: attachment.containerID,
+                interfaceName: attachment.interface,
+                podNamespace: attachment.podNamespace,
+                podName: attachment.podName,
+                nodeName: nodeName
+            )
         }
-        return Endpoint(
-            group: group,
-            vni: entry.vni,
-            address: entry.address,
-            mac: entry.mac,
-            vtep: settings.vtep,
-            fence: entry.fence,
-            block: attachment.block.flatMap { Prefix($0) },
-            containerID: attachment.containerID,
-            interfaceName: attachment.interface,
-            podNamespace: attachment.podNamespace,
-            podName: attachment.podName,
-            nodeName: nodeName
-        )
     }
 }

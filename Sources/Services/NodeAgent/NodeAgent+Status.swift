@@ -169,43 +169,6 @@ extension NodeAgent {
             return known
         }
     }
-
-    func dataplaneStatus() throws(AgentError) -> DataplaneStatus {
-        guard let dataplane, let uplink else { throw .noDataplane }
-        do throws(BPFError) {
-            return DataplaneStatus(
-                uplink: settings.uplink,
-                mode: uplink.mode == .nativeXDP ? "xdp" : "tc",
-                modeReason: uplink.reason,
-                vtep: settings.vtep.description,
-                podMTU: uplink.mtu - Int(NodeConfiguration.tunnelOverhead),
-                attachments: try dataplane.attachments().map(payload),
-                maps: try dataplane.mapFill().map {
-                    .init(name: $0.name, entries: $0.entries, entriesMax: $0.entriesMax)
-                },
-                drops: try dataplane.drops().map {
-                    .init(vni: $0.vni?.number ?? 0, reason: $0.reason.name, packets: $0.count)
-                },
-                counts: try dataplane.counts().map { .init(name: $0.name, packets: $0.count) }
-            )
-        } catch {
-            throw .dataplane(error)
-        }
-    }
-
-    private func payload(_ attachment: BPFObjects.Attachment) -> DataplaneStatus.Attachment {
-        let (interface, program) =
-            switch attachment.role {
-            case .pod(let key): (key, Dataplane.Program.podEgress)
-            case .uplinkXDP: (settings.uplink, .uplinkXDP)
-            case .uplinkIngress: (settings.uplink, .uplinkIngress)
-            }
-        return .init(
-            interface: interface,
-            hook: "\(attachment.hook)",
-            program: program.rawValue
-        )
-    }
 }
 
 extension Endpoint {

@@ -26,6 +26,11 @@ package actor NodeAgent {
     var dataplane: Dataplane?
     var uplink: UplinkState?
     var busy: Set<AttachmentKey> = []
+    var busyPods: Set<AttachmentKey> = []
+    /// Where it is known what pods ask for.
+    let podFacts: any PodFactsSource
+    var loads = InterfaceLoads()
+    var toldWarnings: Set<String> = []
     var watchedTopics = SortedMap<Topic, VNI>()
     var activeVPCs = SortedMap<String, VPC>()
     /// The versions of the registers that the active VPCs were read from.
@@ -33,6 +38,10 @@ package actor NodeAgent {
     var liveness = DataplaneLiveness()
     var fences = FenceLedger()
     var echo: DataplaneEcho?
+    /// VPCs some of whose rows the maps have no room for, and why.
+    var incomplete = SortedMap<VNI, BPFError>()
+    /// Whether a packet is being traced: one at a time.
+    var isTracing = false
     var isReconciling = false
     var isReconcileDue = false
     var reconcileWaiters: [CheckedContinuation<Void, Never>] = []
@@ -43,6 +52,9 @@ package actor NodeAgent {
         let mtu: Int
         let mode: UplinkMode
         let reason: String
+        let hook: AttachHook
+        let hookReason: String
+        let merging: String
     }
 
     /// Makes an agent that does nothing until ``start()``.
@@ -60,6 +72,7 @@ package actor NodeAgent {
         self.logger = logger
         catalog = NetworkCatalog(peer: peer, store: store)
         journal = try Journal(store)
+        podFacts = FilePodFacts(path: settings.podFactsPath)
     }
 
     /// Loads or adopts the dataplane and takes the node's pods over.
@@ -68,7 +81,10 @@ package actor NodeAgent {
     ///   feature, the uplink.
     package func start() throws {
         let link = try Links.info(settings.uplink)
-        let dataplane = try Dataplane(pinDirectory: settings.pinDirectory)
+        let dataplane = try Dataplane(
+            pinDirectory: settings.pinDirectory,
+            trafficControl: settings.hookChoice.choice
+        )
         try dataplane.setNode(
             NodeConfiguration(
                 vtep: settings.vtep,
@@ -79,6 +95,13 @@ package actor NodeAgent {
         uplink = try attachUplink(dataplane, link)
         self.dataplane = dataplane
         try adoptPods(dataplane)
+        let superseded = try dataplane.removeSuperseded()
+        if !superseded.isEmpty {
+            logger.notice(
+                "maps of an earlier release were replaced; what they counted begins anew",
+                metadata: ["maps": "\(superseded.joined(separator: ","))"]
+            )
+        }
         echo = try DataplaneEcho(bind: settings.vtep)
         logger.info(
             "dataplane ready",
@@ -91,6 +114,7 @@ package actor NodeAgent {
 
     /// Keeps the maps as the ring says until the task is cancelled.
     package func run() async {
+        await finishInterruptedPods()
         await finishInterrupted()
         await releaseOrphans()
         await publishAll()
@@ -101,7 +125,9 @@ package actor NodeAgent {
                 while !Task.isCancelled {
                     // Not only at the start: a DEL may be spooled while the socket is coming up.
                     await self.replaySpool()
+                    await self.finishInterruptedPods()
                     await self.finishInterrupted()
+                    await self.sampleLoads()
                     await self.followVPCs()
                     await self.reconcile()
                     try? await Task.sleep(for: .seconds(5))
@@ -131,7 +157,10 @@ package actor NodeAgent {
             index: link.index,
             mtu: Int(link.mtu),
             mode: attachment.mode,
-            reason: attachment.fallbackReason.map { "no native XDP: \($0)" } ?? why
+            reason: attachment.fallbackReason.map { "no native XDP: \($0)" } ?? why,
+            hook: attachment.hook,
+            hookReason: settings.hookChoice.reason(for: attachment.hook),
+            merging: makeMergeDevice(dataplane, attachment.mode)
         )
     }
 
@@ -145,9 +174,8 @@ package actor NodeAgent {
         case .xdp: return (.nativeXDP, "as told by --uplink-mode")
         case .tc: return (.trafficControlOnly, "as told by --uplink-mode")
         case .auto:
-            let driver = (try? Links.driver(of: settings.uplink)) ?? nil
-            return driver == "veth"
-                ? (.trafficControlOnly, "a veth carries super-packets, which XDP would cut up")
+            return (try? Links.driver(of: settings.uplink)) == "veth"
+                ? (.trafficControlOnly, "XDP on a veth cuts super-packets up and copies the rest")
                 : (.nativeXDP, "native XDP is available")
         }
     }
@@ -185,6 +213,7 @@ package actor NodeAgent {
         for port in try dataplane.ports() where !ports.contains(port.ifindex) {
             try dataplane.deletePort(ifindex: port.ifindex)
         }
+        try dataplane.settleCounts()
         let vnis = SortedSet(journal.attachments.values.map(\.vni))
         for row in try dataplane.vnis() where !vnis.contains(row.vni.number) {
             try dataplane.deleteVNI(row.vni)
@@ -193,31 +222,31 @@ package actor NodeAgent {
 
     /// Writes the rows of an attached pod and attaches its program; again is harmless.
     func program(_ attachment: Attachment, _ dataplane: Dataplane) throws(BPFError) {
-        guard let vni = VNI(attachment.vni),
-            let address = attachment.address.flatMap({ IPAddress($0) }),
-            let gateway = IPAddress(attachment.gateway), let mac = MACAddress(attachment.mac)
+        let held = attachment.held
+        guard let vni = VNI(attachment.vni), !held.isEmpty, let mac = MACAddress(attachment.mac)
         else { preconditionFailure("an attached pod has all of its addresses") }
         try dataplane.putPort(
             PortRow(
                 ifindex: attachment.hostIndex,
                 vni: vni,
-                address: address,
+                addresses: held.map { PodAddress(address: $0.address, gateway: $0.gateway) },
                 mac: mac,
-                gateway: gateway,
                 gatewayMAC: Self.gatewayMAC,
                 generation: 1
             )
         )
         try dataplane.putVNI(VNIRow(vni: vni, gatewayMAC: Self.gatewayMAC))
-        try dataplane.putEndpoint(
-            EndpointRow(
-                vni: vni,
-                address: address,
-                mac: mac,
-                place: .local(ifindex: attachment.hostIndex),
-                fence: attachment.fence
+        for address in held {
+            try dataplane.putEndpoint(
+                EndpointRow(
+                    vni: vni,
+                    address: address.address,
+                    mac: mac,
+                    place: .local(ifindex: attachment.hostIndex),
+                    fence: address.fence
+                )
             )
-        )
+        }
         try dataplane.attachPod(ifindex: attachment.hostIndex, key: attachment.hostInterface)
     }
 

@@ -107,6 +107,60 @@ extension MetricsPage {
             "The rows that the maps can hold.",
             status.maps.map { Sample(.count($0.entriesMax), [("map", $0.name)]) }
         )
+        gauge(
+            "genie_dataplane_map_bytes",
+            "The kernel memory of the maps.",
+            status.maps.compactMap { map in
+                map.memoryBytes.map { Sample(.count($0), [("map", map.name)]) }
+            }
+        )
+    }
+
+    /// What went through, by VPC, and by pod interface where that is wanted.
+    mutating func traffic(_ status: DataplaneStatus, isByEndpoint: Bool) {
+        typealias Labels = [(String, String)]
+        func samples(
+            _ rows: [(TrafficTotals, Labels)],
+            _ sent: KeyPath<TrafficTotals, UInt64>,
+            _ received: KeyPath<TrafficTotals, UInt64>
+        ) -> [Sample] {
+            rows.flatMap { totals, labels in
+                [
+                    Sample(.count(totals[keyPath: sent]), labels + [("direction", "sent")]),
+                    Sample(.count(totals[keyPath: received]), labels + [("direction", "received")]),
+                ]
+            }
+        }
+        func count(_ name: String, _ whose: String, _ rows: [(TrafficTotals, Labels)]) {
+            counter(
+                "genie_\(name)_packets_total",
+                "Frames that \(whose) sent and were given; a super-packet counts as its segments.",
+                samples(rows, \.sentPackets, \.receivedPackets)
+            )
+            counter(
+                "genie_\(name)_bytes_total",
+                "Bytes of these, with Ethernet headers and without the tunnel's.",
+                samples(rows, \.sentBytes, \.receivedBytes)
+            )
+        }
+        count("vpc", "a VPC's pods here", status.vpcs.map { ($0.totals, [("vni", "\($0.vni)")]) })
+        guard isByEndpoint else { return }
+        func labels(_ endpoint: EndpointTraffic) -> Labels {
+            [
+                ("vni", "\(endpoint.vni)"), ("pod", endpoint.pod),
+                ("container", endpoint.containerID), ("interface", endpoint.interface),
+            ]
+        }
+        count("endpoint", "a pod interface", status.endpoints.map { ($0.totals, labels($0)) })
+        counter(
+            "genie_endpoint_drops_total",
+            "Packets dropped that a pod interface sent or should have got, by reason.",
+            status.endpoints.flatMap { endpoint in
+                endpoint.drops.map {
+                    Sample(.count($0.packets), labels(endpoint) + [("reason", $0.reason)])
+                }
+            }
+        )
     }
 
     mutating func pods(_ counts: SortedMap<String, Int>) {

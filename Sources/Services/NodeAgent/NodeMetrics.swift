@@ -72,7 +72,10 @@ struct NodeMetrics: Sendable {
             page.addresses(metrics)
         }
         // A dataplane that is not there yet has nothing to tell.
-        if let status = try? await agent.dataplaneStatus() { page.dataplane(status) }
+        if let status = try? await agent.dataplaneStatus() {
+            page.dataplane(status)
+            page.traffic(status, isByEndpoint: agent.settings.hasEndpointMetrics)
+        }
         page.pods(await agent.podCounts)
         return page
     }

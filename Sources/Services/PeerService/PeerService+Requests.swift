@@ -154,14 +154,16 @@ extension PeerService {
         return records.owns(topic) || records.isSynced(topic) ? records.store.sets(topic) : nil
     }
 
-    /// Finds an address for a holder: the wanted one, or any.
+    /// Finds an address of each plan for a holder, the wanted one where it lies in the plan, or
+    /// none at all.
     package func allocate(
-        _ plan: BlockPlan,
+        _ plans: [BlockPlan],
         _ holder: AddressHolder,
         wanted: IPAddress? = nil
     ) async -> AddressOutcome {
+        let wanted = wanted.map { [$0] } ?? []
         let answer = await request {
-            $0.allocate(plan, holder: holder, wanted: wanted, token: $1, now: $2)
+            $0.allocate(plans, holder: holder, wanted: wanted, token: $1, now: $2)
         }
         guard case .address(let outcome) = answer else { return .registersUnavailable }
         return outcome

@@ -9,7 +9,10 @@ package struct BenchCommand: ParsableCommand {
         commandName: "genie-bench",
         abstract: "Measures Genie Ring beside other programs, in one run on one machine.",
         discussion: "scripts/bench builds what is measured and starts this with the right paths.",
-        subcommands: [MembershipCommand.self, RingCommand.self]
+        subcommands: [
+            MembershipCommand.self, RingCommand.self, DataplaneCommand.self, CNICommand.self,
+            CNILoadCommand.self,
+        ]
     )
 
     package init() {}

@@ -15,6 +15,8 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     case rows
     /// What the node's own layers keep in records and registers: a kind, then the content.
     case model
+    /// Configurations of networks, and what pods say of those they want: a kind, then a text.
+    case selection
 
     /// Holds one input against the laws: of the codec alone, or also of the value behind it.
     ///
@@ -27,6 +29,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
         case .stream: try StreamFuzz.run(input)
         case .rows: try RowFuzz.run(input, isDeep: isDeep)
         case .model: try ModelFuzz.run(input)
+        case .selection: try SelectionFuzz.run(input)
         }
     }
 
@@ -39,6 +42,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
         case .stream: StreamFuzz.seeds
         case .rows: RowFuzz.seeds
         case .model: ModelFuzz.seeds
+        case .selection: SelectionFuzz.seeds
         }
     }
 }

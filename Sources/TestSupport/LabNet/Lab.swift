@@ -17,6 +17,9 @@ package struct Lab: Sendable {
     /// A command that had to succeed and did not.
     package struct Failure: Error, CustomStringConvertible {
         package let description: String
+
+        /// Makes one that says what happened.
+        package init(description: String) { self.description = description }
     }
 
     /// The lab's number; the underlay is 172.30.ID.0/24.
@@ -171,15 +174,23 @@ package struct Pod: Sendable {
     package let namespace: String
     /// Its VPC.
     package let vpc: String
-    /// Its address.
-    package let address: String
+    /// Its addresses, those of the group's first subnet first.
+    package let addresses: [String]
+
+    /// Its first address.
+    package var address: String { addresses[0] }
 }
 
 extension Lab {
     /// Makes a pod's namespace and attaches it through the CNI binary.
-    package func attach(_ node: Int, _ name: String, _ vpc: String) throws -> Pod {
+    package func attach(
+        _ node: Int,
+        _ name: String,
+        _ vpc: String,
+        group: String = "web"
+    ) throws -> Pod {
         try script("pod", "add", "node\(node)", name)
-        let output = try cni("ADD", node, name, vpc)
+        let output = try cni("ADD", node, name, vpc, group: group)
         guard output.status == 0 else { throw Failure(description: output.text + output.errors) }
         struct Result: Decodable {
             struct Address: Decodable {
@@ -188,7 +199,8 @@ extension Lab {
             let ips: [Address]
         }
         let result = try JSONDecoder().decode(Result.self, from: Data(output.text.utf8))
-        guard let address = result.ips.first?.address.split(separator: "/").first else {
+        let addresses = result.ips.compactMap { $0.address.split(separator: "/").first }
+        guard !addresses.isEmpty else {
             throw Failure(description: "no address in \(output.text)")
         }
         return Pod(
@@ -196,7 +208,7 @@ extension Lab {
             name: name,
             namespace: "grlab\(id)-node\(node)-\(name)",
             vpc: vpc,
-            address: String(address)
+            addresses: addresses.map(String.init)
         )
     }
 

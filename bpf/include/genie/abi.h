@@ -18,11 +18,15 @@
 #define GENIE_VNI_MAX 4096
 #define GENIE_DROP_MAX 65536
 #define GENIE_COUNT_MAX 64
+#define GENIE_PATH_MAX 4096
+#define GENIE_TRAFFIC_MAX 8192
+#define GENIE_PROBE_SEEN_MAX 256
 
 /* RFC 8926 section 3.3. */
 #define GENIE_GENEVE_PORT 6081
-/* Outer IPv4 20, UDP 8, Geneve 8, inner Ethernet 14. */
+/* Outer IPv4 20 or IPv6 40, UDP 8, Geneve 8, inner Ethernet 14. */
 #define GENIE_TUNNEL_OVERHEAD 50
+#define GENIE_TUNNEL_OVERHEAD_V6 70
 
 /*
  * An IP address of either family in network order; IPv4 is mapped into
@@ -41,7 +45,7 @@ _Static_assert(sizeof(struct ip_address) == 16, "ip_address is ABI");
  *   16   4   uplink_ifindex  where encapsulated packets leave; zero until
  *                            configured
  *   20   4   pod_mtu         largest inner IP packet, in bytes: uplink MTU
- *                            less GENIE_TUNNEL_OVERHEAD
+ *                            less the overhead of the VTEP's family
  */
 struct node_value {
 	struct ip_address vtep;
@@ -62,26 +66,34 @@ struct port_key {
 _Static_assert(sizeof(struct port_key) == 4, "port_key is ABI");
 
 /*
+ * Both addresses of a family are zero where the pod has none of it.
  *   off size field
  *    0   4   vni          1..2^24-1
  *    4   4   generation   the agent's number for this attachment
- *    8  16   address      the only source address the pod may use
- *   24  16   gateway      answered by the dataplane itself
- *   40   6   mac          the only source MAC the pod may use
- *   46   6   gateway_mac  the MAC that the pod sees for everything
+ *    8  16   address4     the only IPv4 source address the pod may use
+ *   24  16   gateway4     answered by the dataplane itself
+ *   40  16   address6     the same two for IPv6; beside this the pod may use
+ *                         the link-local address of its MAC, on its link
+ *   56  16   gateway6
+ *   72   6   mac          the only source MAC the pod may use
+ *   78   6   gateway_mac  the MAC that the pod sees for everything
  */
 struct port_value {
 	__u32 vni;
 	__u32 generation;
-	struct ip_address address;
-	struct ip_address gateway;
+	struct ip_address address4;
+	struct ip_address gateway4;
+	struct ip_address address6;
+	struct ip_address gateway6;
 	__u8 mac[6];
 	__u8 gateway_mac[6];
 };
-_Static_assert(sizeof(struct port_value) == 52, "port_value is ABI");
-_Static_assert(__builtin_offsetof(struct port_value, gateway) == 24,
+_Static_assert(sizeof(struct port_value) == 84, "port_value is ABI");
+_Static_assert(__builtin_offsetof(struct port_value, gateway4) == 24,
 	       "port_value is ABI");
-_Static_assert(__builtin_offsetof(struct port_value, gateway_mac) == 46,
+_Static_assert(__builtin_offsetof(struct port_value, address6) == 40,
+	       "port_value is ABI");
+_Static_assert(__builtin_offsetof(struct port_value, gateway_mac) == 78,
 	       "port_value is ABI");
 
 /* One endpoint of a VPC, on any node.
@@ -132,6 +144,24 @@ struct vtep_value {
 };
 _Static_assert(sizeof(struct vtep_value) == 4, "vtep_value is ABI");
 
+/*
+ * A path that carries less than the uplink, as routers say.
+ *   off size field
+ *    0  16   vtep   where it leads; zero until the slot is used
+ *   16   8   until  nanoseconds since the machine started; zero until used
+ *   24   4   mtu    largest inner IP packet, in bytes
+ *   28   4   pad0
+ */
+struct path_value {
+	struct ip_address vtep;
+	__u64 until;
+	__u32 mtu;
+	__u32 pad0;
+};
+_Static_assert(sizeof(struct path_value) == 32, "path_value is ABI");
+_Static_assert(__builtin_offsetof(struct path_value, mtu) == 24,
+	       "path_value is ABI");
+
 /* A VPC that has an endpoint on this node. */
 struct vni_key {
 	__u32 vni;
@@ -145,14 +175,44 @@ struct vni_value {
 };
 _Static_assert(sizeof(struct vni_value) == 12, "vni_value is ABI");
 
+/* Stands for every pod interface that is gone: what was counted of it is added
+ * up under this number, by the agent alone.
+ */
+#define GENIE_GONE_IFINDEX 0xffffffffu
+
 /* Dropped packets, one number per CPU. `vni` is zero where the packet's VNI is
- * unknown here: a stranger must not choose keys.
+ * unknown here: a stranger must not choose keys. `ifindex` is the host-side
+ * veth of the pod that sent the packet, or that would have got it; zero where
+ * there is none on this node.
  */
 struct drop_key {
 	__u32 vni;
+	__u32 ifindex;
 	__u32 reason; /* enum drop_reason */
 };
-_Static_assert(sizeof(struct drop_key) == 8, "drop_key is ABI");
+_Static_assert(sizeof(struct drop_key) == 12, "drop_key is ABI");
+
+/* What a pod interface sent and received. */
+struct traffic_key {
+	__u32 vni;
+	__u32 ifindex; /* host-side veth, or GENIE_GONE_IFINDEX */
+};
+_Static_assert(sizeof(struct traffic_key) == 8, "traffic_key is ABI");
+
+/* One of these per CPU. Bytes are those of Ethernet frames without the tunnel.
+ *   off size field
+ *    0   8   sent_packets      dropped ones included
+ *    8   8   sent_bytes
+ *   16   8   received_packets
+ *   24   8   received_bytes
+ */
+struct traffic_value {
+	__u64 sent_packets;
+	__u64 sent_bytes;
+	__u64 received_packets;
+	__u64 received_bytes;
+};
+_Static_assert(sizeof(struct traffic_value) == 32, "traffic_value is ABI");
 
 /* Put in front of a stripped packet by the XDP program, read by the tc program
  * of the same uplink. 12 bytes: XDP wants a multiple of 4, GRO compares it.
@@ -182,47 +242,105 @@ enum tunnel_echo_kind {
 	TUNNEL_ECHO_REPLY = 2,
 };
 
+/*
+ * The packet that is being traced on this node; one row. `genie-ring trace`
+ * sends it, with a mark that is unlikely to be another packet's.
+ *   off size field
+ *    0   4   vni      of its pod; zero: nothing is traced
+ *    4   4   mark     its IPv4 identification or IPv6 flow label, not zero
+ *    8  16   source
+ *   24  16   target
+ */
+struct probe_value {
+	__u32 vni;
+	__u32 mark;
+	struct ip_address source;
+	struct ip_address target;
+};
+_Static_assert(sizeof(struct probe_value) == 40, "probe_value is ABI");
+
+/* The outer source port of a traced packet; others begin one above it. */
+#define GENIE_PROBE_PORT 49151
+
+enum probe_hook {
+	PROBE_POD_EGRESS = 1,
+	PROBE_UPLINK_XDP = 2,
+	PROBE_UPLINK_INGRESS = 3,
+};
+
+struct probe_seen_key {
+	__u32 mark;
+	__u32 hook; /* enum probe_hook */
+};
+_Static_assert(sizeof(struct probe_seen_key) == 8, "probe_seen_key is ABI");
+
+/*
+ *   off size field
+ *    0   8   nanoseconds  CLOCK_MONOTONIC
+ *    8   4   vni          zero where it is not known here
+ *   12   4   ifindex      of pod_egress the pod's veth, else the receiver's
+ *   16   4   verdict      enum verdict, or minus an enum drop_reason
+ *   20   4   pad0
+ */
+struct probe_seen_value {
+	__u64 nanoseconds;
+	__u32 vni;
+	__u32 ifindex;
+	__s32 verdict;
+	__u32 pad0;
+};
+_Static_assert(sizeof(struct probe_seen_value) == 24, "probe_seen is ABI");
+
 /* Why a packet was dropped: X(NAME, metric label). Append only. */
-#define GENIE_DROP_REASONS(X)                   \
-	X(NO_PORT, "no_port")                   \
-	X(TRUNCATED, "truncated")               \
-	X(VLAN, "vlan")                         \
-	X(ETHERTYPE, "ethertype")               \
-	X(IPV6, "ipv6")                         \
-	X(SPOOFED_MAC, "spoofed_mac")           \
-	X(ARP_MALFORMED, "arp_malformed")       \
-	X(ARP_SPOOFED, "arp_spoofed")           \
-	X(ARP_NOT_REQUEST, "arp_not_request")   \
-	X(ARP_OWN_ADDRESS, "arp_own_address")   \
-	X(ARP_NO_TARGET, "arp_no_target")       \
-	X(MULTICAST, "multicast")               \
-	X(NOT_TO_GATEWAY, "not_to_gateway")     \
-	X(BAD_IPV4, "bad_ipv4")                 \
-	X(SPOOFED_ADDRESS, "spoofed_address")   \
-	X(GATEWAY_NOT_ECHO, "gateway_not_echo") \
-	X(NO_ENDPOINT, "no_endpoint")           \
-	X(TTL_EXPIRED, "ttl_expired")           \
-	X(TOO_BIG, "too_big")                   \
-	X(NOT_CONFIGURED, "not_configured")     \
-	X(VTEP_FAMILY, "vtep_family")           \
-	X(ENCAP_FAILED, "encap_failed")         \
-	X(BAD_VTEP, "bad_vtep")                 \
-	X(OUTER_FRAGMENT, "outer_fragment")     \
-	X(OUTER_OPTIONS, "outer_options")       \
-	X(OUTER_CHECKSUM, "outer_checksum")     \
-	X(OUTER_LENGTH, "outer_length")         \
-	X(GENEVE_VERSION, "geneve_version")     \
-	X(GENEVE_OPTIONS, "geneve_options")     \
-	X(GENEVE_PROTOCOL, "geneve_protocol")   \
-	X(BAD_OAM, "bad_oam")                   \
-	X(ZERO_VNI, "zero_vni")                 \
-	X(UNKNOWN_VNI, "unknown_vni")           \
-	X(INNER_ETHERTYPE, "inner_ethertype")   \
-	X(INNER_IPV4, "inner_ipv4")             \
-	X(INNER_MAC, "inner_mac")               \
-	X(NOT_LOCAL, "not_local")               \
-	X(BAD_ECN, "bad_ecn")                   \
-	X(DECAP_FAILED, "decap_failed")
+#define GENIE_DROP_REASONS(X)                         \
+	X(NO_PORT, "no_port")                         \
+	X(TRUNCATED, "truncated")                     \
+	X(VLAN, "vlan")                               \
+	X(ETHERTYPE, "ethertype")                     \
+	X(IPV6, "ipv6")                               \
+	X(SPOOFED_MAC, "spoofed_mac")                 \
+	X(ARP_MALFORMED, "arp_malformed")             \
+	X(ARP_SPOOFED, "arp_spoofed")                 \
+	X(ARP_NOT_REQUEST, "arp_not_request")         \
+	X(ARP_OWN_ADDRESS, "arp_own_address")         \
+	X(ARP_NO_TARGET, "arp_no_target")             \
+	X(MULTICAST, "multicast")                     \
+	X(NOT_TO_GATEWAY, "not_to_gateway")           \
+	X(BAD_IPV4, "bad_ipv4")                       \
+	X(SPOOFED_ADDRESS, "spoofed_address")         \
+	X(GATEWAY_NOT_ECHO, "gateway_not_echo")       \
+	X(NO_ENDPOINT, "no_endpoint")                 \
+	X(TTL_EXPIRED, "ttl_expired")                 \
+	X(TOO_BIG, "too_big")                         \
+	X(NOT_CONFIGURED, "not_configured")           \
+	X(VTEP_FAMILY, "vtep_family")                 \
+	X(ENCAP_FAILED, "encap_failed")               \
+	X(BAD_VTEP, "bad_vtep")                       \
+	X(OUTER_FRAGMENT, "outer_fragment")           \
+	X(OUTER_OPTIONS, "outer_options")             \
+	X(OUTER_CHECKSUM, "outer_checksum")           \
+	X(OUTER_LENGTH, "outer_length")               \
+	X(GENEVE_VERSION, "geneve_version")           \
+	X(GENEVE_OPTIONS, "geneve_options")           \
+	X(GENEVE_PROTOCOL, "geneve_protocol")         \
+	X(BAD_OAM, "bad_oam")                         \
+	X(ZERO_VNI, "zero_vni")                       \
+	X(UNKNOWN_VNI, "unknown_vni")                 \
+	X(INNER_ETHERTYPE, "inner_ethertype")         \
+	X(INNER_IPV4, "inner_ipv4")                   \
+	X(INNER_MAC, "inner_mac")                     \
+	X(NOT_LOCAL, "not_local")                     \
+	X(BAD_ECN, "bad_ecn")                         \
+	X(DECAP_FAILED, "decap_failed")               \
+	X(BAD_IPV6, "bad_ipv6")                       \
+	X(ND_MALFORMED, "nd_malformed")               \
+	X(ND_SPOOFED, "nd_spoofed")                   \
+	X(ND_NOT_SOLICITATION, "nd_not_solicitation") \
+	X(ND_OWN_ADDRESS, "nd_own_address")           \
+	X(ND_NO_TARGET, "nd_no_target")               \
+	X(ROUTER_SOLICITATION, "router_solicitation") \
+	X(MULTICAST_REPORT, "multicast_report")       \
+	X(INNER_IPV6, "inner_ipv6")
 
 #define GENIE_AS_DROP(name, label) DROP_##name,
 enum drop_reason {
@@ -242,7 +360,11 @@ enum drop_reason {
 	X(TC_DELIVERED, "tc_delivered")             \
 	X(TUNNEL_ECHO, "tunnel_echo_reply")         \
 	X(TUNNEL_ECHO_PASSED, "tunnel_echo_passed") \
-	X(DROP_UNCOUNTED, "drop_uncounted")
+	X(DROP_UNCOUNTED, "drop_uncounted")         \
+	X(ND_REPLY, "nd_reply")                     \
+	X(ICMP_ERROR, "icmp_error")                 \
+	X(ICMP_LIMITED, "icmp_error_limited")       \
+	X(PATH_NEWS, "path_mtu_news")
 
 #define GENIE_AS_COUNT(name, label) COUNT_##name,
 enum packet_count { GENIE_COUNTS(GENIE_AS_COUNT) COUNT_COUNT };

@@ -40,9 +40,9 @@ static __always_inline int arp_check_target(const struct port_value *port,
 					    __be32 target)
 {
 	/* A probe for, or an announcement of, what is its own already. */
-	if (address_equals_v4(&port->address, target))
+	if (address_equals_v4(&port->address4, target))
 		return -DROP_ARP_OWN_ADDRESS;
-	if (address_equals_v4(&port->gateway, target) ||
+	if (address_equals_v4(&port->gateway4, target) ||
 	    endpoint_lookup_v4(port->vni, target))
 		return 0;
 	return -DROP_ARP_NO_TARGET;
@@ -86,7 +86,7 @@ static __noinline int arp_stage(struct __sk_buff *skb,
 		return -DROP_ARP_SPOOFED;
 	/* Zero is the sender of a probe (RFC 5227 section 2.1.1). */
 	if (arp->sender_address &&
-	    !address_equals_v4(&port->address, arp->sender_address))
+	    !address_equals_v4(&port->address4, arp->sender_address))
 		return -DROP_ARP_SPOOFED;
 	if (arp->operation != bpf_htons(ARP_REQUEST))
 		return -DROP_ARP_NOT_REQUEST;

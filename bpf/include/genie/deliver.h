@@ -5,12 +5,15 @@
 #include <linux/if_packet.h>
 #include <linux/pkt_cls.h>
 #include <bpf/bpf_helpers.h>
+#include <genie/maps/traffic.h>
 
 /* Kernels before 6.16 keep the packet type across the redirect, and the pod's
  * stack would drop what was not addressed to the device it came in by.
  */
-static __always_inline int deliver(struct __sk_buff *skb, __u32 ifindex)
+static __always_inline int deliver(struct __sk_buff *skb, __u32 vni,
+				   __u32 ifindex)
 {
+	traffic_received(skb, vni, ifindex);
 	if (skb->pkt_type != PACKET_HOST)
 		bpf_skb_change_type(skb, PACKET_HOST);
 	return bpf_redirect_peer(ifindex, 0);

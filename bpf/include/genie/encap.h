@@ -20,11 +20,13 @@
 
 /* What the outer headers are made of, taken before the packet moves. */
 struct encap_plan {
-	__be32 source;
-	__be32 target;
+	const struct ip_address *source;
+	const struct ip_address *target;
 	__u32 vni;
 	__u32 flow_hash;
-	__u8 tos; /* DSCP and ECN of the inner packet (RFC 6040 section 4.1) */
+	__u32 mtu; /* of the inner packet */
+	__u8 tos;  /* DSCP and ECN of the inner packet (RFC 6040 section 4.1) */
+	__be16 protocol; /* EtherType of the inner packet */
 	const __u8 *mac;
 	const __u8 *gateway_mac;
 };
@@ -41,66 +43,110 @@ static __always_inline void encap_write_ipv4(struct iphdr *ip, __u32 size,
 	ip->ttl = OUTER_TTL;
 	ip->protocol = IPPROTO_UDP;
 	ip->check = 0;
-	ip->saddr = plan->source;
-	ip->daddr = plan->target;
+	ip->saddr = plan->source->words[3];
+	ip->daddr = plan->target->words[3];
 	ip->check = ~csum_sum_ipv4(ip);
 }
 
-/* No UDP checksum: the inner packet has its own (RFC 8926 section 3.3). */
-static __always_inline void encap_write_udp(struct udphdr *udp, __u32 size,
-					    const struct encap_plan *plan)
+/* The flow label carries the entropy as well (RFC 6438). */
+static __always_inline void encap_write_ipv6(struct ipv6hdr *ip, __u32 size,
+					     const struct encap_plan *plan)
 {
+	*(__be32 *)ip = bpf_htonl(6u << 28 | (__u32)plan->tos << 20 |
+				  (plan->flow_hash & IPV6_FLOW_LABEL_MASK));
+	ip->payload_len = bpf_htons(size - sizeof(*ip));
+	ip->nexthdr = IPPROTO_UDP;
+	ip->hop_limit = OUTER_TTL;
+	__builtin_memcpy(&ip->saddr, plan->source, sizeof(ip->saddr));
+	__builtin_memcpy(&ip->daddr, plan->target, sizeof(ip->daddr));
+}
+
+/*
+ * Everything behind the outer IP header, `size` bytes with the payload.
+ *
+ * No UDP checksum: the inner packet has its own (RFC 8926 section 3.3). Over
+ * IPv6 that is what RFC 6935 allows tunnels and RFC 6936 section 5 sets the
+ * rules for: only known VTEPs are listened to, an address that was damaged on
+ * the way is none of theirs, and a damaged VNI or MAC leads to no pod.
+ */
+static __always_inline void encap_write_tunnel(struct udphdr *udp, __u32 size,
+					       const struct encap_plan *plan)
+{
+	struct geneve_header *geneve = (void *)(udp + 1);
+	struct ethhdr *inner = (void *)(geneve + 1);
 	__u32 entropy = plan->flow_hash & OUTER_SOURCE_PORT_MASK;
 
 	udp->source = bpf_htons(OUTER_SOURCE_PORT_MIN + entropy);
 	udp->dest = bpf_htons(GENIE_GENEVE_PORT);
 	udp->len = bpf_htons(size);
 	udp->check = 0;
-}
-
-/* Makes room and writes outer IPv4, UDP, Geneve and the inner Ethernet header.
- * The outer Ethernet header is left to the neighbour table.
- */
-static __always_inline int encap(struct __sk_buff *skb,
-				 const struct encap_plan *plan)
-{
-	__u32 size = skb->len - ETH_HLEN + GENIE_TUNNEL_OVERHEAD;
-	struct geneve_header *geneve;
-	struct ethhdr *inner;
-	struct udphdr *udp;
-	struct iphdr *ip;
-	struct cursor at;
-
-	if (size > 0xffff)
-		return -DROP_TOO_BIG;
-	/* Segment size stays: the pod's MTU leaves room already. */
-	if (bpf_skb_adjust_room(skb, GENIE_TUNNEL_OVERHEAD, BPF_ADJ_ROOM_MAC,
-				BPF_F_ADJ_ROOM_FIXED_GSO |
-					BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 |
-					BPF_F_ADJ_ROOM_ENCAP_L4_UDP |
-					BPF_F_ADJ_ROOM_ENCAP_L2_ETH |
-					BPF_F_ADJ_ROOM_ENCAP_L2(ETH_HLEN)))
-		return -DROP_ENCAP_FAILED;
-
-	at = cursor_of_skb(skb);
-	if (!cursor_take(&at, ETH_HLEN))
-		return -DROP_ENCAP_FAILED;
-	ip = cursor_take(&at, sizeof(*ip));
-	udp = cursor_take(&at, sizeof(*udp));
-	geneve = cursor_take(&at, sizeof(*geneve));
-	inner = cursor_take(&at, sizeof(*inner));
-	if (!ip || !udp || !geneve || !inner)
-		return -DROP_ENCAP_FAILED;
-
-	encap_write_ipv4(ip, size, plan);
-	encap_write_udp(udp, size - sizeof(*ip), plan);
 	geneve->version_and_options = 0;
 	geneve->flags = 0;
 	geneve->protocol = bpf_htons(GENEVE_PROTOCOL_ETHERNET);
 	geneve->vni_and_reserved = bpf_htonl(plan->vni << 8);
 	mac_copy(inner->h_dest, plan->mac);
 	mac_copy(inner->h_source, plan->gateway_mac);
-	inner->h_proto = bpf_htons(ETH_P_IP);
+	inner->h_proto = plan->protocol;
+}
+
+#define ENCAP_FLAGS                                               \
+	(BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L4_UDP | \
+	 BPF_F_ADJ_ROOM_ENCAP_L2_ETH | BPF_F_ADJ_ROOM_ENCAP_L2(ETH_HLEN))
+
+/* Makes room of `overhead` bytes behind the outer Ethernet header. Segment size
+ * stays: the pod's MTU leaves room already.
+ */
+static __always_inline void *encap_make_room(struct __sk_buff *skb,
+					     __u32 overhead, __u64 flags)
+{
+	struct cursor at;
+
+	if (bpf_skb_adjust_room(skb, overhead, BPF_ADJ_ROOM_MAC,
+				ENCAP_FLAGS | flags))
+		return NULL;
+	at = cursor_of_skb(skb);
+	return cursor_take(&at, ETH_HLEN + overhead);
+}
+
+/* Makes room and writes outer IP, UDP, Geneve and the inner Ethernet header.
+ * The outer Ethernet header is left to the neighbour table.
+ */
+static __always_inline int encap_v4(struct __sk_buff *skb,
+				    const struct encap_plan *plan)
+{
+	__u32 size = skb->len - ETH_HLEN + GENIE_TUNNEL_OVERHEAD;
+	struct iphdr *ip;
+	void *front;
+
+	if (size > 0xffff)
+		return -DROP_TOO_BIG;
+	front = encap_make_room(skb, GENIE_TUNNEL_OVERHEAD,
+				BPF_F_ADJ_ROOM_ENCAP_L3_IPV4);
+	if (!front)
+		return -DROP_ENCAP_FAILED;
+	ip = front + ETH_HLEN;
+	encap_write_ipv4(ip, size, plan);
+	encap_write_tunnel((void *)(ip + 1), size - sizeof(*ip), plan);
+	return 0;
+}
+
+/* The same over IPv6. */
+static __always_inline int encap_v6(struct __sk_buff *skb,
+				    const struct encap_plan *plan)
+{
+	__u32 size = skb->len - ETH_HLEN + GENIE_TUNNEL_OVERHEAD_V6;
+	struct ipv6hdr *ip;
+	void *front;
+
+	if (size - sizeof(*ip) > 0xffff)
+		return -DROP_TOO_BIG;
+	front = encap_make_room(skb, GENIE_TUNNEL_OVERHEAD_V6,
+				BPF_F_ADJ_ROOM_ENCAP_L3_IPV6);
+	if (!front)
+		return -DROP_ENCAP_FAILED;
+	ip = front + ETH_HLEN;
+	encap_write_ipv6(ip, size, plan);
+	encap_write_tunnel((void *)(ip + 1), size - sizeof(*ip), plan);
 	return 0;
 }
 

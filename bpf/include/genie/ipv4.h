@@ -6,12 +6,17 @@
 #include <linux/ip.h>
 #include <bpf/bpf_endian.h>
 #include <genie/cursor.h>
+#include <genie/hash.h>
 
 #define IPV4_DONT_FRAGMENT 0x4000
 #define IPV4_MORE_FRAGMENTS 0x2000
 #define IPV4_FRAGMENT_OFFSET 0x1fff
-#define IPV4_ECN_MASK 3
-#define IPV4_ECN_CE 3
+/* RFC 3168, the same for both families. */
+#define ECN_MASK 3
+#define ECN_NONE 0
+#define ECN_1 1
+#define ECN_0 2
+#define ECN_CE 3
 
 /* Whether lengths agree with each other and with the `size` bytes there are.
  * Options are let through; the header checksum is the receiver's to judge.
@@ -44,14 +49,6 @@ static __always_inline int ipv4_skip_options(struct cursor *at,
 	barrier_var(size);
 	size &= 0x3c;
 	return !!cursor_take(at, size);
-}
-
-/* Spreads one 32-bit word over all bits (the finalizer of MurmurHash3). */
-static __always_inline __u32 hash_mix(__u32 word)
-{
-	word = (word ^ word >> 16) * 0x85ebca6b;
-	word = (word ^ word >> 13) * 0xc2b2ae35;
-	return word ^ word >> 16;
 }
 
 /*

@@ -5,6 +5,7 @@
 
 #include <linux/if_ether.h>
 #include <linux/ip.h>
+#include <linux/ipv6.h>
 #include <linux/udp.h>
 #include <bpf/bpf_endian.h>
 #include <genie/abi.h>
@@ -15,61 +16,65 @@
 #include <genie/verdict.h>
 
 /* A swap of addresses and of ports changes no checksum. */
-static __always_inline void
-tunnel_echo_swap(struct ethhdr *eth, struct iphdr *ip, struct udphdr *udp)
+static __always_inline void tunnel_echo_swap(struct ethhdr *eth,
+					     struct udphdr *udp)
 {
-	__be32 address = ip->saddr;
 	__be16 port = udp->source;
 	__u8 mac[6] __attribute__((aligned(8)));
 
 	mac_copy(mac, eth->h_source);
 	mac_copy(eth->h_source, eth->h_dest);
 	mac_copy(eth->h_dest, mac);
-	ip->saddr = ip->daddr;
-	ip->daddr = address;
 	udp->source = udp->dest;
 	udp->dest = port;
 }
 
-/* Stamps the answer. The helper knows whether the UDP checksum is absent,
- * final, or still to be completed by the sender's device.
- */
-static __always_inline int tunnel_echo_stamp(struct __sk_buff *skb)
+static __always_inline void tunnel_echo_swap_v4(struct iphdr *ip)
 {
-	__u32 check_at =
-		TUNNEL_UDP_AT + __builtin_offsetof(struct udphdr, check);
-	__u32 kind_at = TUNNEL_PAYLOAD_AT +
+	__be32 address = ip->saddr;
+
+	ip->saddr = ip->daddr;
+	ip->daddr = address;
+}
+
+static __always_inline void tunnel_echo_swap_v6(struct ipv6hdr *ip)
+{
+	struct in6_addr address = ip->saddr;
+
+	ip->saddr = ip->daddr;
+	ip->daddr = address;
+}
+
+/* Stamps the answer, whose UDP header is at `udp_at`. The helper knows whether
+ * the UDP checksum is absent, final, or still to be completed by the sender's
+ * device.
+ */
+static __always_inline int tunnel_echo_stamp(struct __sk_buff *skb,
+					     __u32 udp_at)
+{
+	__u32 kind_at = udp_at + sizeof(struct udphdr) +
+			sizeof(struct geneve_header) +
 			__builtin_offsetof(struct tunnel_echo, kind);
 	__be32 from = bpf_htonl(TUNNEL_ECHO_REQUEST);
 	__be32 to = bpf_htonl(TUNNEL_ECHO_REPLY);
 
-	if (bpf_l4_csum_replace(skb, check_at, from, to,
-				BPF_F_MARK_MANGLED_0 | sizeof(to)) ||
+	if (bpf_l4_csum_replace(
+		    skb, udp_at + __builtin_offsetof(struct udphdr, check),
+		    from, to, BPF_F_MARK_MANGLED_0 | sizeof(to)) ||
 	    bpf_skb_store_bytes(skb, kind_at, &to, sizeof(to), 0))
 		return -DROP_BAD_OAM;
 	count(COUNT_TUNNEL_ECHO);
 	return VERDICT_ANSWER;
 }
 
-/* Judges a control packet that tunnel_judge let through: no IPv4 options, no
- * Geneve options, lengths right. Replies are for whoever asked: the stack.
+/* What the control packet behind an outer header is; VERDICT_ANSWER for an echo
+ * request.
  */
-static __noinline int tunnel_echo_stage(struct __sk_buff *skb)
+static __always_inline int tunnel_echo_judge(const struct udphdr *udp)
 {
-	struct cursor at = cursor_of_skb(skb);
-	struct geneve_header *geneve;
-	struct tunnel_echo *echo;
-	struct ethhdr *eth;
-	struct udphdr *udp;
-	struct iphdr *ip;
+	const struct geneve_header *geneve = (const void *)(udp + 1);
+	const struct tunnel_echo *echo = (const void *)(geneve + 1);
 
-	eth = cursor_take(&at, sizeof(*eth));
-	ip = cursor_take(&at, sizeof(*ip));
-	udp = cursor_take(&at, sizeof(*udp));
-	geneve = cursor_take(&at, sizeof(*geneve));
-	echo = cursor_take(&at, sizeof(*echo));
-	if (!eth || !ip || !udp || !geneve || !echo)
-		return -DROP_BAD_OAM;
 	if (bpf_ntohs(udp->len) !=
 	    sizeof(*udp) + sizeof(*geneve) + sizeof(*echo))
 		return -DROP_BAD_OAM;
@@ -80,10 +85,60 @@ static __noinline int tunnel_echo_stage(struct __sk_buff *skb)
 		count(COUNT_TUNNEL_ECHO_PASSED);
 		return VERDICT_PASS;
 	}
-	if (echo->kind != bpf_htonl(TUNNEL_ECHO_REQUEST))
+	return echo->kind == bpf_htonl(TUNNEL_ECHO_REQUEST) ? VERDICT_ANSWER
+							    : -DROP_BAD_OAM;
+}
+
+#define TUNNEL_ECHO_SIZE                                        \
+	(sizeof(struct udphdr) + sizeof(struct geneve_header) + \
+	 sizeof(struct tunnel_echo))
+
+static __always_inline int tunnel_echo_over_v4(struct __sk_buff *skb)
+{
+	struct cursor at = cursor_of_skb(skb);
+	struct ethhdr *eth = cursor_take(&at, ETH_HLEN + sizeof(struct iphdr) +
+						      TUNNEL_ECHO_SIZE);
+	struct iphdr *ip;
+	int verdict;
+
+	if (!eth)
 		return -DROP_BAD_OAM;
-	tunnel_echo_swap(eth, ip, udp);
-	return tunnel_echo_stamp(skb);
+	ip = (void *)(eth + 1);
+	verdict = tunnel_echo_judge((void *)(ip + 1));
+	if (verdict != VERDICT_ANSWER)
+		return verdict;
+	tunnel_echo_swap(eth, (void *)(ip + 1));
+	tunnel_echo_swap_v4(ip);
+	return tunnel_echo_stamp(skb, ETH_HLEN + sizeof(*ip));
+}
+
+static __always_inline int tunnel_echo_over_v6(struct __sk_buff *skb)
+{
+	struct cursor at = cursor_of_skb(skb);
+	struct ethhdr *eth = cursor_take(
+		&at, ETH_HLEN + sizeof(struct ipv6hdr) + TUNNEL_ECHO_SIZE);
+	struct ipv6hdr *ip;
+	int verdict;
+
+	if (!eth)
+		return -DROP_BAD_OAM;
+	ip = (void *)(eth + 1);
+	verdict = tunnel_echo_judge((void *)(ip + 1));
+	if (verdict != VERDICT_ANSWER)
+		return verdict;
+	tunnel_echo_swap(eth, (void *)(ip + 1));
+	tunnel_echo_swap_v6(ip);
+	return tunnel_echo_stamp(skb, ETH_HLEN + sizeof(*ip));
+}
+
+/* Judges a control packet that tunnel_judge let through: no IP options, no
+ * Geneve options, lengths right. Replies are for whoever asked: the stack.
+ */
+static __noinline int tunnel_echo_stage(struct __sk_buff *skb)
+{
+	return skb->protocol == bpf_htons(ETH_P_IPV6)
+		       ? tunnel_echo_over_v6(skb)
+		       : tunnel_echo_over_v4(skb);
 }
 
 #endif

@@ -21,6 +21,9 @@ struct genie_netns_sockets {
 	int control; /* a datagram socket to hang ioctl() on */
 };
 
+/* Gives what "run" gives there. */
+int genie_netns_run(int netns, int (*run)(void *), void *argument);
+
 /* Opens both sockets inside the namespace; on failure none stays open. */
 int genie_netns_sockets_open(int netns, struct genie_netns_sockets *sockets);
 

@@ -29,7 +29,10 @@ struct GroupsListCommand: ParsableCommand {
                 header: ["GROUP", "SUBNET", "GATEWAY", "VNI"],
                 rows: list.vpcs.flatMap { vpc in
                     vpc.groups.map { group in
-                        ["\(vpc.name)/\(group.name)", group.subnet, group.gateway, "\(vpc.vni)"]
+                        [
+                            "\(vpc.name)/\(group.name)", group.subnets, group.gateways,
+                            "\(vpc.vni)",
+                        ]
                     }
                 }
             )
@@ -45,16 +48,20 @@ struct GroupsCreateCommand: ParsableCommand {
         discussion: """
             The first address of the subnet after the network's own is the group's gateway.
 
+            With two subnets, one of each family, every pod gets an address of both or none at all.
+
             Addresses that something else uses are left out with --exclude.
 
-            Example: genie-ring groups create red/web --subnet 10.1.0.0/16 --exclude \
-            10.1.0.2-10.1.0.20
+            Example: genie-ring groups create red/web --subnet 10.1.0.0/16 --subnet fd00:1::/64 \
+            --exclude 10.1.0.2-10.1.0.20
             """
     )
 
     @OptionGroup var node: NodeOptions
     @Argument(help: "The name, VPC/GROUP.") var name: String
-    @Option(help: "The subnet in CIDR form, /8 to /32; a second one of the other family.")
+    @Option(
+        help: "The subnet in CIDR form, IPv4 or IPv6; again for a second one of the other family."
+    )
     var subnet: [String]
     @Option(help: "Addresses that no pod gets: FIRST-LAST, an address or a CIDR block.")
     var exclude: [String] = []
@@ -76,7 +83,7 @@ struct GroupsCreateCommand: ParsableCommand {
         try render(group, as: node.output, empty: "") { group in
             TextTable(
                 header: ["GROUP", "SUBNET", "GATEWAY"],
-                rows: [["\(group.vpc)/\(group.name)", group.subnet, group.gateway]]
+                rows: [["\(group.vpc)/\(group.name)", group.subnets, group.gateways]]
             )
         }
     }
@@ -95,5 +102,14 @@ struct GroupsDeleteCommand: ParsableCommand {
 
     func run() throws {
         try node.client.delete("/v1/groups/\(LocalSocketClient.escaped(name))")
+    }
+}
+
+extension VPCList.GroupItem {
+    fileprivate var subnets: String { joined(subnet, secondSubnet) }
+    fileprivate var gateways: String { joined(gateway, secondGateway) }
+
+    private func joined(_ first: String, _ second: String?) -> String {
+        second.map { "\(first),\($0)" } ?? first
     }
 }

@@ -169,7 +169,7 @@ extension InspectionError {
             ].contains(answer.code)
         case .unanswered(let error): error.isRetryable
         case .unreadable, .unwritable, .unreadableFile, .unfinished, .conflict, .indeterminate,
-            .recoveryRefused:
+            .recoveryRefused, .uncapturable:
             false
         }
     }

@@ -5,6 +5,8 @@ struct WatchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "watch",
         abstract: "Print what happens, as it happens.",
-        subcommands: [WatchMembersCommand.self, WatchGroupCommand.self]
+        subcommands: [
+            WatchMembersCommand.self, WatchGroupCommand.self, WatchDropsCommand.self,
+        ]
     )
 }

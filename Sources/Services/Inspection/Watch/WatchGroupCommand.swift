@@ -130,7 +130,7 @@ extension InspectionError {
         case .unanswered(let error): error.isRetryable
         case .refused(let answer): answer.code.hasPrefix("ring.")
         case .unreadable, .unwritable, .unreadableFile, .unfinished, .conflict, .indeterminate,
-            .recoveryRefused:
+            .recoveryRefused, .uncapturable:
             false
         }
     }

@@ -127,7 +127,7 @@ extension InspectionError {
         case .unanswered(let error): error.isRetryable
         case .refused(let answer): answer.code == "ring.not_joined"
         case .unreadable, .unwritable, .unreadableFile, .unfinished, .conflict, .indeterminate,
-            .recoveryRefused:
+            .recoveryRefused, .uncapturable:
             false
         }
     }

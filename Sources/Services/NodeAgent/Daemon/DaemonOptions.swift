@@ -34,7 +34,9 @@ enum DaemonError: Error, CustomStringConvertible {
             "no secret: name the cluster's with --secret FILE (make one with 'genie-ring secret new "
                 + "FILE'), or say --insecure to run without"
         case .secretAndInsecure: "--secret and --insecure exclude each other: give one"
-        case .badAddress(let text): "--address '\(text)' is no IPv4 address: write it like 10.0.0.1"
+        case .badAddress(let text):
+            "--address '\(text)' is no address of a node: write it like 10.0.0.1 or "
+                + "fd00::1"
         case .badSeed(let text): "--join '\(text)' is not HOST:PORT: write it like 10.0.0.1:7940"
         case .unresolvedSeed(let text, let detail):
             "--join '\(text)' cannot be resolved (\(detail)): name an address, or mend the name"
@@ -48,7 +50,7 @@ enum DaemonError: Error, CustomStringConvertible {
                 + "more than 500 nodes"
         case .badZone(let text): "zone '\(text)' is longer than 63 bytes: choose a shorter one"
         case .noUplinkAddress(let uplink):
-            "uplink \(uplink) has no IPv4 address: give it one, or name it with --address"
+            "uplink \(uplink) has no address: give it one, or name it with --address"
         case .noUplink(let uplink, let known):
             "there is no interface \(uplink): name the underlay's with --uplink (there are "
                 + "\(known.joined(separator: ", ")))"
@@ -100,19 +102,25 @@ struct DaemonOptions: Sendable {
             zone: command.zone,
             metadata: command.metadata
         )
+        let dataDirectory = try Self.prepare(command.dataDir)
         agent = AgentSettings(
             nodeName: name,
             uplink: command.uplink,
             uplinkChoice: command.uplinkMode,
+            hookChoice: command.tcHook,
             vtep: address,
             socketPath: command.socket,
             socketGroupID: try command.socketGroup.map(Self.groupID),
             pinDirectory: command.pinDir,
             spoolDirectory: command.cniSpool,
+            pluginLockPath: "\(dataDirectory)/plugins.lock",
+            failedCallsDirectory: "\(dataDirectory)/cni-failed",
+            podFactsPath: command.podFacts,
             publishLevel: command.publishLevel,
-            metricsAddress: try command.metricsAddress.map(Self.metricsAddress)
+            metricsAddress: try command.metricsAddress.map(Self.metricsAddress),
+            hasEndpointMetrics: command.endpointMetrics
         )
-        databasePath = try Self.prepare(command.dataDir) + "/genie.db"
+        databasePath = "\(dataDirectory)/genie.db"
     }
 
     private static func secret(_ command: GeniedCommand) throws -> ClusterSecret {
@@ -130,37 +138,63 @@ struct DaemonOptions: Sendable {
             throw DaemonError.noUplink(uplink: command.uplink, known: links.map(\.name))
         }
         if let text = command.address {
-            guard let address = IPAddress(text), address.isV4 else {
+            guard let address = IPAddress(text), !linkLocal.contains(address) else {
                 throw DaemonError.badAddress(text)
             }
             return address
         }
-        let addresses = try Links.addresses(link.index)
-        guard let first = addresses.first(where: { $0.address.isV4 }) else {
+        let addresses = try Links.addresses(link.index).map(\.address)
+        let usable = addresses.filter { !linkLocal.contains($0) }
+        guard let first = usable.first(where: \.isV4) ?? usable.first else {
             throw DaemonError.noUplinkAddress(uplink: command.uplink)
         }
-        return first.address
+        return first
     }
 
-    /// An address as it stands, or the first IPv4 address of a name.
+    /// Addresses that say nothing without an interface beside them (RFC 4291 section 2.5.6).
+    private static let linkLocal: Prefix = {
+        guard let prefix = Prefix("fe80::/10") else { preconditionFailure("it is a prefix") }
+        return prefix
+    }()
+
+    /// An address as it stands, or the first address of a name, of IPv4 where it has one.
     private static func resolve(_ text: String) throws -> SocketAddress {
         if let address = SocketAddress(text) { return address }
         guard let colon = text.lastIndex(of: ":"),
             let port = UInt16(text[text.index(after: colon)...]), colon != text.startIndex
         else { throw DaemonError.badSeed(text) }
         var hints = addrinfo()
-        hints.ai_family = AF_INET
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
         var found: UnsafeMutablePointer<addrinfo>?
         let status = getaddrinfo(String(text[..<colon]), nil, &hints, &found)
         defer { if let found { freeaddrinfo(found) } }
-        guard status == 0, let name = found?.pointee.ai_addr else {
+        guard status == 0 else {
             throw DaemonError.unresolvedSeed(text, detail: String(cString: gai_strerror(status)))
         }
-        let bits = name.withMemoryRebound(to: sockaddr_in.self, capacity: 1) {
-            UInt32(bigEndian: $0.pointee.sin_addr.s_addr)
+        var addresses: [IPAddress] = []
+        var next = found
+        while let entry = next?.pointee {
+            if let address = entry.ai_addr.flatMap(Self.address) { addresses.append(address) }
+            next = entry.ai_next
         }
-        return SocketAddress(address: IPAddress(v4: bits), port: port)
+        guard let first = addresses.first(where: \.isV4) ?? addresses.first else {
+            throw DaemonError.unresolvedSeed(text, detail: "it has no address")
+        }
+        return SocketAddress(address: first, port: port)
+    }
+
+    private static func address(_ name: UnsafeMutablePointer<sockaddr>) -> IPAddress? {
+        switch Int32(name.pointee.sa_family) {
+        case AF_INET:
+            name.withMemoryRebound(to: sockaddr_in.self, capacity: 1) {
+                IPAddress(v4: UInt32(bigEndian: $0.pointee.sin_addr.s_addr))
+            }
+        case AF_INET6:
+            name.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) { name in
+                withUnsafeBytes(of: name.pointee.sin6_addr) { IPAddress(bytes: $0) }
+            }
+        default: nil
+        }
     }
 
     /// An address with its port, or with the usual one.

@@ -12,7 +12,8 @@ package struct GeniedCommand: ParsableCommand {
         discussion: """
             The first node of a ring starts with --bootstrap, every other one with --join. A node that \
             belongs to a ring stays in it whatever is said; one that lost its database comes back with \
-            --join, since --bootstrap would found a second ring.
+            --join, since --bootstrap would found a second ring. 'genied uninstall' takes everything off \
+            the node again (genied uninstall --help).
 
             Example: genied --join 10.0.0.1:7940 --secret /etc/genie/secret --uplink eth0
             """,
@@ -45,7 +46,12 @@ package struct GeniedCommand: ParsableCommand {
     @Option(help: "How the uplink receives: auto, xdp or tc.")
     var uplinkMode = AgentSettings.UplinkChoice.auto
 
-    @Option(help: "This node's underlay address; the uplink's first IPv4 address when absent.")
+    @Option(
+        help: "The tc hook of pods and uplink: auto (tcx where the kernel has it), tcx or clsact."
+    )
+    var tcHook = AgentSettings.HookChoice.auto
+
+    @Option(help: "This node's underlay address; the uplink's first when absent, IPv4 before IPv6.")
     var address: String?
 
     @Option(help: "The ring's port, UDP and TCP.")
@@ -81,6 +87,15 @@ package struct GeniedCommand: ParsableCommand {
 
     @Option(
         help: """
+            What is known of pods and their networks: a list of Pod, Namespace, \
+            NetworkAttachmentDefinition, Logicalnetwork and Physicalnetwork objects as JSON, read anew \
+            for each pod.
+            """
+    )
+    var podFacts: String?
+
+    @Option(
+        help: """
             How many of a group's owners have to hold a pod's endpoint before its ADD returns: one, \
             quorum or all.
             """
@@ -95,6 +110,9 @@ package struct GeniedCommand: ParsableCommand {
     )
     var metricsAddress: String?
 
+    @Flag(help: "Let /metrics tell of every pod interface, and not only of VPCs.")
+    var endpointMetrics = false
+
     @Option(help: "How much to log: trace, debug, info, notice, warning, error.")
     var logLevel = "info"
 
@@ -102,6 +120,8 @@ package struct GeniedCommand: ParsableCommand {
 
     /// Parses the process's arguments and runs the daemon until it is told to stop.
     package static func runAndExit() -> Never {
+        let words = CommandLine.arguments.dropFirst()
+        if words.first == "uninstall" { uninstall(Array(words.dropFirst())) }
         let command: GeniedCommand
         do {
             command = try parse()
@@ -114,6 +134,20 @@ package struct GeniedCommand: ParsableCommand {
         }
         start(command)
         dispatchMain()
+    }
+
+    /// A command of its own: the daemon's options would be asked for otherwise.
+    private static func uninstall(_ arguments: [String]) -> Never {
+        do {
+            try UninstallCommand.parse(arguments).run()
+            Glibc.exit(0)
+        } catch {
+            let status = UninstallCommand.exitCode(for: error)
+            let isOurs = error is DaemonError || error is UninstallError
+            let text = isOurs ? "genied: \(error)" : UninstallCommand.fullMessage(for: error)
+            if status == .success { print(text) } else { printError(text) }
+            Glibc.exit(status == .validationFailure ? 2 : status.rawValue)
+        }
     }
 
     /// Not in the caller, which is on the main actor: closures made there may run nowhere else.
@@ -136,4 +170,5 @@ package struct GeniedCommand: ParsableCommand {
 }
 
 extension AgentSettings.UplinkChoice: ExpressibleByArgument {}
+extension AgentSettings.HookChoice: ExpressibleByArgument {}
 extension AgentSettings.PublishLevel: ExpressibleByArgument {}

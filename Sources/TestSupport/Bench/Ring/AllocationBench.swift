@@ -94,7 +94,7 @@ struct AllocationBench {
         _ holder: AddressHolder
     ) async throws -> Span {
         let start = Monotonic.now
-        let outcome = await service.allocate(plan, holder)
+        let outcome = await service.allocate([plan], holder)
         let span = Monotonic.now.since(start)
         guard case .assigned = outcome else {
             throw BenchError.unreadable(what: "an allocation", text: "\(outcome)")

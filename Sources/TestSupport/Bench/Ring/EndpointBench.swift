@@ -17,6 +17,8 @@ struct EndpointResult {
     var removedElsewhere: [Span] = []
     /// From asking for a removal until the endpoint is in no node's map.
     var removed: [Span] = []
+    /// From the first packet of a pod on the same node until the first one of every other node.
+    var firstPacket: [Span] = []
 }
 
 /// Pods that come and go on five nodes, and how long until every node's map says so.
@@ -35,11 +37,13 @@ struct EndpointBench {
         try makeGroup()
         var maps: [EndpointMap] = []
         var namespaces: [String] = []
+        var sitting: [(netns: String, address: String)] = []
         for node in 1...count {
             maps.append(try EndpointMap(pid: children[node - 1].pid))
             // This one stays: a node follows a group while it has a pod in its VPC.
-            let sitting = try underlay.addPod("sitting", on: node)
-            _ = try ask(.add, "sitting\(node)", sitting, on: node).get()
+            let netns = try underlay.addPod("sitting", on: node)
+            let answer = try ask(.add, "sitting\(node)", netns, on: node).get()
+            sitting.append((netns, try CNIAnswer.address(answer)))
             namespaces.append(try underlay.addPod("moving", on: node))
         }
         try wait(maps, "every pod that stays") { $0.count == count }
@@ -66,6 +70,14 @@ struct EndpointBench {
             result.removed.append(gone.last)
             result.removedElsewhere.append(max(.zero, gone.last - gone.seen[node - 1]))
         }
+        let packets = FirstPacketBench(
+            system: system,
+            underlay: underlay,
+            count: count,
+            sitting: sitting,
+            moving: namespaces
+        )
+        result.firstPacket = try packets.run(turns: turns)
         return result
     }
 

@@ -129,6 +129,8 @@ struct RingCommand: ParsableCommand {
         defer { for child in children { child.send(9) } }
         let bench = EndpointBench(system: genie, underlay: underlay, count: Self.endpointNodes)
         let result = try bench.run(children: children, turns: endpoints)
+        Console.say("endpoint.firstPacket, histogram of \(result.firstPacket.count):")
+        for line in SpanHistogram(spans: result.firstPacket).lines { Console.say("  " + line) }
         // The ring's part is judged: making a pod's interface comes before it.
         return Self.figures(
             "endpoint.elsewhere",
@@ -138,6 +140,11 @@ struct RingCommand: ParsableCommand {
             + Self.figures(
                 "endpoint.goneElsewhere",
                 result.removedElsewhere,
+                Self.endpointMillisecondsMax
+            )
+            + Self.figures(
+                "endpoint.firstPacket",
+                result.firstPacket,
                 Self.endpointMillisecondsMax
             )
             + Self.figures("endpoint.everywhere", result.added, nil)

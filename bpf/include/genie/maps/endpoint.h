@@ -17,7 +17,7 @@ struct {
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 } gr_endpoint_r1 SEC(".maps");
 
-/* The only way to make a key, so that none leaves out the VNI. */
+/* The only ways to make a key, so that none leaves out the VNI. */
 static __always_inline struct endpoint_key endpoint_key_v4(__u32 vni,
 							   __be32 address)
 {
@@ -25,11 +25,31 @@ static __always_inline struct endpoint_key endpoint_key_v4(__u32 vni,
 				      .address = address_from_v4(address) };
 }
 
+static __always_inline struct endpoint_key endpoint_key_v6(__u32 vni,
+							   const void *address)
+{
+	return (struct endpoint_key){ .vni = vni,
+				      .address = address_from_v6(address) };
+}
+
 static __always_inline const struct endpoint_value *
 endpoint_lookup_v4(__u32 vni, __be32 address)
 {
 	struct endpoint_key key = endpoint_key_v4(vni, address);
 
+	return bpf_map_lookup_elem(&gr_endpoint_r1, &key);
+}
+
+/* `address` is an IPv6 address in a packet. A mapped one is no address there
+ * and must not lead to the row of an IPv4 endpoint.
+ */
+static __always_inline const struct endpoint_value *
+endpoint_lookup_v6(__u32 vni, const void *address)
+{
+	struct endpoint_key key = endpoint_key_v6(vni, address);
+
+	if (address_is_v4(&key.address))
+		return NULL;
 	return bpf_map_lookup_elem(&gr_endpoint_r1, &key);
 }
 

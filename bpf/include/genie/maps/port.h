@@ -1,4 +1,4 @@
-/* gr_port_r1: pod interfaces of this node. Written by genied, read by
+/* gr_port_r2: pod interfaces of this node. Written by genied, read by
  * pod_egress.
  */
 #ifndef GENIE_MAPS_PORT_H
@@ -14,13 +14,13 @@ struct {
 	__type(value, struct port_value);
 	__uint(max_entries, GENIE_PORT_MAX);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-} gr_port_r1 SEC(".maps");
+} gr_port_r2 SEC(".maps");
 
 static __always_inline const struct port_value *port_lookup(__u32 ifindex)
 {
 	struct port_key key = { .ifindex = ifindex };
 
-	return bpf_map_lookup_elem(&gr_port_r1, &key);
+	return bpf_map_lookup_elem(&gr_port_r2, &key);
 }
 
 #endif

@@ -24,4 +24,15 @@ static __always_inline const struct vtep_value *vtep_lookup_v4(__be32 address)
 	return bpf_map_lookup_elem(&gr_vtep_r1, &key);
 }
 
+/* `address` is an IPv6 address in a packet. */
+static __always_inline const struct vtep_value *
+vtep_lookup_v6(const void *address)
+{
+	struct vtep_key key = { .address = address_from_v6(address) };
+
+	if (address_is_v4(&key.address))
+		return NULL;
+	return bpf_map_lookup_elem(&gr_vtep_r1, &key);
+}
+
 #endif

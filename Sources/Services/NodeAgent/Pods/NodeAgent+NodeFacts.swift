@@ -1,0 +1,116 @@
+import CNIProtocol
+import Determinism
+import Foundation
+import NetSelection
+
+extension NodeAgent {
+    /// What selection needs to know of the call, the pod and the node.
+    func selectionRequest(
+        _ call: CNICall,
+        _ arguments: CNIArguments,
+        taken: [String]
+    ) async throws(PodError) -> SelectionRequest {
+        let whole = (try? JSONValue(parsing: call.config)) ?? .object([])
+        let settings: SelectionSettings
+        do { settings = try SelectionSettings(whole) } catch { throw .selection(error) }
+        var pod = try await podFacts.facts(
+            namespace: arguments.podNamespace ?? "",
+            name: arguments.podName ?? ""
+        )
+        // What the runtime passes on is for where nobody else knows.
+        if pod.annotations.isEmpty { pod.annotations = arguments.podAnnotations }
+        return SelectionRequest(
+            settings: settings,
+            pod: pod,
+            node: nodeFacts(directory: settings.directory),
+            interface: call.ifname,
+            taken: taken,
+            wishes: AttachmentWishes(asked: whole)
+        )
+    }
+
+    private func nodeFacts(directory: String) -> NodeFacts {
+        var facts = NodeFacts()
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+        facts.files = names.filter(ConfigurationFile.isConfiguration).sorted().compactMap { name in
+            FileManager.default.contents(atPath: "\(directory)/\(name)").map {
+                ConfigurationFile(name: name, text: String(decoding: $0, as: UTF8.self))
+            }
+        }
+        facts.uplink = settings.uplink
+        facts.loads = loads.rates(InterfaceCounters.read())
+        return facts
+    }
+
+    /// Remembers what the interfaces have carried until now, for the next pod that asks for the
+    /// least loaded network.
+    func sampleLoads() {
+        loads.sample(InterfaceCounters.read())
+    }
+}
+
+extension AttachmentWishes {
+    /// What the runtime asks for through capabilities, in a whole configuration.
+    init(asked configuration: JSONValue) {
+        let asked = configuration["runtimeConfig"]?.members ?? []
+        self.init(runtimeConfig: asked.filter { !$0.value.isEmpty })
+    }
+}
+
+extension JSONValue {
+    /// Whether a runtime asks for nothing with it.
+    fileprivate var isEmpty: Bool {
+        isNull || array?.isEmpty == true || members?.isEmpty == true || string?.isEmpty == true
+    }
+}
+
+/// What each of the node's interfaces has carried since it was made, both ways, in bytes.
+struct InterfaceCounters: Sendable {
+    let bytes: SortedMap<String, UInt64>
+    let time: ContinuousClock.Instant
+
+    /// Reads the kernel's table.
+    static func read() -> InterfaceCounters {
+        let text =
+            FileManager.default.contents(atPath: "/proc/thread-self/net/dev")
+            .map { String(decoding: $0, as: UTF8.self) } ?? ""
+        return InterfaceCounters(bytes: parse(text), time: .now)
+    }
+
+    /// Takes `/proc/net/dev` apart, see proc(5): the first and ninth number are bytes.
+    static func parse(_ text: String) -> SortedMap<String, UInt64> {
+        var bytes = SortedMap<String, UInt64>()
+        for line in text.split(separator: "\n") {
+            guard let colon = line.firstIndex(of: ":") else { continue }
+            let name = line[..<colon].trimmingCharacters(in: .whitespaces)
+            let numbers = line[line.index(after: colon)...].split(separator: " ")
+                .compactMap { UInt64($0) }
+            if numbers.count >= 9 { bytes[name] = numbers[0] &+ numbers[8] }
+        }
+        return bytes
+    }
+}
+
+/// The load of the node's interfaces, between the last sample and now.
+struct InterfaceLoads: Sendable {
+    private var last: InterfaceCounters?
+
+    mutating func sample(_ counters: InterfaceCounters) {
+        last = counters
+    }
+
+    /// Bytes a second; an interface that was not there before carried all it has since then.
+    func rates(_ now: InterfaceCounters) -> SortedMap<String, UInt64> {
+        var rates = SortedMap<String, UInt64>()
+        guard let last else { return rates }
+        let elapsed = (now.time - last.time) / .milliseconds(1)
+        guard elapsed >= 1 else { return rates }
+        for (name, bytes) in now.bytes {
+            let before = last.bytes[name] ?? 0
+            // A counter that went back is of an interface that was made anew.
+            let carried = bytes >= before ? bytes - before : bytes
+            rates[name] = UInt64(Double(carried) * 1_000 / elapsed)
+        }
+        return rates
+    }
+}

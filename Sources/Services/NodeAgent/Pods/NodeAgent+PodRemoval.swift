@@ -1,0 +1,169 @@
+import CNIProtocol
+import Foundation
+import Logging
+import NetSelection
+import Netlink
+import PluginProcess
+
+extension NodeAgent {
+    /// Takes a pod off its networks, from what was recorded alone; nothing recorded is success.
+    func detachPod(_ key: AttachmentKey) async throws(AgentError) {
+        try beginPod(key)
+        defer { busyPods.remove(key) }
+        guard let record = journal.pods[key] else { return try await detach(key) }
+        try await undoPod(record)
+    }
+
+    /// Undoes every network of a plan, the last first; what fails keeps the rest from nothing.
+    ///
+    /// - Throws: the first failure; the plan is kept then, and undone again later.
+    func undoPod(_ record: PodRecord) async throws(AgentError) {
+        var record = record
+        record.state = .removing
+        try journal.record(record)
+        var failure: AgentError?
+        do throws(AgentError) {
+            try await removeRules(record)
+        } catch {
+            failure = error
+        }
+        if record.hasPlugins {
+            do throws(PodError) {
+                let lock = try await pluginLock(record.key)
+                for part in record.parts.reversed() {
+                    failure = await undoPart(record, part, lock) ?? failure
+                }
+            } catch {
+                throw .pod(error)
+            }
+        } else {
+            for part in record.parts.reversed() {
+                failure = await undoPart(record, part, nil) ?? failure
+            }
+        }
+        if let failure { throw failure }
+        try journal.erasePod(record.key)
+    }
+
+    private func removeRules(_ record: PodRecord) async throws(AgentError) {
+        guard !record.rules.isEmpty, let netns = record.presentNetns else { return }
+        let rules = record.sourceRules
+        do {
+            try await blocking { try PodRoutes.remove(rules, netnsPath: netns) }
+        } catch let error as NetlinkError {
+            throw .pod(.routes(error))
+        } catch {
+            throw .unexpected("\(error)")
+        }
+    }
+
+    private func undoPart(
+        _ record: PodRecord,
+        _ part: PodRecord.Part,
+        _ lock: PluginLock?
+    ) async -> AgentError? {
+        guard let list = part.network else {
+            return .unexpected("network \(part.name) cannot be read back")
+        }
+        var failure: AgentError?
+        let call = PluginCall(
+            verb: .delete,
+            record: record,
+            part: part,
+            list: list,
+            netns: record.presentNetns
+        )
+        for index in list.plugins.indices.reversed() {
+            do throws(AgentError) {
+                if list.plugins[index].isOwn {
+                    try await detach(
+                        AttachmentKey(containerID: record.containerID, interface: part.interface)
+                    )
+                } else if let lock {
+                    try await deleteThroughPlugin(call, index, lock)
+                }
+            } catch {
+                logger.error(
+                    "cannot take a pod off a network",
+                    metadata: [
+                        "container_id": "\(record.containerID)", "network": "\(part.name)",
+                        "reason": "\(error)",
+                    ]
+                )
+                failure = failure ?? error
+            }
+        }
+        return failure
+    }
+
+    private func deleteThroughPlugin(
+        _ call: PluginCall,
+        _ index: Int,
+        _ lock: PluginLock
+    ) async throws(AgentError) {
+        let previous = call.list.cniVersion >= .v040 ? call.part.resultValue : nil
+        do throws(PodError) {
+            _ = try await callPlugin(call, index, previous: previous, lock)
+        } catch .refused(_, let error) where error.code == .unknownContainer {
+            // The plugin knows of nothing that would have to be removed.
+        } catch {
+            throw .pod(error)
+        }
+    }
+
+    /// Compares every network of a pod with what was set up.
+    func checkPod(_ record: PodRecord) async throws(AgentError) {
+        guard record.state == .attached else {
+            throw .notAttached(containerID: record.containerID, interface: record.interface)
+        }
+        guard let netns = record.presentNetns else {
+            throw .checkFailed("the pod's namespace \(record.netns) is not the one of its ADD")
+        }
+        do throws(PodError) {
+            let lock = try await pluginLock(record.key)
+            for part in record.parts {
+                guard let list = part.network else { continue }
+                let call = PluginCall(
+                    verb: .check,
+                    record: record,
+                    part: part,
+                    list: list,
+                    netns: netns
+                )
+                for index in list.plugins.indices where !list.plugins[index].isOwn {
+                    guard list.cniVersion >= .v040, !list.isCheckDisabled else { continue }
+                    _ = try await callPlugin(call, index, previous: part.resultValue, lock)
+                }
+            }
+        } catch {
+            throw .pod(error)
+        }
+        for part in record.parts where part.network?.plugins[0].isOwn == true {
+            try await check(
+                AttachmentKey(containerID: record.containerID, interface: part.interface),
+                netns: netns
+            )
+        }
+    }
+
+    /// Undoes additions and finishes removals that a dead daemon or a failure left half done.
+    func finishInterruptedPods() async {
+        for key in journal.pods.values.filter({ $0.state != .attached }).map(\.key).sorted() {
+            guard !busyPods.contains(key), (try? beginPod(key)) != nil else { continue }
+            defer { busyPods.remove(key) }
+            guard let record = journal.pods[key], record.state != .attached else { continue }
+            do throws(AgentError) {
+                try await undoPod(record)
+                logger.notice(
+                    "undid an interrupted pod",
+                    metadata: ["container_id": "\(key.containerID)"]
+                )
+            } catch {
+                logger.error(
+                    "cannot undo an interrupted pod",
+                    metadata: ["container_id": "\(key.containerID)", "reason": "\(error)"]
+                )
+            }
+        }
+    }
+}

@@ -1,0 +1,178 @@
+import Addressing
+import CNIProtocol
+import Foundation
+import LocalAPI
+import LocalSocket
+import NetSelection
+
+extension NodeAgent {
+    /// The pods of this node, those with one network of ours included.
+    func podList() -> PodList {
+        var parts: Set<AttachmentKey> = []
+        var items = journal.pods.values.sorted { $0.key < $1.key }.map { record in
+            for part in record.parts {
+                parts.insert(
+                    AttachmentKey(containerID: record.containerID, interface: part.interface)
+                )
+            }
+            return Self.item(record)
+        }
+        items += journal.all.filter { !parts.contains($0.key) }.map(Self.item)
+        return PodList(pods: items.sorted { $0.containerID < $1.containerID })
+    }
+
+    private static func podName(_ namespace: String, _ name: String) -> String {
+        name.isEmpty || namespace.isEmpty ? name : "\(namespace)/\(name)"
+    }
+
+    private static func item(_ record: PodRecord) -> PodList.Item {
+        let results = record.parts.compactMap { part in
+            part.attachmentResult.map {
+                PodStatus.Attachment(network: part.name, result: $0, isDefault: part.isDefault)
+            }
+        }
+        let texts = [
+            (PodStatus.networkStatusKey, PodStatus.networkStatus(results)),
+            (PodStatus.addressPreferencesKey, PodStatus.addressPreferences(results)),
+        ]
+        let annotations = texts.compactMap { key, value in
+            record.state == .attached
+                ? value.map { PodList.Annotation(key: key, value: $0) } : nil
+        }
+        return PodList.Item(
+            pod: podName(record.podNamespace, record.podName),
+            containerID: record.containerID,
+            state: record.state.rawValue,
+            netns: record.netns,
+            interfaces: record.parts.map { part in
+                PodList.Interface(
+                    interface: part.interface,
+                    network: part.name,
+                    plugins: part.network?.plugins.map(\.type) ?? [],
+                    addresses: part.attachmentResult?.podAddresses.map { "\($0.address)" } ?? [],
+                    isDefault: part.isDefault,
+                    reason: part.reason
+                )
+            },
+            warnings: record.warnings,
+            annotations: annotations
+        )
+    }
+
+    private static func item(_ attachment: Attachment) -> PodList.Item {
+        PodList.Item(
+            pod: podName(attachment.podNamespace, attachment.podName),
+            containerID: attachment.containerID,
+            state: attachment.state.rawValue,
+            netns: attachment.netns,
+            interfaces: [
+                PodList.Interface(
+                    interface: attachment.interface,
+                    network: "\(attachment.vpc)/\(attachment.group)",
+                    plugins: [NetworkConfiguration.ownType],
+                    addresses: attachment.address.map { ["\($0)/32"] } ?? [],
+                    isDefault: attachment.interface == "eth0",
+                    reason: "vpc and group of the plugin's configuration"
+                )
+            ]
+        )
+    }
+
+    /// Why a pod has its networks; of one that is not here, what it would get.
+    func explain(pod name: String) async throws(AgentError) -> PodPlan {
+        if let record = journal.pods.values.filter({
+            Self.podName($0.podNamespace, $0.podName) == name
+        }).max(by: { $0.key < $1.key }) {
+            return Self.plan(record, isAttached: record.state == .attached)
+        }
+        let halves = name.split(separator: "/", omittingEmptySubsequences: false)
+        guard halves.count == 2, halves.allSatisfy({ !$0.isEmpty }) else {
+            throw .badRequest("'\(name.prefix(80))' is no pod: write NAMESPACE/NAME")
+        }
+        return try await replay(
+            CNICall(
+                verb: .add,
+                containerID: "explain",
+                ifname: "eth0",
+                args: "K8S_POD_NAMESPACE=\(halves[0]);K8S_POD_NAME=\(halves[1])",
+                config: Self.ownConfiguration() ?? #"{"name":"explain","type":"genie"}"#
+            )
+        )
+    }
+
+    /// The configuration that runtimes give the plugin: the first one of ours that chooses.
+    private static func ownConfiguration() -> String? {
+        let directory = SelectionSettings().directory
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+        let texts = names.filter(ConfigurationFile.isConfiguration).sorted().compactMap {
+            FileManager.default.contents(atPath: "\(directory)/\($0)")
+                .map { String(decoding: $0, as: UTF8.self) }
+        }
+        for text in texts {
+            guard let list = try? NetworkList(parsing: text),
+                let index = list.plugins.firstIndex(where: \.isSelection)
+            else { continue }
+            return list.input(of: index).text
+        }
+        return nil
+    }
+
+    /// What a recorded call would do now; nothing is done.
+    func replay(_ call: CNICall) async throws(AgentError) -> PodPlan {
+        let configuration: NetworkConfiguration
+        do {
+            configuration = try JSONDecoder().decode(
+                NetworkConfiguration.self,
+                from: Data(call.config.utf8)
+            )
+        } catch {
+            throw .badRequest("the call's network configuration: \(error)")
+        }
+        if let refusal = configuration.refusal(of: call.verb) { throw .badRequest("\(refusal)") }
+        let key = AttachmentKey(containerID: call.containerID, interface: call.ifname)
+        if call.verb != .add, let record = journal.pods[key] {
+            return Self.plan(record, isAttached: record.state == .attached)
+        }
+        let record = try await plan(call, configuration, try CNIArguments(checking: call.args))
+        return Self.plan(record, isAttached: false)
+    }
+
+    private static func plan(_ record: PodRecord, isAttached: Bool) -> PodPlan {
+        PodPlan(
+            pod: podName(record.podNamespace, record.podName),
+            isAttached: isAttached,
+            networks: record.parts.map { part in
+                let list = part.network
+                return PodPlan.Network(
+                    interface: part.interface,
+                    network: part.name,
+                    plugins: list?.plugins.map(\.type) ?? [],
+                    isDefault: part.isDefault,
+                    reason: part.reason,
+                    inputs: list.map { list in
+                        list.plugins.indices.map { list.input(of: $0, wishes: part.asked).text }
+                    } ?? []
+                )
+            },
+            warnings: record.warnings
+        )
+    }
+
+    /// Keeps a call that failed for whoever is asked for help; only the latest ones.
+    func keepFailed(_ call: CNICall) {
+        let directory = SpoolDirectory(path: settings.failedCallsDirectory)
+        try? directory.write(name: call.spoolName, call.jsonText)
+        guard let names = try? directory.names(), names.count > Self.failedCallsMax else { return }
+        let oldest = names.min { left, right in
+            Self.modified("\(directory.path)/\(left)") < Self.modified("\(directory.path)/\(right)")
+        }
+        if let oldest { try? directory.remove(name: oldest) }
+    }
+
+    private static let failedCallsMax = 32
+
+    private static func modified(_ path: String) -> Date {
+        let attributes = try? FileManager.default.attributesOfItem(atPath: path)
+        return attributes?[.modificationDate] as? Date ?? .distantPast
+    }
+}

@@ -1,0 +1,264 @@
+import Addressing
+import CNIProtocol
+import Determinism
+import Logging
+import NetModel
+import NetSelection
+import Netlink
+import PluginProcess
+
+extension NodeAgent {
+    /// Attaches a pod to the networks that it asks for; on failure to none.
+    ///
+    /// The plan is on the disk before the first network is made. The cluster-wide network comes
+    /// first and alone (NPWG 1.3: where it fails the others are not attempted), the others side by
+    /// side; the result has them in their order all the same.
+    /// - Returns: one result of all.
+    func attachPod(
+        _ call: CNICall,
+        _ configuration: NetworkConfiguration,
+        _ arguments: CNIArguments
+    ) async throws(AgentError) -> CNIResult {
+        let key = AttachmentKey(containerID: call.containerID, interface: call.ifname)
+        try beginPod(key)
+        defer { busyPods.remove(key) }
+        let isDeleteDue = consumeSpooledDelete(key)
+        if let old = journal.pods[key] {
+            guard old.state != .attached || isDeleteDue else {
+                throw .alreadyAttached(containerID: key.containerID, interface: key.interface)
+            }
+            try await undoPod(old)
+        }
+        guard journal.attachments[key]?.state != .attached || isDeleteDue else {
+            throw .alreadyAttached(containerID: key.containerID, interface: key.interface)
+        }
+        guard !call.netns.isEmpty else { throw .namespaceMissing(containerID: key.containerID) }
+        let record = try await plan(call, configuration, arguments)
+        // The same file says the same for each pod.
+        for warning in record.warnings where toldWarnings.insert(warning).inserted {
+            logger.warning("\(warning)")
+        }
+        try journal.record(record)
+        do throws(AgentError) {
+            return try await make(record)
+        } catch {
+            logger.warning(
+                "attaching a pod failed",
+                metadata: ["container_id": "\(key.containerID)", "reason": "\(error)"]
+            )
+            // What cannot be undone now stays written down, and is tried again.
+            try? await undoPod(journal.pods[key] ?? record)
+            throw error
+        }
+    }
+
+    /// Marks a pod as being worked on.
+    func beginPod(_ key: AttachmentKey) throws(AgentError) {
+        guard busyPods.insert(key).inserted else {
+            throw .attachmentBusy(containerID: key.containerID, interface: key.interface)
+        }
+    }
+
+    /// What a pod is to get, and why.
+    func plan(
+        _ call: CNICall,
+        _ configuration: NetworkConfiguration,
+        _ arguments: CNIArguments
+    ) async throws(AgentError) -> PodRecord {
+        let previous = configuration.prevResult?.result
+        let taken = (previous?.interfaces ?? []).filter { $0.sandbox?.isEmpty == false }.map(\.name)
+        let selection: Selection
+        do throws(PodError) {
+            let request = try await selectionRequest(call, arguments, taken: taken)
+            selection = try await explained(request, configuration)
+        } catch {
+            throw .pod(error)
+        }
+        var record = PodRecord(
+            containerID: call.containerID,
+            interface: call.ifname,
+            network: configuration.name,
+            netns: call.netns,
+            netnsInode: try? Netns.inode(call.netns),
+            path: call.path,
+            arguments: call.args,
+            podNamespace: arguments.podNamespace ?? "",
+            podName: arguments.podName ?? "",
+            state: .adding,
+            parts: selection.networks.map(PodRecord.Part.init),
+            warnings: selection.warnings
+        )
+        if let previous { record.previous = try Self.value(previous, .latest).text }
+        return record
+    }
+
+    /// A configuration that names a place in the ring is one network; any other is a choice.
+    private func explained(
+        _ request: SelectionRequest,
+        _ configuration: NetworkConfiguration
+    ) async throws(PodError) -> Selection {
+        do throws(SelectionError) {
+            guard let vpc = configuration.vpc, let group = configuration.group else {
+                return try Selection.make(request)
+            }
+            return try Selection.one(vpc: vpc, group: group, request)
+        } catch {
+            throw .selection(error)
+        }
+    }
+
+    private func make(_ record: PodRecord) async throws(AgentError) -> CNIResult {
+        var record = record
+        let lock = try await record.hasPlugins ? podLock(record.key) : nil
+        if let first = record.parts.firstIndex(where: \.isDefault) {
+            record.parts[first].result = try await makePart(record, first, lock).text
+            if record.parts.count > 1, record.parts[first].hasDefaultRoute {
+                // Many plugins fail on a default route that is there already.
+                let netns = record.netns
+                try await changeRoutes { () throws(NetlinkError) in
+                    try PodRoutes.removeDefaults(netnsPath: netns)
+                }
+            }
+        }
+        let rest = record.parts.indices.filter { record.parts[$0].result == nil }
+        for (index, outcome) in await makeParts(record, rest, lock) {
+            record.parts[index].result = try outcome.get().text
+        }
+        let results = try chooseRoutes(&record)
+        let ways = Self.ways(record, results)
+        for rule in ways.count > 1 ? ways.flatMap(\.rules) : [] {
+            record.rules[rule.source.description] = rule.table
+        }
+        if results.count > 1 || record.parts.contains(where: { !$0.gateways.isEmpty }) {
+            try journal.record(record)
+            let netns = record.netns
+            try await changeRoutes { () throws(NetlinkError) in
+                try PodRoutes.apply(ways, netnsPath: netns)
+            }
+        }
+        record.state = .attached
+        try journal.record(record)
+        let gateways = record.parts.first { !$0.gateways.isEmpty }?.gateways ?? []
+        return CNIResult.merged(results, defaultGateways: gateways.compactMap { IPAddress($0) })
+    }
+
+    private func podLock(_ key: AttachmentKey) async throws(AgentError) -> PluginLock {
+        do throws(PodError) { return try await pluginLock(key) } catch { throw .pod(error) }
+    }
+
+    private func changeRoutes(
+        _ body: @escaping @Sendable () throws(NetlinkError) -> Void
+    ) async throws(AgentError) {
+        do {
+            try await blocking { try body() }
+        } catch let error as NetlinkError {
+            throw .pod(.routes(error))
+        } catch {
+            throw .unexpected("\(error)")
+        }
+    }
+
+    /// Makes several networks side by side and waits for all: what was begun has to end before
+    /// anything can be undone.
+    private func makeParts(
+        _ record: PodRecord,
+        _ indices: [Int],
+        _ lock: PluginLock?
+    ) async -> [(Int, Result<JSONValue, AgentError>)] {
+        await withTaskGroup(of: (Int, Result<JSONValue, AgentError>).self) { group in
+            for index in indices {
+                group.addTask {
+                    do throws(AgentError) {
+                        return (index, .success(try await self.makePart(record, index, lock)))
+                    } catch {
+                        return (index, .failure(error))
+                    }
+                }
+            }
+            var outcomes: [(Int, Result<JSONValue, AgentError>)] = []
+            for await outcome in group { outcomes.append(outcome) }
+            return outcomes.sorted { $0.0 < $1.0 }
+        }
+    }
+
+    /// Makes one network: a place in the ring by ourselves, everything else by its plugins.
+    private func makePart(
+        _ record: PodRecord,
+        _ index: Int,
+        _ lock: PluginLock?
+    ) async throws(AgentError) -> JSONValue {
+        let part = record.parts[index]
+        guard let list = part.network else {
+            throw .unexpected("network \(part.name) cannot be read back")
+        }
+        var previous: JSONValue?
+        if list.plugins[0].isOwn {
+            let result = try await attach(try ownRequest(record, part, list))
+            previous = try Self.value(result, list.cniVersion)
+        }
+        guard let lock else { return previous ?? .object([]) }
+        let call = PluginCall(
+            verb: .add,
+            record: record,
+            part: part,
+            list: list,
+            netns: record.netns
+        )
+        let start = list.plugins[0].isOwn ? 1 : 0
+        do throws(PodError) {
+            return try await addThroughPlugins(call, from: start, previous: previous, lock)
+        } catch {
+            throw .pod(error)
+        }
+    }
+
+    private func ownRequest(
+        _ record: PodRecord,
+        _ part: PodRecord.Part,
+        _ list: NetworkList
+    ) throws(AgentError) -> AttachRequest {
+        let plugin = list.plugins[0].object
+        let reference: GroupReference
+        do {
+            reference = try GroupReference(
+                vpc: plugin["vpc"]?.string ?? "",
+                group: plugin["group"]?.string ?? ""
+            )
+        } catch {
+            throw .model(error)
+        }
+        // What follows in the list serves the rest.
+        let chained = NetworkList.capabilities(of: list.plugins.dropFirst())
+        let arguments = try CNIArguments(checking: part.isDefault ? record.arguments : "")
+        let wishes = try OwnWishes(
+            part.asked,
+            servedElsewhere: chained,
+            config: plugin,
+            arguments: arguments
+        )
+        let isRoutedElsewhere = record.parts.contains { !$0.gateways.isEmpty }
+        return AttachRequest(
+            key: AttachmentKey(containerID: record.containerID, interface: part.interface),
+            netns: record.netns,
+            group: reference,
+            podNamespace: record.podNamespace,
+            podName: record.podName,
+            wanted: wishes.address,
+            mac: wishes.mac,
+            network: "",
+            isDefaultRoute: part.isDefault && !isRoutedElsewhere
+        )
+    }
+}
+
+extension PodRecord.Part {
+    /// Whether the network brought default routes of its own.
+    var hasDefaultRoute: Bool { attachmentResult?.defaultGateways.isEmpty == false }
+
+    /// What came of it.
+    var attachmentResult: AttachmentResult? {
+        resultValue.flatMap { try? NodeAgent.result($0) }.map {
+            AttachmentResult(interface: interface, result: $0, isDefault: isRouteDefault)
+        }
+    }
+}
