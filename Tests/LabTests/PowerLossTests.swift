@@ -36,12 +36,18 @@ struct PowerLossTests {
             let neighbour = try lab.attach(1, "neighbour", "red")
             let baseline = try Footprint(lab)
             var cuts: [String] = []
-            while cuts.count < 200, try await cutOff(verb, at: cuts.count, lab, power) {
-                cuts.append(try power.lastCut())
-                let what = "\(name) step \(cuts.count), \(cuts.last ?? "")"
-                try await expectNothingLeft(lab, baseline, neighbour, what)
+            // What the daemon does by itself counts as well, so that a step may slip by: again then.
+            for _ in 0..<3 where !verb.kinds.isSubset(of: cuts) {
+                var step = 0
+                while step < 200, try await cutOff(verb, at: step, lab, power) {
+                    step += 1
+                    cuts.append(try power.lastCut())
+                    let what = "\(name) step \(step), \(cuts.last ?? "")"
+                    try await expectNothingLeft(lab, baseline, neighbour, what)
+                }
+                #expect(step < 200)
             }
-            #expect(cuts.count < 200 && verb.kinds.isSubset(of: cuts), "\(cuts)")
+            #expect(verb.kinds.isSubset(of: cuts), "\(cuts)")
             print("\(name) was cut off at \(cuts.count) steps: \(cuts.joined(separator: " "))")
         }
     }

@@ -45,7 +45,7 @@ extension NodeAgent {
             throw .blocksInDoubt(nodes.map { Self.label($0, snapshot.configuration) })
         case .registersUnavailable, .released: throw .registers(.unavailable)
         }
-        try journal.record(attachment)
+        // Not written down yet: they are durable with their holder, which is how they are freed.
     }
 
     /// Finds addresses, makes the interface and writes its rows.
