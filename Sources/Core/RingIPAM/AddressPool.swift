@@ -99,6 +99,8 @@ package struct AddressPool: Sendable {
     private var assignments = SortedMap<AddressKey, Assignment>()
     private var holders = SortedMap<HolderKey, IPAddress>()
     private var resting = SortedMap<AddressKey, Instant>()
+    /// How many addresses of each subnet are in use; none are listed with zero.
+    private var useCounts = SortedMap<SubnetKey, Int>()
 
     private struct AddressKey: Comparable, Sendable {
         let pool: UInt64
@@ -215,7 +217,7 @@ package struct AddressPool: Sendable {
                 return nil
             }
             resting[key(pool, address)] = now.advanced(by: rest)
-            return assignments.remove(key(pool, address))
+            return remove(key(pool, address), of: subnet)
         }
     }
 
@@ -223,7 +225,7 @@ package struct AddressPool: Sendable {
     package mutating func cancel(_ assignment: Assignment) {
         let subnet = SubnetKey(pool: assignment.pool, isV4: assignment.address.isV4)
         _ = holders.remove(HolderKey(subnet: subnet, holder: assignment.holder))
-        _ = assignments.remove(key(assignment.pool, assignment.address))
+        _ = remove(key(assignment.pool, assignment.address), of: subnet)
     }
 
     /// All addresses in use.
@@ -260,7 +262,7 @@ package struct AddressPool: Sendable {
 
     /// Whether any pod has an address of the subnet.
     package func isUsed(_ subnet: SubnetKey) -> Bool {
-        assignments.values.contains { $0.pool == subnet.pool && $0.address.isV4 == subnet.isV4 }
+        useCounts[subnet] != nil
     }
 
     private func freeCount(of block: Block, _ plan: BlockPlan, now: Instant) -> Int {
@@ -277,10 +279,18 @@ package struct AddressPool: Sendable {
         assignments[key] = assignment
         let subnet = SubnetKey(pool: assignment.pool, isV4: assignment.address.isV4)
         holders[HolderKey(subnet: subnet, holder: assignment.holder)] = assignment.address
+        useCounts[subnet, default: 0] += 1
     }
 
-    private func addresses(of block: Block) -> [IPAddress] {
-        (0..<(block.prefix.count ?? 0)).compactMap { block.prefix.first.advanced(by: $0) }
+    private mutating func remove(_ key: AddressKey, of subnet: SubnetKey) -> Assignment? {
+        guard let assignment = assignments.remove(key) else { return nil }
+        let count = (useCounts[subnet] ?? 1) - 1
+        useCounts[subnet] = count > 0 ? count : nil
+        return assignment
+    }
+
+    private func addresses(of block: Block) -> some Sequence<IPAddress> {
+        (0..<(block.prefix.count ?? 0)).lazy.compactMap { block.prefix.first.advanced(by: $0) }
     }
 
     private func isFree(_ address: IPAddress, _ plan: BlockPlan, now: Instant) -> Bool {
@@ -292,11 +302,11 @@ package struct AddressPool: Sendable {
 
     /// A never-used address first; then the one that rested longest.
     private func freeAddress(in block: Block, _ plan: BlockPlan, now: Instant) -> IPAddress? {
-        let free = addresses(of: block).filter { isFree($0, plan, now: now) }
-        return free.min { lhs, rhs in
-            let left = resting[key(plan.pool, lhs)] ?? .zero
-            let right = resting[key(plan.pool, rhs)] ?? .zero
-            return (left, lhs) < (right, rhs)
+        var oldest: (until: Instant, address: IPAddress)?
+        for address in addresses(of: block) where isFree(address, plan, now: now) {
+            guard let until = resting[key(plan.pool, address)] else { return address }
+            if oldest.map({ until < $0.until }) ?? true { oldest = (until, address) }
         }
+        return oldest?.address
     }
 }
