@@ -185,10 +185,15 @@ struct OtherChecksTests {
 
     @Test("an epoch that means two things is found")
     func epochs() {
-        func epoch(_ number: UInt64, _ digest: String, _ time: Int64) -> Operation {
+        func epoch(
+            _ number: UInt64,
+            _ digest: String,
+            _ time: Int64,
+            of key: String = ""
+        ) -> Operation {
             pair(
                 .epoch,
-                "",
+                key,
                 .init(version: number, content: digest),
                 from: time,
                 until: time
@@ -198,6 +203,12 @@ struct OtherChecksTests {
         #expect(EpochCheck(good).violations.isEmpty)
         #expect(EpochCheck(good).epochs == [1, 2])
         let check = EpochCheck(good + [epoch(2, "c", 3)])
-        #expect(check.violations == [.init(epoch: 2, digests: ["b", "c"])])
+        #expect(check.violations == [.init(key: "", epoch: 2, digests: ["b", "c"])])
+        // The stewards in force have epochs of their own.
+        let stewards = [epoch(2, "x", 3, of: "stewards"), epoch(2, "y", 4, of: "stewards")]
+        #expect(EpochCheck(good + stewards.prefix(1)).violations.isEmpty)
+        let forked = EpochCheck(good + stewards)
+        #expect(forked.epochs == [1, 2])
+        #expect(forked.violations.map(\.text) == ["stewards: epoch 2 is x to some, to others y"])
     }
 }

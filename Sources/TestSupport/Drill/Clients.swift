@@ -191,6 +191,12 @@ struct Observer {
                 .epoch,
                 .init(version: ring.epoch, content: Self.digest(ring))
             )
+            recorder.note(
+                process,
+                .epoch,
+                key: "stewards",
+                .init(version: ring.stewardEpoch, content: Self.stewards(ring))
+            )
         }
         recorder.add(process, .invoke, .observe, key: "node\(node)")
         let path = "/v1/endpoints?group=drill%2Fpods"
@@ -214,13 +220,16 @@ struct Observer {
         workload.recorder.note(process, .stamp, key: key, value)
     }
 
-    /// What must be the same wherever the epoch is.
+    private static func stewards(_ ring: RingStatus) -> String {
+        ring.stewardStates.map { "\($0.id) \($0.storage)" }.sorted().joined(separator: " ")
+    }
+
+    /// What must be the same wherever the epoch is; the stewards in force have epochs of their own.
     private static func digest(_ ring: RingStatus) -> String {
         var text = "\(ring.id) \(ring.slotCount) \(ring.replicationFactor)"
         for member in ring.members {
             text += " \(member.id) \(member.name) \(member.zone) \(member.weight) \(member.address)"
         }
-        text += " stewards \(ring.stewards)"
         return String(StableHash.of(text.utf8), radix: 16)
     }
 }

@@ -3,6 +3,7 @@ import Determinism
 import Foundation
 import Glibc
 import LocalAPI
+import LocalSocket
 
 /// The daemons of a drill: started, ended, stopped and robbed of their disks on purpose.
 ///
@@ -25,6 +26,8 @@ final class DrillRing {
     private(set) var canFill = true
     /// Names of nodes whose disks are gone.
     private(set) var lostNames: [String] = []
+    /// Those among them that the ring was not seen without yet.
+    private(set) var unremovedNames: [String] = []
 
     init(
         _ underlay: Underlay,
@@ -127,8 +130,30 @@ final class DrillRing {
     /// It is another node from now on.
     func wipe(_ node: Int) throws(BenchError) {
         lostNames.append(name(node))
+        unremovedNames.append(name(node))
         nodes[node]?.disks += 1
         try underlay.run(["find", "/var/lib/genie", "-mindepth", "1", "-delete"], on: node)
+    }
+
+    /// Takes nodes whose disks are gone out of the ring, as who runs it does.
+    ///
+    /// They stay among the owners of slots until then. One that is refused is tried again later.
+    func removeLost() {
+        let asked = (1...count).map(session).first {
+            $0.get("/v1/ring", as: RingStatus.self) != nil
+        }
+        guard let asked, !unremovedNames.isEmpty else { return }
+        for name in unremovedNames {
+            var isGone = false
+            if case .ok = asked.ask(.delete, "/v1/nodes/\(name)", within: 12_000) { isGone = true }
+            // The answer may have got lost; the ring shows it.
+            if let ring = asked.get("/v1/ring", as: RingStatus.self) {
+                isGone = isGone || !ring.members.contains { $0.name == name }
+            }
+            guard isGone else { continue }
+            recorder.say("\(name) is removed from the ring")
+            unremovedNames.removeAll { $0 == name }
+        }
     }
 
     /// Keeps a copy of a node's disk; the daemon must not run.

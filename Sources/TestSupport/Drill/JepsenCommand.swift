@@ -102,6 +102,14 @@ struct JepsenRun {
         let counts = Nemesis.Fault.allCases.map { "\($0.rawValue) \(nemesis.counts[$0] ?? 0)" }
         recorder.say("everything is mended: \(counts.joined(separator: ", "))")
         Monotonic.sleep(Self.settling)
+        let areRemoved = Monotonic.wait(.seconds(60)) {
+            ring.removeLost()
+            return ring.unremovedNames.isEmpty
+        }
+        if !areRemoved {
+            let names = ring.unremovedNames.joined(separator: ", ")
+            recorder.find("\(names) cannot be removed from the ring long after the last fault")
+        }
         workload.end()
         Monotonic.sleep(.seconds(3))
         finalReads()

@@ -49,6 +49,7 @@ struct Nemesis {
             }
             try inflict(bag.removeLast())
             try checkAllRun()
+            ring.removeLost()
             Monotonic.sleep(milliseconds(500...3_000))
         }
     }

@@ -53,6 +53,8 @@ package struct MonotonicCheck: Sendable {
 package struct EpochCheck: Sendable {
     /// An epoch that means two things.
     package struct Violation: Hashable, Sendable {
+        /// Whose epochs they are; empty for those of the ring configuration.
+        package let key: String
         /// The epoch.
         package let epoch: UInt64
         /// Its digests, in rising order.
@@ -60,26 +62,29 @@ package struct EpochCheck: Sendable {
 
         /// What happened, for people.
         package var text: String {
-            "epoch \(epoch) is \(digests.joined(separator: " to some, to others "))"
+            (key.isEmpty ? "" : "\(key): ")
+                + "epoch \(epoch) is \(digests.joined(separator: " to some, to others "))"
         }
     }
 
-    /// The epochs that were seen, in rising order.
+    /// The epochs of the ring configuration that were seen, in rising order.
     package let epochs: [UInt64]
     /// Epochs that mean more than one thing.
     package let violations: [Violation]
 
     /// Judges; an epoch with one digest is its predecessor's one successor.
     package init(_ operations: [Operation]) {
-        var digests: [UInt64: Set<String>] = [:]
+        var digests: [String: [UInt64: Set<String>]] = [:]
         for operation in operations where operation.function == .epoch && operation.kind == .ok {
             guard let epoch = operation.output.version, let digest = operation.output.content
             else { continue }
-            digests[epoch, default: []].insert(digest)
+            digests[operation.key, default: [:]][epoch, default: []].insert(digest)
         }
-        epochs = digests.keys.sorted()
-        violations = digests.filter { $0.value.count > 1 }.sorted { $0.key < $1.key }
-            .map { Violation(epoch: $0.key, digests: $0.value.sorted()) }
+        epochs = (digests[""] ?? [:]).keys.sorted()
+        violations = digests.keys.sorted().flatMap { key in
+            (digests[key] ?? [:]).filter { $0.value.count > 1 }.sorted { $0.key < $1.key }
+                .map { Violation(key: key, epoch: $0.key, digests: $0.value.sorted()) }
+        }
     }
 }
 
