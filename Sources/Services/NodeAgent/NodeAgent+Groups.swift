@@ -170,8 +170,9 @@ enum WatchError: Error, Hashable, Sendable, CustomStringConvertible {
                     : "what \(answered) of its owners showed is not on enough of them, or of those "
                         + "before the last change of the ring; it may be soon (missing: ")
                 + (missing.isEmpty ? "none by name" : missing.joined(separator: ", "))
-                + "); see 'genie-ring members' for who is away, or ask for less with "
-                + "--consistency one or local, which may show what is no longer so"
+                + "); see 'genie-ring members' for who is away, take out who is gone for good with "
+                + "'genie-ring node remove', or ask for less with --consistency one or local, which "
+                + "may show what is no longer so"
         case .notHeldHere(let group):
             "this node neither owns nor follows group \(group), so it holds none of its endpoints: "
                 + "ask an owner with --consistency one, or several with quorum"
