@@ -90,7 +90,8 @@ struct RingFlawsCommand: ParsableCommand {
         commandName: "flaws",
         abstract: "Plant each known mistake and say which seed of the swarm catches it.",
         discussion: """
-            A mistake that no seed shows counts as caught where a test plants it in a crafted run.
+            A mistake that no seed shows counts as caught where a test plants it in a crafted run; where \
+            none does, five times as many seeds are tried.
             The exit status is 0 when each is caught, 1 when one is not.
             """
     )
@@ -107,7 +108,8 @@ struct RingFlawsCommand: ParsableCommand {
     func run() throws {
         var missing: [RingFlaw] = []
         for planted in RingFlaw.all where flaw == nil || planted.description == flaw {
-            let swarm = Swarm<RingRun>(1...max(1, within), flaws: [planted], jobs: max(1, jobs))
+            let seeds = max(1, planted.craftedRun == nil ? 5 * within : within)
+            let swarm = Swarm<RingRun>(1...seeds, flaws: [planted], jobs: max(1, jobs))
             let outcome = swarm.run()
             if let finding = outcome.findings.first {
                 let text = finding.failure.text.split(separator: "\n").first ?? ""
