@@ -55,7 +55,12 @@ struct SwarmReport<Run: PlannedRun> {
         )
         let outcome = swarm.run { outcome in
             if outcome.seeds % 100 == 0 {
-                report("\(outcome.seeds) seeds, \(outcome.events) events")
+                // Also what is found on the way: a long run may be ended before its report.
+                let broken = outcome.findings.map { "\($0.seed)" }.joined(separator: " ")
+                report(
+                    "\(outcome.seeds) seeds, \(outcome.events) events"
+                        + (broken.isEmpty ? "" : ", laws broken by seed \(broken)")
+                )
             }
         }
         let seconds = Date().timeIntervalSince(start)
