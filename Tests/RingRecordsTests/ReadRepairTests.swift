@@ -210,35 +210,6 @@ struct ReadRepairTests {
         #expect(outcome(records.effects) == .contents([Self.set(2)]))
     }
 
-    @Test("a former owner that knows of the change is not waited for: it says so to who is behind")
-    func knowingFormers() {
-        var records = records(owners: [Self.own, Self.second], holding: Self.set(2))
-        let owners = [Self.own, Self.second, Self.third]
-        records.adopt(OwnershipView(epoch: 2, ownersBySlot: [owners]), now: .zero)
-        records.receive(
-            .stored(epoch: 2, isOwner: true, summaries: []),
-            from: Self.second,
-            now: .zero
-        )
-        records.noteReachable(Self.second, false, now: .zero)
-        records.effects = []
-        records.read(Self.topic, request: 7, now: .zero)
-        records.receive(
-            .contents(
-                epoch: 2,
-                request: 7,
-                .init(isWhole: true, sources: []),
-                part: 0,
-                isLast: true,
-                sets: [Self.set(2)]
-            ),
-            from: Self.third,
-            now: .zero
-        )
-        // Not whole itself since its start, but a quorum of those it looks at is.
-        #expect(outcome(records.effects) == .contents([Self.set(2)]))
-    }
-
     @Test(
         "of so many former owners left, so many must hold what is shown",
         arguments: [(3, 3, 2), (3, 2, 1), (3, 1, 0), (3, 0, 0), (2, 2, 2), (2, 1, 1), (1, 1, 1)]

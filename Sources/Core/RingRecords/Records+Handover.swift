@@ -69,10 +69,7 @@ extension Records {
 
     func formerOwners(ofSlot slot: Int, now: Instant) -> FormerOwners {
         guard var entry = former[slot], now < entry.until else { return .none }
-        // Whoever knows this epoch, as this peer does, says so to those who are behind.
-        entry.owners.removeAll {
-            $0 == own || !view.isMember($0) || spokenEpochs[$0] ?? 0 >= view.epoch
-        }
+        entry.owners.removeAll { !view.isMember($0) }
         return entry
     }
 

@@ -125,8 +125,6 @@ package struct Records: Sendable {
     var arriving = SortedMap<Int, Arrival>()
     var leaving = SortedMap<Int, Departure>()
     var former = SortedMap<Int, FormerOwners>()
-    /// The newest epoch that each peer has spoken in: it answers for no earlier one any more.
-    var spokenEpochs = SortedMap<NodeID, UInt64>()
     var rounds = SortedMap<NodeID, Round>()
     var nextNeighbour = 0
     var hints = HintBook()
@@ -240,7 +238,6 @@ package struct Records: Sendable {
                 view.owners(of: set.topic).contains(target) && view.isMember(set.origin)
             }
         }
-        spokenEpochs.removeAll { peer, _ in !view.isMember(peer) }
         reconsiderPublications(since: before)
         restartReads(now: now)
         reconsiderWatches(now: now)
@@ -281,7 +278,6 @@ package struct Records: Sendable {
 
     mutating func noteEpoch(_ epoch: UInt64, from peer: NodeID) {
         if epoch > view.epoch { effects.append(.newerEpoch(epoch, from: peer)) }
-        if epoch > spokenEpochs[peer] ?? 0 { spokenEpochs[peer] = epoch }
     }
 
     /// Takes a set from another peer, unless it is this node's own and younger than what is held.
