@@ -99,8 +99,6 @@ package struct AddressPool: Sendable {
     private var assignments = SortedMap<AddressKey, Assignment>()
     private var holders = SortedMap<HolderKey, IPAddress>()
     private var resting = SortedMap<AddressKey, Instant>()
-    /// How many addresses of each subnet are in use; none are listed with zero.
-    private var useCounts = SortedMap<SubnetKey, Int>()
 
     private struct AddressKey: Comparable, Sendable {
         let pool: UInt64
@@ -217,7 +215,7 @@ package struct AddressPool: Sendable {
                 return nil
             }
             resting[key(pool, address)] = now.advanced(by: rest)
-            return remove(key(pool, address), of: subnet)
+            return assignments.remove(key(pool, address))
         }
     }
 
@@ -225,7 +223,7 @@ package struct AddressPool: Sendable {
     package mutating func cancel(_ assignment: Assignment) {
         let subnet = SubnetKey(pool: assignment.pool, isV4: assignment.address.isV4)
         _ = holders.remove(HolderKey(subnet: subnet, holder: assignment.holder))
-        _ = remove(key(assignment.pool, assignment.address), of: subnet)
+        _ = assignments.remove(key(assignment.pool, assignment.address))
     }
 
     /// All addresses in use.
@@ -262,7 +260,12 @@ package struct AddressPool: Sendable {
 
     /// Whether any pod has an address of the subnet.
     package func isUsed(_ subnet: SubnetKey) -> Bool {
-        useCounts[subnet] != nil
+        // Holders lie in the order of their subnets.
+        let first = HolderKey(
+            subnet: subnet,
+            holder: AddressHolder(containerID: "", interfaceName: "")
+        )
+        return holders.suffix(from: first).first?.key.subnet == subnet
     }
 
     private func freeCount(of block: Block, _ plan: BlockPlan, now: Instant) -> Int {
@@ -279,14 +282,6 @@ package struct AddressPool: Sendable {
         assignments[key] = assignment
         let subnet = SubnetKey(pool: assignment.pool, isV4: assignment.address.isV4)
         holders[HolderKey(subnet: subnet, holder: assignment.holder)] = assignment.address
-        useCounts[subnet, default: 0] += 1
-    }
-
-    private mutating func remove(_ key: AddressKey, of subnet: SubnetKey) -> Assignment? {
-        guard let assignment = assignments.remove(key) else { return nil }
-        let count = (useCounts[subnet] ?? 1) - 1
-        useCounts[subnet] = count > 0 ? count : nil
-        return assignment
     }
 
     private func addresses(of block: Block) -> some Sequence<IPAddress> {

@@ -5,13 +5,13 @@ import RingPeer
 /// A disk that stands still is no reason to take in more without bound: from ``lengthMax`` on
 /// nothing is accepted that would have to be written, and whoever sent it tries again.
 struct WriteBacklog {
-    /// Some hundred times what a write takes on a busy node.
+    /// A peer's memory while its disk stands still; as much again may be with the disk already.
     static let lengthMax = 64 << 20
-    /// What a row costs besides its key and its value.
-    private static let rowLength = 64
+    /// What a row or a write costs besides the bytes in it.
+    private static let overheadLength = 64
 
     private(set) var writes: [(rows: [PeerRow], then: [PeerEffect])] = []
-    /// Bytes of the rows that wait.
+    /// Bytes that wait: of rows, and of frames that are sent behind them.
     private(set) var length = 0
 
     var isEmpty: Bool { writes.isEmpty }
@@ -20,7 +20,10 @@ struct WriteBacklog {
 
     mutating func add(_ rows: [PeerRow], then: [PeerEffect]) {
         writes.append((rows, then))
-        for row in rows { length += Self.rowLength + row.key.count + (row.value?.count ?? 0) }
+        length += Self.overheadLength
+        for row in rows { length += Self.overheadLength + row.key.count + (row.value?.count ?? 0) }
+        // Answers to reads have no rows of their own, and can be larger than any.
+        for case .frame(let bytes, _, _) in then { length += bytes.count }
     }
 
     mutating func takeAll() -> [(rows: [PeerRow], then: [PeerEffect])] {
