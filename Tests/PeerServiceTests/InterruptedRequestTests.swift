@@ -1,4 +1,7 @@
+import Addressing
+import Determinism
 import Dispatch
+import RingPeer
 import RingRecords
 import Testing
 
@@ -47,6 +50,18 @@ struct InterruptedRequestTests {
             }
             #expect(await failure(of: service) == nil)
         }
+    }
+
+    @Test("a frame that waits for the disk counts as much as a row")
+    func framesCount() {
+        var backlog = WriteBacklog()
+        let bytes = [UInt8](repeating: 1, count: WriteBacklog.lengthMax)
+        let address = SocketAddress(address: IPAddress(v4: 0x7f00_0001), port: 1)
+        let frame = PeerEffect.frame(bytes, to: NodeID(high: 1, low: 1), at: address)
+        backlog.add([], then: [])
+        #expect(!backlog.isFull)
+        backlog.add([], then: [frame])
+        #expect(backlog.isFull && backlog.takeAll().count == 2 && !backlog.isFull)
     }
 
     private func outcome(of service: PeerService) async -> RegisterFailure? {

@@ -162,4 +162,21 @@ struct AddressPoolTests {
             }
         }
     }
+
+    @Test("a subnet is used while a pod has an address of it, whatever its neighbours have")
+    func used() throws {
+        let plans = try [6, 7, 8].map { number in
+            BlockPlan(pool: number, subnet: try #require(Prefix("10.1.0.0/26")))
+        }
+        var pool = AddressPool(
+            blocks: plans.map { .init(pool: $0.pool, prefix: $0.block(0), fence: 1) },
+            assignments: []
+        )
+        #expect(!plans.contains { pool.isUsed($0.key) })
+        for plan in plans { _ = pool.allocate(plan, holder: holder(1), now: .zero) }
+        #expect(plans.allSatisfy { pool.isUsed($0.key) })
+        _ = pool.release(pool: 7, holder: holder(1), now: .zero)
+        #expect(plans.map { pool.isUsed($0.key) } == [true, false, true])
+        #expect(!pool.isUsed(SubnetKey(pool: 6, isV4: false)))
+    }
 }
