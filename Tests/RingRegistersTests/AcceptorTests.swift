@@ -156,28 +156,63 @@ struct AcceptorTests {
     func vouch() throws {
         var witness = try acceptor(group(1, 1, 2, 3), number: 2)
         let storage = NodeID(high: 3, low: 1)
-        func isOutlived(_ count: UInt64, _ life: UInt64, last: (UInt64, UInt64)?) -> Bool? {
-            let question = RegisterMessage.vouch(
-                round: 1,
-                storage: storage,
-                StorageLife(count: count, number: life),
-                last: last.map { StorageLife(count: $0.0, number: $0.1) }
+        func isOutlived(
+            _ count: UInt64,
+            _ life: UInt64,
+            last: (UInt64, UInt64)?,
+            _ attempts: [UInt64] = []
+        ) -> Bool? {
+            let asked = LifeQuestion(
+                life: StorageLife(count: count, number: life),
+                last: last.map { StorageLife(count: $0.0, number: $0.1) },
+                attempts: attempts
             )
+            let question = RegisterMessage.vouch(round: 1, storage: storage, asked)
             guard case .vouched(1, let isOutlived) = witness.receive(question, from: node)?.answer
             else { return nil }
             return isOutlived
         }
         #expect(isOutlived(1, 70, last: nil) == false)
-        // Asked again, or started again before anybody vouched, and started again after that.
+        // Asked again; started again before anybody vouched, and again after somebody had.
         #expect(isOutlived(1, 70, last: nil) == false)
-        #expect(isOutlived(2, 90, last: (1, 70)) == false)
+        #expect(isOutlived(1, 71, last: nil, [70]) == false)
+        #expect(isOutlived(2, 90, last: (1, 71), [70]) == false)
+        // Two starts that this witness alone heard of, before a third that it was away for.
+        #expect(isOutlived(2, 91, last: (1, 71), [70, 90]) == false)
+        #expect(isOutlived(3, 95, last: (2, 92), [90, 91]) == false)
         // It had lives that this witness was away for: one, and several.
-        #expect(isOutlived(4, 110, last: (3, 100)) == false)
+        #expect(isOutlived(4, 110, last: (3, 100), [95]) == false)
         #expect(isOutlived(9, 150, last: (8, 140)) == false)
         // Copies from before the last life, wherever they were taken.
         #expect(isOutlived(9, 151, last: (8, 140)) == true)
         #expect(isOutlived(4, 152, last: (3, 100)) == true)
         #expect(isOutlived(1, 153, last: nil) == true)
+        // A copy from between a start that nobody vouched for and the one that served.
+        #expect(isOutlived(10, 160, last: (9, 150)) == false)
+        #expect(isOutlived(10, 161, last: (9, 150), [160]) == false)
+        #expect(isOutlived(10, 162, last: (9, 150), [160]) == true)
+    }
+
+    @Test("each start asks under a number of its own, and remembers those that came to nothing")
+    func attempts() throws {
+        var rows: [AcceptorRow] = []
+        func restarted() throws -> Acceptor {
+            try Acceptor(storage: NodeID(high: 3, low: 1), founding: nil, rows: rows)
+        }
+        var questions: [LifeQuestion] = []
+        for number in [UInt64(70), 71, 72] {
+            var acceptor = try restarted()
+            let (question, row) = acceptor.beginLife(drawn: number)
+            questions.append(question)
+            rows = [try #require(row)]
+            if number == 71, let trusted = acceptor.trust() { rows = [trusted] }
+        }
+        #expect(questions[0].attempts == [] && questions[0].last == nil)
+        #expect(questions[1].life == StorageLife(count: 1, number: 71))
+        #expect(questions[1].attempts == [70] && questions[1].last == nil)
+        #expect(questions[2].life == StorageLife(count: 2, number: 72))
+        #expect(questions[2].last == StorageLife(count: 1, number: 71))
+        #expect(questions[2].attempts == [70])
     }
 
     @Test("an acceptor among others serves nothing before they have vouched for it")
@@ -300,14 +335,20 @@ struct AcceptorTests {
             .vouch(
                 round: 1,
                 storage: NodeID(high: 4, low: 5),
-                StorageLife(count: 6, number: 7),
-                last: nil
+                LifeQuestion(
+                    life: StorageLife(count: 6, number: 7),
+                    last: nil,
+                    attempts: []
+                )
             ),
             .vouch(
                 round: 1,
                 storage: NodeID(high: 4, low: 5),
-                StorageLife(count: 6, number: 7),
-                last: StorageLife(count: 3, number: 2)
+                LifeQuestion(
+                    life: StorageLife(count: 6, number: 7),
+                    last: StorageLife(count: 3, number: 2),
+                    attempts: [8, 9]
+                )
             ),
             .vouched(round: 1, knowsLaterLife: true),
             .follow(round: 1, epoch: 2, [FollowedVersion(key: "k", version: 3)]),

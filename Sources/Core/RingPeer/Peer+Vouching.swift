@@ -10,8 +10,7 @@ import RingRegisters
 /// that is away.
 struct Vouching: Sendable {
     let round: UInt64
-    let life: StorageLife
-    let last: StorageLife?
+    let question: LifeQuestion
     let others: [NodeID]
     var answered = SortedSet<NodeID>()
     var nextAskAt: Instant
@@ -44,15 +43,14 @@ extension Peer {
 
     mutating func beginVouching(now: Instant) {
         guard vouching == nil, let group = groupToAsk else { return }
-        let (life, last, row) = acceptor.beginLife(drawn: generator.next())
+        let (question, row) = acceptor.beginLife(drawn: generator.next())
         if let row {
             let kept = PeerRow(space: .acceptor, key: row.key, value: row.value)
             effects.append(.persist([kept], then: []))
         }
         vouching = Vouching(
             round: makeNumber(),
-            life: life,
-            last: last,
+            question: question,
             others: group.members.map(\.node).filter { $0 != identity.node },
             nextAskAt: now,
             patientUntil: now.advanced(by: Vouching.patience)
@@ -66,8 +64,7 @@ extension Peer {
         let question = RegisterMessage.vouch(
             round: vouching.round,
             storage: acceptor.storage,
-            vouching.life,
-            last: vouching.last
+            vouching.question
         )
         let questions = vouching.others.filter { !vouching.answered.contains($0) }
             .compactMap { frameEffect(registerFrame(question), to: $0) }

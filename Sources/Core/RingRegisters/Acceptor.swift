@@ -62,13 +62,18 @@ package struct Acceptor: Sendable {
 
     /// Begins with asking the others for their word (P6).
     ///
-    /// The question is about `life`, and may leave only after the row is durable; there is none
-    /// where the life goes on from an earlier start that nobody vouched for.
+    /// The question may leave only after the row is durable; there is none where too many starts
+    /// in a row were not vouched for.
     package mutating func beginLife(
         drawn number: UInt64
-    ) -> (life: StorageLife, last: StorageLife?, row: AcceptorRow?) {
+    ) -> (question: LifeQuestion, row: AcceptorRow?) {
         let (life, row) = memory.beginLife(drawn: number)
-        return (life, memory.lastLife, row)
+        let question = LifeQuestion(
+            life: life,
+            last: memory.lastLife,
+            attempts: memory.lastAttempts + memory.attempts.filter { $0 != life.number }
+        )
+        return (question, row)
     }
 
     /// The other stewards have vouched that this is the latest life of the database (P6); the row
@@ -92,8 +97,13 @@ package struct Acceptor: Sendable {
         switch message {
         case .identify(let round):
             return Step(answer: .identity(round: round, storage: storage))
-        case .vouch(let round, let storage, let life, let last):
-            let (isOutlived, row) = memory.noteLife(of: storage, life, last: last)
+        case .vouch(let round, let storage, let question):
+            let (isOutlived, row) = memory.noteLife(
+                of: storage,
+                question.life,
+                last: question.last,
+                attempts: question.attempts
+            )
             let answer = RegisterMessage.vouched(round: round, knowsLaterLife: isOutlived)
             return Step(answer: answer, rows: [row].compactMap(\.self))
         default:

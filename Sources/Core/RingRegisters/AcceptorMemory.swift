@@ -40,8 +40,13 @@ struct AcceptorMemory: Sendable {
     private var lives = SortedMap<NodeID, StorageLife>()
     /// The last life of this database that others vouched for; nil before the first.
     private(set) var lastLife: StorageLife?
-    /// The number of the life that nobody has vouched for yet.
-    private(set) var pendingLife: UInt64?
+    /// The other numbers under which starts asked for ``lastLife``, before one was vouched for.
+    private(set) var lastAttempts: [UInt64] = []
+    /// The numbers under which starts asked since; nobody has vouched for any.
+    private(set) var attempts: [UInt64] = []
+
+    /// So many starts in a row that nobody vouches for are told apart.
+    static let attemptsMax = 64
     /// Which storage the acceptor is, where it is another than its database was born as.
     private(set) var storage: NodeID?
     private var registers = SortedMap<UInt64, SortedRows<String, Register>>()
@@ -122,29 +127,32 @@ struct AcceptorMemory: Sendable {
     /// Notes a life of another steward, unless one is known that its database has forgotten; nil
     /// for the row where there is nothing new to keep.
     ///
-    /// A database remembers its life and the last one that was vouched for. What is known here is
-    /// one of these, or one from before the latter, which this steward was away for; anything else
-    /// came after it and is not on that disk.
+    /// A database remembers the last life that was vouched for, and the numbers under which it
+    /// asked for that one and since. What is known here is one of these, or from before the last
+    /// one, which this steward was away for; anything else came after it and is not on that disk.
     mutating func noteLife(
         of storage: NodeID,
         _ life: StorageLife,
-        last: StorageLife?
+        last: StorageLife?,
+        attempts: [UInt64]
     ) -> (isOutlived: Bool, row: AcceptorRow?) {
-        if let known = lives[storage], known.number != life.number {
-            guard let last, known.number == last.number || known.count < last.count else {
-                return (true, nil)
-            }
+        if let known = lives[storage] {
+            let isRemembered =
+                known.number == life.number || known.number == last?.number
+                || attempts.contains(known.number) || known.count < last?.count ?? 0
+            guard isRemembered else { return (true, nil) }
         }
         guard lives[storage] != life else { return (false, nil) }
         lives[storage] = life
         return (false, Self.row(life, storage))
     }
 
-    /// Begins a life of this database, or goes on with one that nobody has vouched for yet.
+    /// Begins a life of this database, under a number of this start's own: a copy of the disk from
+    /// before the start has not seen it.
     mutating func beginLife(drawn number: UInt64) -> (life: StorageLife, row: AcceptorRow?) {
-        let isNew = pendingLife == nil
-        let life = StorageLife(count: nextLifeCount, number: pendingLife ?? number)
-        pendingLife = life.number
+        let isNew = attempts.count < Self.attemptsMax
+        if isNew { attempts.append(number) }
+        let life = StorageLife(count: nextLifeCount, number: attempts.last ?? number)
         return (life, isNew ? ownLivesRow : nil)
     }
 
@@ -152,16 +160,17 @@ struct AcceptorMemory: Sendable {
 
     /// Others have vouched for the life that was begun; the row that says so.
     mutating func endLife() -> AcceptorRow? {
-        guard let number = pendingLife else { return nil }
+        guard let number = attempts.popLast() else { return nil }
         lastLife = StorageLife(count: nextLifeCount, number: number)
-        pendingLife = nil
+        lastAttempts = attempts
+        attempts = []
         return ownLivesRow
     }
 
     /// Everything that is remembered, as rows.
     var rows: [AcceptorRow] {
         var rows = current == nil ? [] : [groupsRow]
-        if lastLife != nil || pendingLife != nil { rows.append(ownLivesRow) }
+        if lastLife != nil || !attempts.isEmpty { rows.append(ownLivesRow) }
         rows += storage.map { [Self.row($0)] } ?? []
         rows += lives.map { Self.row($0.value, $0.key) }
         for (epoch, map) in registers {
@@ -220,7 +229,8 @@ struct AcceptorMemory: Sendable {
     private mutating func readOwnLives(_ value: [UInt8]) throws(WireError) {
         var reader = ByteReader(value)
         lastLife = try reader.readFlag("has last life") ? try StorageLife(from: &reader) : nil
-        pendingLife = try reader.readFlag("has life") ? try reader.readInteger("life") : nil
+        lastAttempts = try reader.readLives()
+        attempts = try reader.readLives()
         try reader.finish()
     }
 
@@ -228,8 +238,8 @@ struct AcceptorMemory: Sendable {
         var writer = ByteWriter()
         writer.write(lastLife != nil)
         lastLife?.write(to: &writer)
-        writer.write(pendingLife != nil)
-        if let pendingLife { writer.write(pendingLife) }
+        writer.write(list: lastAttempts) { $0.write($1) }
+        writer.write(list: attempts) { $0.write($1) }
         return AcceptorRow(key: [3], value: writer.bytes)
     }
 

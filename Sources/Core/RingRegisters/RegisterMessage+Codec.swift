@@ -57,12 +57,13 @@ extension RegisterMessage {
         case .identity(let round, let storage):
             writer.write(19, round, 0)
             writer.write(storage)
-        case .vouch(let round, let storage, let life, let last):
-            writer.write(20, round, life.count)
+        case .vouch(let round, let storage, let question):
+            writer.write(20, round, question.life.count)
             writer.write(storage)
-            writer.write(life.number)
-            writer.write(last != nil)
-            last?.write(to: &writer)
+            writer.write(question.life.number)
+            writer.write(question.last != nil)
+            question.last?.write(to: &writer)
+            writer.write(list: question.attempts) { $0.write($1) }
         case .vouched(let round, let knowsLaterLife):
             writer.write(21, round, knowsLaterLife ? 1 : 0)
         case .perform(let round, let command): command.write(to: &writer, round: round)
@@ -132,7 +133,9 @@ extension RegisterMessage {
             let life = StorageLife(count: number, number: try reader.readInteger("life"))
             let last =
                 try reader.readFlag("has last life") ? try StorageLife(from: &reader) : nil
-            return .vouch(round: round, storage: storage, life, last: last)
+            let attempts = try reader.readLives(max: 2 * AcceptorMemory.attemptsMax)
+            let question = LifeQuestion(life: life, last: last, attempts: attempts)
+            return .vouch(round: round, storage: storage, question)
         default:
             guard number >> 1 <= UInt64(UInt32.max) else { throw .malformed(field: "part") }
             let group = try StewardSet(from: &reader)
@@ -301,6 +304,17 @@ extension ByteReader {
         try readList("entries", max: RegisterMessage.entriesMax) { reader throws(WireError) in
             let key = try reader.readKey()
             return RegisterEntry(key: key, accepted: try AcceptedValue(from: &reader))
+        }
+    }
+}
+
+extension ByteReader {
+    /// Reads the numbers of lives.
+    mutating func readLives(
+        max: Int = AcceptorMemory.attemptsMax
+    ) throws(WireError) -> [UInt64] {
+        try readList("lives", max: max) { reader throws(WireError) in
+            try reader.readInteger("life", as: UInt64.self)
         }
     }
 }

@@ -22,9 +22,8 @@ package enum RegisterMessage: Hashable, Sendable {
     case install(round: UInt64, StewardSet, part: UInt32, [RegisterEntry], isLast: Bool)
     /// "Which storage are you?", asked of a node that might become a steward.
     case identify(round: UInt64)
-    /// "Do you know of a life of my database that it does not remember?" This is its life, and the
-    /// last one that others vouched for.
-    case vouch(round: UInt64, storage: NodeID, StorageLife, last: StorageLife?)
+    /// "Do you know of a life of my database that it does not remember?"
+    case vouch(round: UInt64, storage: NodeID, LifeQuestion)
     /// "Carry this out for me": a read or a change, of a proposer that lost a race.
     case perform(round: UInt64, RegisterCommand)
     /// "Tell of these registers whenever they hold later versions", instead of what was followed
@@ -77,7 +76,7 @@ package enum RegisterMessage: Hashable, Sendable {
         switch self {
         case .prepare(let round, _, _, _), .accept(let round, _, _, _, _), .look(let round, _, _),
             .list(let round, _, _), .seal(let round, _, _), .fetch(let round, _, _),
-            .install(let round, _, _, _, _), .identify(let round), .vouch(let round, _, _, _),
+            .install(let round, _, _, _, _), .identify(let round), .vouch(let round, _, _),
             .promise(let round, _), .accepted(let round), .seen(let round, _),
             .rejected(let round, _), .wrongEpoch(let round, _), .notReady(let round),
             .keys(let round, _), .sealed(let round), .entries(let round, _, _),
@@ -114,6 +113,23 @@ package struct StorageLife: Hashable, Sendable {
     package init(count: UInt64, number: UInt64) {
         self.count = count
         self.number = number
+    }
+}
+
+/// What a steward's database remembers of its lives.
+package struct LifeQuestion: Hashable, Sendable {
+    /// The one that begins.
+    package let life: StorageLife
+    /// The last one that others vouched for.
+    package let last: StorageLife?
+    /// The numbers of starts that asked for one of the two and were not vouched for.
+    package let attempts: [UInt64]
+
+    /// Makes a question.
+    package init(life: StorageLife, last: StorageLife?, attempts: [UInt64]) {
+        self.life = life
+        self.last = last
+        self.attempts = attempts
     }
 }
 

@@ -129,7 +129,7 @@ enum FuzzWorld {
         if case .persist(_, let then) = effect { return then.flatMap(vouched) }
         guard case .frame(let bytes, let steward, _) = effect,
             case .register(let content) = try? PeerFrame(bytes),
-            case .vouch(let round, _, _, _) = try? RegisterMessage(content[...])
+            case .vouch(let round, _, _) = try? RegisterMessage(content[...])
         else { return [] }
         let answer = RegisterMessage.vouched(round: round, knowsLaterLife: false)
         return [(PeerFrame.register(answer.encoded).encoded, steward)]
