@@ -5,75 +5,6 @@ import RingPlacement
 package import RingRegisters
 import Wire
 
-/// Keeps the group of stewards as it should be: one of them looks, has a successor chosen in a
-/// register, and leads the registers over.
-///
-/// Who leads does not matter for safety: the successor of each group is chosen once, and everybody
-/// who finds a change unfinished may finish it.
-struct StewardJob: Sendable {
-    enum Step: Sendable {
-        case idle
-        /// The register of the successor is being read.
-        case reading(number: UInt64)
-        /// Nodes are asked for the identity of their databases.
-        case identifying(
-            nodes: [NodeID],
-            storages: SortedMap<NodeID, NodeID>,
-            round: UInt64,
-            version: UInt64,
-            until: Instant
-        )
-        /// The successor is being chosen.
-        case choosing(number: UInt64)
-        /// The registers are being led over.
-        case changing(StewardChange, until: Instant)
-    }
-
-    var step = Step.idle
-    var nextAt: Instant
-    /// Nodes that did not say which storage they are, and until when they are passed over.
-    var silent = SortedMap<NodeID, Instant>()
-    /// When the register was last read.
-    var readAt: Instant?
-    /// When the stewards were last asked whether all of them serve.
-    var checkedAt: Instant?
-    /// Since when this peer's acceptor has been sealed.
-    var sealedAt: Instant?
-    /// Since when it has been sealed for a registry that nobody told of.
-    var strandedAt: Instant?
-    /// The youngest group that was seen in force.
-    var activeEpoch: UInt64 = 0
-    /// The youngest group of which every steward was seen to serve.
-    var completeEpoch: UInt64 = 0
-
-    init(nextAt: Instant) {
-        self.nextAt = nextAt
-    }
-
-    /// The register that holds the successor of the group it is kept by.
-    static let key = "ring/stewards"
-    static let interval = Span.seconds(1)
-    static let identifyPatience = Span.seconds(1)
-    static let changePatience = Span.seconds(20)
-    /// A sealed acceptor lets whoever leads finish for this long.
-    static let finishPatience = Span.seconds(2)
-    /// A recovery that sealed an acceptor has long come to its end after this.
-    static let strandedPatience = Span.seconds(60)
-    /// A node that stayed silent is not chosen for this long.
-    static let silencePatience = Span.seconds(60)
-    /// Stewards that missed the hand-over are looked for this often.
-    static let checkInterval = Span.seconds(10)
-
-    var deadline: Instant {
-        switch step {
-        case .idle: nextAt
-        case .reading, .choosing: nextAt.advanced(by: .seconds(60))
-        case .identifying(_, _, _, _, let until): until
-        case .changing(let change, let until): min(change.deadline ?? until, until)
-        }
-    }
-}
-
 extension Peer {
     /// When the job wants to be looked at; never, where this peer is no steward.
     var stewardDeadline: Instant? {
@@ -97,12 +28,7 @@ extension Peer {
             stewardJob.step = .reading(number: number)
             start(.read(key: StewardJob.key), number: number, now: now)
         case .reading, .choosing: stewardJob.step = .idle
-        case .identifying(let nodes, let storages, _, let version, _):
-            for node in nodes where storages[node] == nil {
-                // Chosen again and again, it would keep the group from ever changing.
-                stewardJob.silent[node] = now.advanced(by: StewardJob.silencePatience)
-            }
-            choose(nodes.filter { storages[$0] != nil }, storages, version: version, now: now)
+        case .identifying(let asked): conclude(asked, now: now)
         case .changing(var change, let until):
             guard now < until else {
                 stewardJob.step = .idle
@@ -119,9 +45,11 @@ extension Peer {
     /// The stewards that this peer's acceptor serves with; nil where it is none.
     package var stewardGroup: [NodeID]? { acceptor.group?.members.map(\.node) }
 
-    /// The groups of stewards that this peer's acceptor and proposer know of.
+    /// The groups of stewards that this peer knows of: those in force, and one that is led to.
     package var stewardGroups: [StewardSet] {
-        [acceptor.group, acceptor.successor, proposer.group].compactMap(\.self)
+        let underWay: StewardSet? =
+            if case .changing(let change, _) = stewardJob.step { change.next } else { nil }
+        return [acceptor.group, acceptor.successor, proposer.group, underWay].compactMap(\.self)
     }
 
     /// The stewards that this peer is leading the registers over to; nil while it is not.
@@ -207,7 +135,9 @@ extension Peer {
                 // Written by a later release: not to be overwritten.
                 return effects.append(.event(.registerUnreadable(StewardJob.key)))
             }
-            if chosen.epoch == group.epoch + 1 { return lead(from: group, to: chosen, now: now) }
+            if chosen.epoch == group.epoch + 1 {
+                return identify(chosen.members.map(\.node), .leading(to: chosen), now: now)
+            }
         }
         stewardJob.activeEpoch = max(stewardJob.activeEpoch, group.epoch)
         let wanted = StewardPolicy.successor(
@@ -218,16 +148,42 @@ extension Peer {
         guard let nodes = wanted ?? (isStranded(now: now) ? group.members.map(\.node) : nil) else {
             return
         }
+        identify(nodes, .choosing(version: value.version), now: now)
+    }
+
+    private mutating func identify(
+        _ nodes: [NodeID],
+        _ purpose: StewardJob.Identification.Purpose,
+        now: Instant
+    ) {
         let round = makeNumber()
         stewardJob.step = .identifying(
-            nodes: nodes,
-            storages: SortedMap(),
-            round: round,
-            version: value.version,
-            until: now.advanced(by: StewardJob.identifyPatience)
+            StewardJob.Identification(
+                purpose: purpose,
+                nodes: nodes,
+                round: round,
+                until: now.advanced(by: StewardJob.identifyPatience)
+            )
         )
-        for node in nodes {
-            send(registerFrame(.identify(round: round)), to: node)
+        for node in nodes { send(registerFrame(.identify(round: round)), to: node) }
+    }
+
+    /// Goes on with those that said which storage they are.
+    private mutating func conclude(_ asked: StewardJob.Identification, now: Instant) {
+        stewardJob.step = .idle
+        switch asked.purpose {
+        case .choosing(let version):
+            for node in asked.nodes where asked.storages[node] == nil {
+                // Chosen again and again, it would keep the group from ever changing.
+                stewardJob.silent[node] = now.advanced(by: parameters.stewardSilentFor)
+            }
+            let present = asked.nodes.filter { asked.storages[$0] != nil }
+            choose(present, asked.storages, version: version, now: now)
+        case .leading(let chosen):
+            // The present group ends with the first seal: not for one that could not begin, as
+            // its nodes went or lost their disks while it was chosen.
+            guard asked.isComplete, chosen.epoch == proposer.group.epoch + 1 else { return }
+            lead(from: proposer.group, to: chosen, now: now)
         }
     }
 
@@ -365,16 +321,12 @@ extension Peer {
         case .changing(var change, _):
             change.receive(message, from: peer)
             follow(change, now: now)
-        case .identifying(let nodes, var storages, let round, let version, let until):
-            guard case .identity(round, let storage) = message, nodes.contains(peer) else { return }
-            storages[peer] = storage
-            stewardJob.step = .identifying(
-                nodes: nodes,
-                storages: storages,
-                round: round,
-                version: version,
-                until: storages.count == nodes.count ? now : until
-            )
+        case .identifying(var asked):
+            guard case .identity(asked.round, let storage) = message, asked.nodes.contains(peer)
+            else { return }
+            asked.storages[peer] = storage
+            if asked.isComplete { asked.until = now }
+            stewardJob.step = .identifying(asked)
         case .idle, .reading, .choosing: break
         }
     }

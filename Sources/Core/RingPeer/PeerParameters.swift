@@ -19,6 +19,9 @@ package struct PeerParameters: Sendable {
     package var stewardLostAfter = Span.seconds(300)
     /// A member becomes a steward once it has been present for so long: 2 s.
     package var stewardSettledAfter = Span.seconds(2)
+    /// A node that did not say which storage it is when it was to become a steward is not asked
+    /// again for so long: 1 min.
+    package var stewardSilentFor = Span.seconds(60)
     /// Works out what follows from a configuration; the same for the same configuration, always.
     package var picture: @Sendable (RingConfiguration) -> RingPicture = { RingPicture($0) }
 
