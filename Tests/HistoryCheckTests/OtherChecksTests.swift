@@ -45,6 +45,13 @@ struct OtherChecksTests {
         #expect(check.holds.count == 2)
     }
 
+    @Test("an address that is given back in the instant in which it came is not kept")
+    func freedAtOnce() {
+        let check = AddressCheck([alloc("a", "1", 0), free("a", 5), alloc("b", "1", 20)])
+        #expect(check.violations.isEmpty)
+        #expect(check.holds.map(\.holder) == ["b"])
+    }
+
     @Test("an address that two have at once is found, also behind a short hold in between")
     func overlap() throws {
         let check = AddressCheck([

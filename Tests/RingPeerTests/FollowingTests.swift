@@ -21,8 +21,9 @@ struct PeerFollowingTests {
         }
     }
 
-    /// Sets the register until it is set; the version that it has then.
-    private func set(_ net: inout PeerNet, _ node: Int, limit: Span = .seconds(20)) -> UInt64 {
+    /// Sets the register until it is set, which may take many attempts where a fifth of all messages
+    /// is lost; the version that it has then.
+    private func set(_ net: inout PeerNet, _ node: Int, limit: Span = .seconds(90)) -> UInt64 {
         let end = net.now.advanced(by: limit)
         while net.now < end {
             let read = net.request(node) { $0.ask(.read(key: Self.key), token: $1, now: $2) }

@@ -95,7 +95,7 @@ struct RecordsNet {
             case .changed(let set): changed.append((index, set))
             case .synced: synced.append(index)
             case .finished(let request, let outcome): finished[request] = outcome
-            case .newerEpoch, .erase, .fence, .retired: break
+            case .newerEpoch, .erase, .fence, .arrivalsEnded, .retired: break
             case .afterWrites(let then): perform(then, index)
             case .ownPastUnknown: pastUnknown.append(index)
             }

@@ -23,6 +23,7 @@ struct RecordsWorld {
         var disk: [Place: OriginSet] = [:]
         var older: [Place: OriginSet] = [:]
         var fences: [NodeID: UInt64] = [:]
+        var arrivals: [PendingArrival] = []
         var writes: [(at: Int, effect: Records.Effect)] = []
         var isCut = false
         var watched: [Topic] = []
@@ -113,6 +114,7 @@ struct RecordsWorld {
             boot: nodes[index].boot,
             stored: stored,
             fences: nodes[index].fences.sorted { $0.key < $1.key }.map { ($0.key, $0.value) },
+            arrivals: nodes[index].arrivals,
             view: views[nodes[index].epoch - 1],
             parameters: parameters,
             seed: generator.next(),
@@ -222,6 +224,7 @@ struct RecordsWorld {
         nodes[index].seen = [:]
         let view = views[epoch - 1]
         act(index) { $0.adopt(view, now: $1) }
+        nodes[index].arrivals = nodes[index].records?.pendingArrivals ?? nodes[index].arrivals
     }
 
     private mutating func finishWrites(_ index: Int) {
@@ -234,6 +237,7 @@ struct RecordsWorld {
             case .erase(let topic, let origin):
                 nodes[index].disk[Place(topic: topic, origin: origin)] = nil
             case .fence(let node, let boot): nodes[index].fences[node] = boot == 0 ? nil : boot
+            case .arrivalsEnded: nodes[index].arrivals = []
             case .afterWrites(let then): perform(then, index)
             default: break
             }
@@ -254,7 +258,7 @@ struct RecordsWorld {
         for effect in effects {
             switch effect {
             case .send(let message, let target): send(message, index, target)
-            case .persist, .erase, .fence, .afterWrites:
+            case .persist, .erase, .fence, .arrivalsEnded, .afterWrites:
                 let earliest = nodes[index].writes.last?.at ?? tick
                 let delay = Int.random(in: 1...4, using: &generator)
                 nodes[index].writes.append((max(earliest, tick + delay), effect))

@@ -34,7 +34,7 @@ struct RegisterHistoryTests {
 
     @Test("a read that is told although the stewards disagree is caught")
     func plantedFlaw() throws {
-        let caught = try (1...20 as ClosedRange<UInt64>).first { seed in
+        let caught = try (1...100 as ClosedRange<UInt64>).first { seed in
             try !check(seed: seed, flaws: [.readFromDisagreement]).violations.isEmpty
         }
         #expect(caught != nil)

@@ -7,8 +7,6 @@ import Wire
 /// What a node asks of the stewards: an entry in the configuration, or another one.
 struct Admission: Sendable {
     let member: RingMember
-    /// The configuration that the node looked at; it asks again where this one is too old.
-    let epoch: UInt64
     let expiresAt: Instant
 
     /// A request is forgotten after this long; whoever is still without a place asks again.
@@ -74,7 +72,6 @@ extension Peer {
         else { return }
         configurationJob.admissions[peer] = Admission(
             member: member,
-            epoch: epoch,
             expiresAt: now.advanced(by: Admission.age)
         )
         bringForward(now: now)
@@ -89,15 +86,11 @@ extension Peer {
         configurationJob.nextAt = min(configurationJob.nextAt, due)
     }
 
-    /// Those to be let in now.
-    ///
-    /// One that was taken out after it asked is not: it does not know yet, and asks again.
+    /// Those that ask to be let in now.
     mutating func admissible(now: Instant) -> [RingMember] {
-        let (configuration, history) = (configuration, history)
+        let configuration = configuration
         configurationJob.admissions.removeAll { id, admission in
             now >= admission.expiresAt || configuration.member(id) == admission.member
-                || (admission.epoch < configuration.epoch
-                    && history.mayHaveRemoved(id, since: admission.epoch))
         }
         return configurationJob.admissions.values.map(\.member)
     }

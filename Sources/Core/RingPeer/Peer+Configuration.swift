@@ -1,4 +1,5 @@
 package import Determinism
+import RingIPAM
 import RingMembership
 package import RingPlacement
 import RingRecords
@@ -18,7 +19,17 @@ struct ConfigurationJob: Sendable {
     enum Step: Sendable {
         case idle
         case reading(number: UInt64)
+        case checking(Check)
         case writing(number: UInt64, RingConfiguration)
+    }
+
+    /// What is to be written once it is known which of those that asked were not removed.
+    struct Check: Sendable {
+        let agreed: RingConfiguration
+        let version: UInt64
+        /// Whose boot register is read under which number.
+        var waiting: SortedMap<UInt64, RingMember>
+        var admitted: [RingMember] = []
     }
 
     var step = Step.idle
@@ -81,6 +92,14 @@ extension Peer {
             if case .value(let value) = outcome { considerConfiguration(value, now: now) }
             tellRefusal(outcome)
             return true
+        case .checking(var check):
+            guard let member = check.waiting.remove(number) else { return false }
+            if case .value(let value) = outcome, !isRemoved(value) {
+                check.admitted.append(member)
+            }
+            configurationJob.step = .checking(check)
+            if check.waiting.isEmpty { settle(check, now: now) }
+            return true
         case .writing(number, let wanted):
             configurationJob.step = .idle
             configurationJob.nextAt = now.advanced(by: pause())
@@ -122,23 +141,45 @@ extension Peer {
             return
         }
         adopt(agreed, now: now)
-        guard let wanted = wanted(agreed, now: now) else {
-            configurationJob.nextAt = now.advanced(by: ConfigurationJob.checkInterval)
-            return
-        }
-        write(wanted, over: value.version, now: now)
+        check(admissible(now: now), for: agreed, version: value.version, now: now)
     }
 
-    /// What this peer would have in the configuration: its own entry as it is, those of nodes that
-    /// asked, and the stewards that are in force; all in one epoch.
-    private mutating func wanted(
-        _ agreed: RingConfiguration,
+    /// Reads the boot registers of those that asked to come in.
+    ///
+    /// One that was removed since stays out until it has begun another era. A removal marks the
+    /// boot register first and writes the configuration last, in any case; so one that is not seen
+    /// here makes the write that follows fail.
+    private mutating func check(
+        _ asking: [RingMember],
+        for agreed: RingConfiguration,
+        version: UInt64,
         now: Instant
-    ) -> RingConfiguration? {
-        let members = [identity.ringMember] + admissible(now: now)
-        guard case .changed(let changed) = agreed.settling(members, stewards: proposer.group)
-        else { return nil }
-        return changed
+    ) {
+        var check = ConfigurationJob.Check(agreed: agreed, version: version, waiting: .init())
+        for member in asking { check.waiting[makeNumber()] = member }
+        guard !check.waiting.isEmpty else { return settle(check, now: now) }
+        configurationJob.step = .checking(check)
+        for (number, member) in check.waiting {
+            start(.read(key: BootRecord.registerKey(member.id)), number: number, now: now)
+        }
+    }
+
+    private func isRemoved(_ boot: RegisterValue) -> Bool {
+        boot.payload.flatMap { try? BootRecord(encoded: $0) }?.isRemoved ?? false
+    }
+
+    /// Writes what this peer would have in the configuration: its own entry as it is, those of
+    /// nodes that asked, and the stewards that are in force; all in one epoch.
+    private mutating func settle(_ check: ConfigurationJob.Check, now: Instant) {
+        configurationJob.step = .idle
+        let members = [identity.ringMember] + check.admitted
+        guard
+            case .changed(let wanted) = check.agreed.settling(members, stewards: proposer.group)
+        else {
+            configurationJob.nextAt = now.advanced(by: ConfigurationJob.checkInterval)
+            return bringForward(now: now)
+        }
+        write(wanted, over: check.version, now: now)
     }
 
     /// The register was never written: the founder writes what it started with.
@@ -195,8 +236,16 @@ extension Peer {
             allocator.boot.nextAt = min(allocator.boot.nextAt, now)
             allocator.nextUpkeepAt = min(allocator.nextUpkeepAt, now)
         }
-        let row = PeerRow(space: .configuration, key: [], value: picture.encoded)
-        effects.append(.persist([row], then: [.event(.configuration(configuration))]))
+        let arrivals = records.pendingArrivals
+        let rows = [
+            PeerRow(space: .configuration, key: [], value: picture.encoded),
+            PeerRow(
+                space: .arrivals,
+                key: [],
+                value: arrivals.isEmpty ? nil : PendingArrival.encoded(arrivals)
+            ),
+        ]
+        effects.append(.persist(rows, then: [.event(.configuration(configuration))]))
     }
 
     /// Takes in what changed; where it does not fit, the whole is asked for.

@@ -179,7 +179,8 @@ extension Peer {
             let probe = PeerFrame.probe(sequence: sequence, epoch: configuration.epoch)
             effects.append(.frame(probe.encoded, to: target.id, at: target.address))
         case .changed(let member):
-            records.noteReachable(member.fact.id, member.isReachable, now: now)
+            let fact = member.fact
+            records.noteReachable(fact.id, member.isReachable, boot: fact.boot, now: now)
             noteForFollowing(member, now: now)
             effects.append(.event(.member(member)))
         case .datagramsBlocked(let member):
@@ -212,6 +213,8 @@ extension Peer {
                 value: boot == 0 ? nil : withBytes(node) + value.bytes
             )
             return [.persist([row], then: [])]
+        case .arrivalsEnded:
+            return [.persist([PeerRow(space: .arrivals, key: [], value: nil)], then: [])]
         case .afterWrites(let then):
             return [.persist([], then: then.flatMap { translate($0) })]
         case .retired(let topic, let node): return [.event(.recordsRetired(topic, node))]

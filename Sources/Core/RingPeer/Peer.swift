@@ -96,6 +96,9 @@ package struct Peer: Sendable {
                 return try OriginSet(from: &reader)
             },
             fences: try Self.decode(rows, .retirements, Self.retirement),
+            arrivals: try Self.decode(rows, .arrivals, PendingArrival.all(encoded:)).flatMap(
+                \.self
+            ),
             view: picture.view,
             parameters: parameters.records,
             seed: generator.next(),

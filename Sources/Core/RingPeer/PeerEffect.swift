@@ -110,6 +110,8 @@ package struct PeerRow: Hashable, Sendable {
         case allocator = 9
         /// Nodes whose records were retired, by node: the node and the last boot of these.
         case retirements = 12
+        /// One row under an empty key: the slots whose hand-over to this node is not done.
+        case arrivals = 14
     }
 
     /// The kind of row.

@@ -229,12 +229,4 @@ package struct ConfigurationHistory: Sendable {
         else { return nil }
         return steps[(first + 1)...].reduce(steps[first].delta) { $0.followed(by: $1.delta) }
     }
-
-    /// Whether a member was taken out after an epoch; true as well where that is not known.
-    package func mayHaveRemoved(_ node: NodeID, since epoch: UInt64) -> Bool {
-        guard let first = steps.lastIndex(where: { $0.delta.fromEpoch <= epoch }) else {
-            return true
-        }
-        return steps[first...].contains { $0.delta.removed.contains(node) }
-    }
 }

@@ -187,7 +187,9 @@ extension Records {
         let isDone =
             arrival.syncedWhole.count >= arrival.needed || left.isEmpty
             || (isLate && !left.contains { isUp($0) })
-        if isDone { arriving[slot] = nil }
+        guard isDone else { return }
+        arriving[slot] = nil
+        endArrivals()
     }
 
     /// Takes hand-overs in both directions a step further, a few slots with each peer.

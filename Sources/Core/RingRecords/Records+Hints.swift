@@ -111,7 +111,7 @@ extension Records {
         guard !hints.isEmpty else { return }
         let pause = parameters.retryInterval * 2
         let reachable = reachable
-        for (target, hint) in hints.take(now: now, pause: pause, { reachable.contains($0) }) {
+        for (target, hint) in hints.take(now: now, pause: pause, { reachable[$0] != nil }) {
             guard handoverBudget > 0 else { return }
             handoverBudget -= hint.set.lengthEstimate
             let message = RecordMessage.hint(epoch: hint.epoch, sets: [hint.set])

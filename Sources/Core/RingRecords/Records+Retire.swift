@@ -10,11 +10,12 @@ extension Records {
     /// Whether a set may be taken from a peer.
     ///
     /// Of a node that was retired and is a member again, what it had said before comes back from
-    /// itself alone.
+    /// itself alone; unless the process that said it runs still, which tells all owners again.
     func mayTake(_ set: OriginSet, from peer: NodeID) -> Bool {
         guard mayHold(set.origin) else { return false }
         guard peer != set.origin, let fence = fences[set.origin] else { return true }
-        return set.version.boot > fence || parameters.flaws.contains(.retiredSetAccepted)
+        return set.version.boot > fence || set.version.boot == reachable[set.origin]
+            || parameters.flaws.contains(.retiredSetAccepted)
     }
 
     /// A node that was retired speaks for itself again.

@@ -154,11 +154,17 @@ extension Records {
         for (topic, watch) in watches {
             if let provider = watch.provider, !view.owners(of: topic).contains(provider) {
                 chooseProvider(topic, now)
-            } else if watch.hasRefused {
-                watches[topic, default: watch].hasRefused = false
-                watches[topic, default: watch].revision = 0
-                ask(topic, now: now)
             }
+        }
+        repeatRefused(now: now)
+    }
+
+    /// What was refused may be right by now: it is asked for again.
+    mutating func repeatRefused(now: Instant) {
+        for (topic, watch) in watches where watch.hasRefused {
+            watches[topic, default: watch].hasRefused = false
+            watches[topic, default: watch].revision = 0
+            ask(topic, now: now)
         }
     }
 

@@ -28,6 +28,8 @@ package struct Records: Sendable {
         case erase(Topic, NodeID)
         /// Remember durably that a node's sets of this boot and earlier ones were retired.
         case fence(NodeID, boot: UInt64)
+        /// Forget durably what ``Records/pendingArrivals`` were.
+        case arrivalsEnded
         /// Carry out `then` once all writes before are durable.
         case afterWrites([Effect])
         /// A set under a watched topic is new here.
@@ -121,8 +123,11 @@ package struct Records: Sendable {
     var watchesDue = DueQueue<Topic>()
     var watchers = SortedMap<Topic, SortedMap<NodeID, Instant>>()
     var watchCounts = SortedMap<NodeID, Int>()
-    var reachable = SortedSet<NodeID>()
+    /// Who can be asked, and the boot of the process that answers there.
+    var reachable = SortedMap<NodeID, UInt64>()
     var arriving = SortedMap<Int, Arrival>()
+    /// Whether some of what is durable about ``arriving`` may be left.
+    var hasPendingArrivals = false
     var leaving = SortedMap<Int, Departure>()
     var former = SortedMap<Int, FormerOwners>()
     var rounds = SortedMap<NodeID, Round>()
@@ -138,13 +143,14 @@ package struct Records: Sendable {
     var nextTickAt: Instant
     let startedAt: Instant
 
-    /// Makes the records of a peer out of the sets that were durable before, and the fences of
-    /// nodes that were retired.
+    /// Makes the records of a peer out of the sets that were durable before, the fences of nodes
+    /// that were retired, and the hand-overs that were not done.
     package init(
         own: NodeID,
         boot: UInt64,
         stored: [OriginSet],
         fences: [(node: NodeID, boot: UInt64)] = [],
+        arrivals: [PendingArrival] = [],
         view: OwnershipView,
         parameters: Parameters = Parameters(),
         seed: UInt64,
@@ -177,6 +183,7 @@ package struct Records: Sendable {
             unsettled.insert(set.topic)
         }
         beginShare(now: now)
+        resume(arrivals, now: now)
     }
 
     /// Whether this peer owns the topic in its epoch.
@@ -233,6 +240,8 @@ package struct Records: Sendable {
         rounds = SortedMap()
         retireFormerMembers(since: before)
         moveSlots(from: before, now: now)
+        hasPendingArrivals = hasPendingArrivals || arriving.contains { !$0.value.isRestart }
+        endArrivals()
         if !parameters.flaws.contains(.hintOfClosedEpochApplied) {
             hints.keepOnly { target, set in
                 view.owners(of: set.topic).contains(target) && view.isMember(set.origin)
@@ -256,17 +265,24 @@ package struct Records: Sendable {
     }
 
     /// Notes who can be asked, by membership's word; used to choose, never to own.
-    package mutating func noteReachable(_ id: NodeID, _ isReachable: Bool, now: Instant) {
+    package mutating func noteReachable(
+        _ id: NodeID,
+        _ isReachable: Bool,
+        boot: UInt64 = 0,
+        now: Instant
+    ) {
         if isReachable {
-            guard !reachable.contains(id) else { return }
-            reachable.insert(id)
+            let known = reachable[id]
+            guard known != boot else { return }
+            reachable[id] = boot
+            if fences[id] != nil { repeatRefused(now: now) }
+            guard known == nil else { return }
             for topic in unsettled.elements {
                 publications[topic, default: Publication(topic, own)].offeredAt[id] = nil
             }
             nextHandoverAt = now
         } else {
-            guard reachable.contains(id) else { return }
-            reachable.remove(id)
+            guard reachable.remove(id) != nil else { return }
             rounds[id] = nil
             for (topic, watch) in watches where watch.provider == id { chooseProvider(topic, now) }
             if parameters.flaws.contains(.awayMemberRetired) { retire(id) }
@@ -274,7 +290,7 @@ package struct Records: Sendable {
         nextTickAt = now
     }
 
-    func isUp(_ id: NodeID) -> Bool { id == own || reachable.contains(id) }
+    func isUp(_ id: NodeID) -> Bool { id == own || reachable[id] != nil }
 
     mutating func noteEpoch(_ epoch: UInt64, from peer: NodeID) {
         if epoch > view.epoch { effects.append(.newerEpoch(epoch, from: peer)) }

@@ -80,7 +80,10 @@ extension PeerService {
             let before = payload.flatMap { try? NodeRetirement(encoded: $0) }
             return NodeRetirement(era: max(era, before?.era ?? 0)).encoded
         }
-        try await write(Peer.configurationKey) { payload throws(NodeRemovalFailure) in
+        // Written also where the node is no member: a steward may be about to let it in that has
+        // read its boot register before it was marked. That write then fails.
+        try await write(Peer.configurationKey, evenIfSame: true) {
+            payload throws(NodeRemovalFailure) in
             guard let payload, let agreed = try? RingConfiguration(encoded: payload[...]) else {
                 throw .unreadable(Peer.configurationKey)
             }
@@ -146,12 +149,13 @@ extension PeerService {
     /// Changes a register to what `body` makes of its content.
     private func write(
         _ key: String,
+        evenIfSame: Bool = false,
         _ body: ([UInt8]?) throws(NodeRemovalFailure) -> [UInt8]
     ) async throws(NodeRemovalFailure) {
         for _ in 0..<Self.removalAttemptsMax {
             let value = try await held(key)
             let wanted = try body(value.payload)
-            guard wanted != value.payload else { return }
+            guard evenIfSame || wanted != value.payload else { return }
             do throws(RegisterFailure) {
                 let outcome = try await compareAndSet(
                     key,

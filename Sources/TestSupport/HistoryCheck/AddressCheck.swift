@@ -60,7 +60,8 @@ package struct AddressCheck: Sendable {
                 marks.append((operation.end, false, operation))
             }
         }
-        marks.sort { ($0.time, $0.isFree ? 0 : 1) < ($1.time, $1.isFree ? 0 : 1) }
+        // A node that was held up answers and is asked again in one instant: it gave first.
+        marks.sort { ($0.time, $0.isFree ? 1 : 0) < ($1.time, $1.isFree ? 1 : 0) }
         for mark in marks {
             let holder = mark.operation.key
             if mark.isFree {

@@ -58,6 +58,14 @@ package struct Fault: Hashable, Sendable {
         case moved
     }
 
+    /// Whether processes run on that others do not reach, and that do not hear of what changes.
+    var cutsOff: Bool {
+        switch kind {
+        case .mute, .deaf, .link, .partition, .oneway, .clog, .pause: true
+        default: false
+        }
+    }
+
     /// What goes wrong.
     package var kind: Kind
     /// To whom; empty where a kind concerns everybody.

@@ -93,11 +93,17 @@ package struct PeerProcess: SimulatedProcess {
             versions: world.settings.versions[node] ?? .spoken
         )
         let key = DiskKey(space: PeerRow.Space.configuration.rawValue, key: [])
-        if let bytes = world.disk(node).rows[key] {
-            return make(identity, read(bytes), node, in: &world)
-        }
         let welcomer = (0..<world.count).first { world.process($0) != nil }
             .flatMap { world.process($0)?.peer }
+        if let bytes = world.disk(node).rows[key] {
+            var process = make(identity, read(bytes), node, in: &world)
+            // One that was taken out is looked for by nobody, and the others may have moved since:
+            // it asks whom it was told to join through.
+            if let welcomer, welcomer.configuration.member(disk.node) == nil {
+                process.peer.meet(welcomer.membership.facts, now: world.localTime(node))
+            }
+            return process
+        }
         let configuration =
             welcomer?.configuration ?? rememberedConfiguration(in: world)
             ?? founding(identity, in: &world)

@@ -117,7 +117,11 @@ struct NodeWatch: Sendable {
         }
         var kept = fault
         kept.restart = .kept
-        guard lostStorages.count + fault.nodes.count <= Self.disksLostMax,
+        // A new node comes in through one that runs, and finds it where it was.
+        let hasWelcomer = (0..<world.count).contains {
+            !fault.nodes.contains($0) && world.isRunning($0)
+        }
+        guard lostStorages.count + fault.nodes.count <= Self.disksLostMax, hasWelcomer,
             fault.nodes.allSatisfy({ mayLose($0, world) })
         else { return kept }
         guard fault.restart == .rolledBack else { return fault }

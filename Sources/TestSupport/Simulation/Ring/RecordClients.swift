@@ -1,6 +1,7 @@
 import Determinism
 import HistoryCheck
 import RingPeer
+import RingPlacement
 import RingRecords
 
 /// Agents that publish their pods' records, watch topics and read them.
@@ -70,9 +71,13 @@ struct RecordClients: Sendable {
     /// Last reads that were not answered in full.
     private(set) var unserved: [String] = []
 
+    /// Whether nodes are cut off and run on, so that some may not know of the newest epoch.
+    private let comparesWithinEpochs: Bool
+
     private static let liveMax = 6
 
-    init(nodes: Int, _ bench: inout RingBench) {
+    init(nodes: Int, comparesWithinEpochs: Bool, _ bench: inout RingBench) {
+        self.comparesWithinEpochs = comparesWithinEpochs
         let topics = (0..<(1 + bench.draw(4))).map { Topic("t\($0)") }
         self.topics = topics
         pace = [2, 5, 15][bench.draw(3)]
@@ -221,10 +226,11 @@ struct RecordClients: Sendable {
         _ bench: inout RingBench
     ) {
         guard !retired.contains(place.origin) else { return }
+        let epoch = bench.world.look(node) { $0.configuration.epoch } ?? 0
         bench.add(
             node,
             .stamp,
-            place.text,
+            comparesWithinEpochs ? "\(place.text) in epoch \(epoch)" : place.text,
             begin: begin,
             .ok,
             output: Self.value(version),

@@ -205,12 +205,13 @@ package struct RingScale: Sendable {
 
     // MARK: A while without pods
 
+    /// In a large ring the news of the joins go round for minutes still.
     private mutating func measureIdle() {
         run(for: .seconds(5))
         let (traffic, bytes) = (world.traffic, world.bytesSent)
         run(for: options.idleSpan)
-        addTraffic("idle", since: traffic, bytes, options.idleSpan)
-        progress("idle measured")
+        addTraffic("after joining", since: traffic, bytes, options.idleSpan)
+        progress("quiet measured")
     }
 
     mutating func addTraffic(
