@@ -15,18 +15,27 @@ extension NodeAgent {
     func detach(_ key: AttachmentKey) async throws(AgentError) {
         try begin(key)
         defer { busy.remove(key) }
-        guard let attachment = journal.attachments[key] else { return }
+        guard var attachment = journal.attachments[key] else { return }
+        try mark(&attachment)
+        guard let group = attachment.reference else { return try await undo(attachment) }
+        // Told at once: the kernel takes its time over the link, and others need not wait for it.
+        async let told: Void = publish(group)
         try await undo(attachment)
-        guard let group = attachment.reference else { return }
-        await publish(group)
+        await told
         await reconcile()
+    }
+
+    /// From here on the attachment is nobody's, and is taken off after a crash.
+    private func mark(_ attachment: inout Attachment) throws(AgentError) {
+        guard attachment.state != .removing else { return }
+        attachment.state = .removing
+        try journal.record(attachment)
     }
 
     /// Undoes every step that may have been taken for an attachment, the last one included.
     func undo(_ attachment: Attachment) async throws(AgentError) {
         var attachment = attachment
-        attachment.state = .removing
-        try journal.record(attachment)
+        try mark(&attachment)
         do throws(BPFError) {
             try unprogram(attachment)
         } catch {
