@@ -9,19 +9,25 @@ struct HostileMessageTests {
     private let steward = NodeID(high: 0, low: 2)
     private let operation = OperationID(node: NodeID(high: 0, low: 2), boot: 1, number: 1)
 
-    private func proposer() -> Proposer {
+    private func proposer(seed: UInt64 = 1) -> Proposer {
         Proposer(
             own: own,
             boot: 1,
             group: StewardSet(epoch: 1, members: [Steward(node: steward, storage: steward)]),
-            seed: 1
+            seed: seed
         )
     }
 
-    private func promise(version: UInt64) -> RegisterMessage {
+    /// The round of what was asked last.
+    private func round(_ proposer: Proposer) -> UInt64 {
+        guard case .send(let message, _) = proposer.effects.last else { return 0 }
+        return message.round
+    }
+
+    private func promise(round: UInt64, version: UInt64) -> RegisterMessage {
         let ballot = Ballot(epoch: 1, counter: 1, proposer: steward, boot: 1)
         let value = RegisterValue(version: version, operation: operation, payload: nil)
-        return .promise(round: 1, AcceptedValue(ballot: ballot, value: value))
+        return .promise(round: round, AcceptedValue(ballot: ballot, value: value))
     }
 
     @Test(
@@ -37,9 +43,27 @@ struct HostileMessageTests {
             token: 7,
             now: .zero
         )
-        proposer.receive(promise(version: held), from: steward, now: .zero)
+        let answer = promise(round: round(proposer), version: held)
+        proposer.receive(answer, from: steward, now: .zero)
         let value = RegisterValue(version: held, operation: operation, payload: nil)
         #expect(proposer.effects.last == .finished(token: 7, .conflict(value)))
+    }
+
+    @Test("what a steward answers to an earlier process of the node is nobody's answer")
+    func earlierProcess_isNotMistaken() {
+        var earlier = proposer(seed: 1)
+        var later = proposer(seed: 2)
+        for command in 0..<3 {
+            earlier.start(.read(key: "k\(command)"), token: 7, now: .zero)
+            later.start(.read(key: "k\(command)"), token: 7, now: .zero)
+        }
+        let before = later.effects
+        for late in round(earlier) - 2...round(earlier) {
+            later.receive(.seen(round: late, nil), from: steward, now: .zero)
+        }
+        #expect(later.effects == before)
+        later.receive(.seen(round: round(later), nil), from: steward, now: .zero)
+        #expect(later.effects != before)
     }
 
     @Test("what a message does not use has to be zero", arguments: [5, 6, 8] as [UInt8])

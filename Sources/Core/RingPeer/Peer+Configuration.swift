@@ -27,6 +27,7 @@ struct ConfigurationJob: Sendable {
     struct Check: Sendable {
         let agreed: RingConfiguration
         let version: UInt64
+        let asking: [RingMember]
         /// Whose boot register is read under which number.
         var waiting: SortedMap<UInt64, RingMember>
         var admitted: [RingMember] = []
@@ -54,6 +55,8 @@ struct ConfigurationJob: Sendable {
     static let key = Peer.configurationKey
     static let retryInterval = Span.milliseconds(200)
     static let checkInterval = Span.seconds(10)
+    /// So many of those that ask are looked at together.
+    static let checksMax = 256
     /// A configuration that was asked for is waited for so long.
     static let pullPatience = Span.milliseconds(500)
 }
@@ -141,7 +144,10 @@ extension Peer {
             return
         }
         adopt(agreed, now: now)
-        check(admissible(now: now), for: agreed, version: value.version, now: now)
+        // This node may be one that was removed, and not know it yet.
+        let own = agreed.member(identity.node) == nil ? [identity.ringMember] : []
+        let asking = own + admissible(now: now).prefix(ConfigurationJob.checksMax)
+        check(asking, for: agreed, version: value.version, now: now)
     }
 
     /// Reads the boot registers of those that asked to come in.
@@ -155,7 +161,12 @@ extension Peer {
         version: UInt64,
         now: Instant
     ) {
-        var check = ConfigurationJob.Check(agreed: agreed, version: version, waiting: .init())
+        var check = ConfigurationJob.Check(
+            agreed: agreed,
+            version: version,
+            asking: asking,
+            waiting: SortedMap()
+        )
         for member in asking { check.waiting[makeNumber()] = member }
         guard !check.waiting.isEmpty else { return settle(check, now: now) }
         configurationJob.step = .checking(check)
@@ -165,14 +176,21 @@ extension Peer {
     }
 
     private func isRemoved(_ boot: RegisterValue) -> Bool {
-        boot.payload.flatMap { try? BootRecord(encoded: $0) }?.isRemoved ?? false
+        guard let payload = boot.payload else { return false }
+        // What cannot be read was written by a later release, and may say so.
+        return (try? BootRecord(encoded: payload))?.isRemoved ?? true
     }
 
     /// Writes what this peer would have in the configuration: its own entry as it is, those of
     /// nodes that asked, and the stewards that are in force; all in one epoch.
     private mutating func settle(_ check: ConfigurationJob.Check, now: Instant) {
         configurationJob.step = .idle
-        let members = [identity.ringMember] + check.admitted
+        // Who may not come in yet asks again.
+        for member in check.asking where !check.admitted.contains(member) {
+            configurationJob.admissions[member.id] = nil
+        }
+        let isMember = check.agreed.member(identity.node) != nil
+        let members = (isMember ? [identity.ringMember] : []) + check.admitted
         guard
             case .changed(let wanted) = check.agreed.settling(members, stewards: proposer.group)
         else {
@@ -236,16 +254,15 @@ extension Peer {
             allocator.boot.nextAt = min(allocator.boot.nextAt, now)
             allocator.nextUpkeepAt = min(allocator.nextUpkeepAt, now)
         }
+        let row = PeerRow(space: .configuration, key: [], value: picture.encoded)
+        effects.append(.persist([row, arrivalsRow], then: [.event(.configuration(configuration))]))
+    }
+
+    /// The slots whose hand-over to this node is not done.
+    var arrivalsRow: PeerRow {
         let arrivals = records.pendingArrivals
-        let rows = [
-            PeerRow(space: .configuration, key: [], value: picture.encoded),
-            PeerRow(
-                space: .arrivals,
-                key: [],
-                value: arrivals.isEmpty ? nil : PendingArrival.encoded(arrivals)
-            ),
-        ]
-        effects.append(.persist(rows, then: [.event(.configuration(configuration))]))
+        let value = arrivals.isEmpty ? nil : PendingArrival.encoded(arrivals)
+        return PeerRow(space: .arrivals, key: [], value: value)
     }
 
     /// Takes in what changed; where it does not fit, the whole is asked for.

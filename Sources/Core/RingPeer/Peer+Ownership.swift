@@ -90,6 +90,8 @@ extension Peer {
             allocator.ledger.confirm(record)
             effects.append(.persist([allocator.ledgerRow], then: []))
         }
+        // One that was removed comes in again only now.
+        if !isSettled { configurationJob.nextAt = min(configurationJob.nextAt, now) }
         let parked = allocator.parked
         allocator.parked = []
         for number in parked { proceed(number, now: now) }

@@ -214,7 +214,7 @@ extension Peer {
             )
             return [.persist([row], then: [])]
         case .arrivalsEnded:
-            return [.persist([PeerRow(space: .arrivals, key: [], value: nil)], then: [])]
+            return [.persist([arrivalsRow], then: [])]
         case .afterWrites(let then):
             return [.persist([], then: then.flatMap { translate($0) })]
         case .retired(let topic, let node): return [.event(.recordsRetired(topic, node))]

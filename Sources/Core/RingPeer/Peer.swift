@@ -36,7 +36,9 @@ package struct Peer: Sendable {
     /// Commands of other proposers that are carried out here, by this peer's number.
     var helped = SortedMap<UInt64, HelpedPeer>()
     var recordCallers = SortedMap<UInt64, RequestToken>()
-    var nextNumber: UInt64 = 1
+    /// Of rounds and requests; drawn at the start, so that an answer to an earlier process of this
+    /// node finds none.
+    var nextNumber: UInt64
     var configurationJob: ConfigurationJob
     var stewardJob: StewardJob
     /// When this process began to watch the others.
@@ -80,6 +82,7 @@ package struct Peer: Sendable {
         self.configuration = picture.configuration
         placement = picture.placement
         generator = SeededGenerator(seed: seed)
+        nextNumber = generator.next() >> 1
         membership = Membership(
             own: Self.fact(of: identity),
             ring: configuration.ringID.bits,

@@ -53,7 +53,7 @@ extension Records {
     /// After a start: what an earlier process had not come to the end of is gone through again, and
     /// all of the sources are looked at, as who was is not known.
     mutating func resume(_ pending: [PendingArrival], now: Instant) {
-        for arrival in pending where share.slots.contains(arrival.slot) {
+        for arrival in pending where view.owners(ofSlot: arrival.slot).contains(own) {
             let others = arriving[arrival.slot]?.sources ?? []
             let sources = SortedSet(others + arrival.sources).elements.filter {
                 $0 != own && view.isMember($0)

@@ -237,7 +237,8 @@ extension Records {
         }
         let younger = store.sets(topic).filter { $0.version > other[$0.origin] ?? .never }
         let wanted = theirs.filter {
-            mayHold($0.origin) && $0.version > store.set(topic, $0.origin)?.version ?? .never
+            mayTake($0.origin, $0.version, from: peer)
+                && $0.version > store.set(topic, $0.origin)?.version ?? .never
         }
         round.asked.remove(topic)
         if !younger.isEmpty { round.isBehindThere = true }

@@ -269,7 +269,8 @@ extension Records {
     ) {
         let slot = view.slot(of: set.topic)
         let isOwner = owns(set.topic) || parameters.flaws.contains(.wrongEpochAccepted)
-        guard isOwner || leaving[slot] != nil, mayTake(set, from: peer) else {
+        guard isOwner || leaving[slot] != nil, mayTake(set.origin, set.version, from: peer)
+        else {
             // Who is ahead is believed once this peer has caught up.
             guard epoch <= view.epoch else { return }
             effects.append(.send(.notOwner(epoch: view.epoch, topic: set.topic), to: peer))

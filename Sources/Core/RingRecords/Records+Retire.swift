@@ -11,10 +11,10 @@ extension Records {
     ///
     /// Of a node that was retired and is a member again, what it had said before comes back from
     /// itself alone; unless the process that said it runs still, which tells all owners again.
-    func mayTake(_ set: OriginSet, from peer: NodeID) -> Bool {
-        guard mayHold(set.origin) else { return false }
-        guard peer != set.origin, let fence = fences[set.origin] else { return true }
-        return set.version.boot > fence || set.version.boot == reachable[set.origin]
+    func mayTake(_ origin: NodeID, _ version: RecordVersion, from peer: NodeID) -> Bool {
+        guard mayHold(origin) else { return false }
+        guard peer != origin, let fence = fences[origin] else { return true }
+        return version.boot > fence || version.boot == reachable[origin]
             || parameters.flaws.contains(.retiredSetAccepted)
     }
 

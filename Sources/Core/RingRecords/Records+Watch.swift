@@ -142,7 +142,7 @@ extension Records {
     }
 
     private mutating func takeWatched(_ set: OriginSet, from peer: NodeID) {
-        guard mayTake(set, from: peer) else {
+        guard mayTake(set.origin, set.version, from: peer) else {
             watches[set.topic]?.hasRefused = true
             return
         }

@@ -56,7 +56,8 @@ package struct Records: Sendable {
         /// The records break a bound; nothing was published.
         case refused(SetRefusal)
         /// What owners hold under the topic: at the level that was asked for, so that from a quorum
-        /// on nothing is missing that was acknowledged, and a later read cannot see less.
+        /// on nothing is missing that was acknowledged among nodes that know of one epoch, and a
+        /// later read there cannot see less.
         case contents([OriginSet])
         /// Too few owners answered in time; what those that did hold may lack something.
         case incomplete([OriginSet], Shortfall)

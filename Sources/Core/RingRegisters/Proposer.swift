@@ -106,7 +106,8 @@ package struct Proposer: Sendable {
     let parameters: Parameters
     var generator: SeededGenerator
     var counter: UInt64 = 0
-    var nextRound: UInt64 = 1
+    /// Drawn at the start: an answer to an earlier process of this node finds no round.
+    var nextRound: UInt64
     var nextOperation: UInt64 = 1
     /// By round, so that an answer finds its operation.
     var operations = SortedMap<UInt64, Operation>()
@@ -142,6 +143,7 @@ package struct Proposer: Sendable {
         self.group = group
         self.parameters = parameters
         generator = SeededGenerator(seed: seed)
+        nextRound = generator.next() >> 1
     }
 
     /// Makes the name for a compare-and-set; keep it when the command is to be repeated.

@@ -54,7 +54,8 @@ package struct RegisterFollowing: Sendable {
 
     private var follows = SortedMap<String, Follow>()
     private var stewards = SortedMap<NodeID, Asked>()
-    private var nextRound: UInt64 = 1
+    /// Drawn at the start: an answer to an earlier process of this node finds no round.
+    private var nextRound: UInt64
     private var generator: SeededGenerator
     /// The stewards that are asked.
     package private(set) var group: StewardSet
@@ -67,6 +68,7 @@ package struct RegisterFollowing: Sendable {
     package init(group: StewardSet, seed: UInt64) {
         self.group = group
         generator = SeededGenerator(seed: seed)
+        nextRound = generator.next() >> 1
     }
 
     /// The registers that are followed.

@@ -116,8 +116,19 @@ enum RowFuzz {
         return requests.map { acceptor.receive($0, from: node)?.rows.first?.value ?? [] }
     }
 
+    /// The row of an acceptor that others vouched for, and that has begun another life.
+    private static func lives() -> [UInt8] {
+        guard var acceptor = try? Acceptor(storage: FuzzWorld.node(2), founding: nil, rows: [])
+        else { preconditionFailure("an acceptor without rows reads nothing") }
+        _ = acceptor.beginLife(drawn: 1)
+        _ = acceptor.beginLife(drawn: 2)
+        acceptor.trust()
+        return acceptor.beginLife(drawn: 3).row?.value ?? []
+    }
+
     static var seeds: [FuzzSeed] {
         let acceptorRows = acceptorRows()
+        let node = FuzzWorld.node(2)
         let plan = FrameFuzz.World.plan
         let block = AddressPool.Block(pool: 1, prefix: plan.block(1), fence: 1)
         func assignment(_ number: UInt32) -> AddressPool.Assignment {
@@ -136,6 +147,8 @@ enum RowFuzz {
             + row(.assignments, 1, [1] + assignment(1).encoded)
             + row(.assignments, 2, [1] + assignment(2).encoded)
             + row(.assignments, 3, [0] + assignment(3).encoded)
+            + row(.arrivals, [], PendingArrival.encoded([.init(slot: 1, sources: [node])]))
+            + row(.acceptor, [3], lives())
         return [
             FuzzSeed("configuration", [0] + FuzzWorld.configuration(epoch: 2).encoded),
             FuzzSeed("acceptor-accepted", [1] + acceptorRows[1]),

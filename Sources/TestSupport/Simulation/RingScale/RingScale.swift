@@ -211,7 +211,7 @@ package struct RingScale: Sendable {
         let (traffic, bytes) = (world.traffic, world.bytesSent)
         run(for: options.idleSpan)
         addTraffic("after joining", since: traffic, bytes, options.idleSpan)
-        progress("quiet measured")
+        progress("the time after joining measured")
     }
 
     mutating func addTraffic(
