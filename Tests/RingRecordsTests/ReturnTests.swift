@@ -83,4 +83,36 @@ struct ReturnTests {
         }
         #expect(isAsked)
     }
+
+    @Test("an owner asks those again that followed it before it knew that it is one")
+    func earlyWatcher_isAskedAgain() {
+        let later = NodeID(high: 0, low: 4)
+        func view(_ epoch: UInt64, _ owner: NodeID) -> OwnershipView {
+            OwnershipView(epoch: epoch, ownersBySlot: [[owner]])
+        }
+        var records = Records(
+            own: owner,
+            boot: 1,
+            stored: [],
+            view: view(1, owner),
+            seed: 1,
+            now: .zero
+        )
+        for node in [watcher, later] { records.noteReachable(node, true, boot: 1, now: .zero) }
+        // It hands its slot over, and does not know yet that it gets it back.
+        records.adopt(view(2, later), now: .zero)
+        let known = [OriginVersion(origin: origin, version: set.version)]
+        let early = RecordMessage.watch(epoch: 3, topic: topic, after: 0, known: known)
+        records.receive(early, from: watcher, now: .zero)
+        records.effects = []
+        records.adopt(view(3, owner), now: .zero)
+        #expect(records.effects.contains(.send(.resync(topic: topic), to: watcher)))
+        records.effects = []
+        records.receive(early, from: watcher, now: .zero)
+        let isFetched = records.effects.contains { effect in
+            guard case .send(.fetch(_, let summaries), _) = effect else { return false }
+            return summaries.map(\.version) == [set.version]
+        }
+        #expect(isFetched)
+    }
 }

@@ -223,10 +223,7 @@ extension Records {
             younger = store.sets(topic, after: revision)
         } else {
             // From another life of this process, or dropped meanwhile.
-            dropWatcher(peer, of: topic)
-            counters.resyncsSent += 1
-            effects.append(.send(.resync(topic: topic), to: peer))
-            return
+            return resync(peer, of: topic)
         }
         fetchUnknown(topic, known, from: peer)
         // What a stream would not take in one message goes ahead in parts, over the same one.
@@ -240,6 +237,21 @@ extension Records {
         parts.append(snapshot(topic, standing, part: parts.count, revision: end, last, to: peer))
         // Behind the writes under way: a watcher never has what a crash here may undo.
         effects.append(.afterWrites(parts))
+    }
+
+    private mutating func resync(_ peer: NodeID, of topic: Topic) {
+        dropWatcher(peer, of: topic)
+        counters.resyncsSent += 1
+        effects.append(.send(.resync(topic: topic), to: peer))
+    }
+
+    /// A newer epoch made this peer an owner: watchers that knew of it first told what they have
+    /// while this peer had no right to it, and tell it once more.
+    mutating func resyncEarlyWatchers(since before: OwnershipView) {
+        for (topic, entries) in watchers
+        where owns(topic) && !before.owners(ofSlot: view.slot(of: topic)).contains(own) {
+            for peer in entries.keys { resync(peer, of: topic) }
+        }
     }
 
     /// Asks a watcher for what it has heard and no owner holds: the owner that it was told by lost

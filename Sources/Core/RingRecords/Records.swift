@@ -251,6 +251,7 @@ package struct Records: Sendable {
         reconsiderPublications(since: before)
         restartReads(now: now)
         reconsiderWatches(now: now)
+        resyncEarlyWatchers(since: before)
         nextTickAt = now
         nextHandoverAt = now
     }
