@@ -35,6 +35,33 @@ struct RowStoreTests {
         }
     }
 
+    @Test("a value that the disk changed is told, and not given out")
+    func changedValue() throws {
+        try withFolder { folder in
+            let path = folder + "/a.db"
+            let store = try RowStore(path: path)
+            // Of several pages, as the database itself looks at the first of them at most.
+            let value = [UInt8](repeating: 0x61, count: 20_000)
+            try store.write([
+                StoredRow(space: 1, key: [1], value: value),
+                StoredRow(space: 2, key: [1], value: [5]),
+            ])
+            try store.close()
+            var file = try Data(contentsOf: URL(filePath: path))
+            let run = Data(repeating: 0x61, count: 3_000)
+            let place = try #require(file.lastRange(of: run)?.lowerBound)
+            file[place + 1_000] = 0x62
+            try file.write(to: URL(filePath: path))
+            let again = try RowStore(path: path)
+            let damaged = RowStoreError.corrupt(
+                path: path,
+                detail: "a row of space 1 is not what was written"
+            )
+            #expect(throws: damaged) { try again.rows(space: 1) }
+            #expect(try again.rows(space: 2).count == 1)
+        }
+    }
+
     @Test("only the owner may read the file and its log, those of an earlier release included")
     func mode() throws {
         try withFolder { folder in
@@ -85,7 +112,7 @@ struct RowStoreTests {
             try file.seek(toOffset: 60)
             try file.write(contentsOf: Data([0, 0, 0, 99]))
             try file.close()
-            #expect(throws: RowStoreError.newer(path: path, found: 99, supported: 1)) {
+            #expect(throws: RowStoreError.otherLayout(path: path, found: 99, supported: 2)) {
                 try RowStore(path: path)
             }
         }

@@ -23,8 +23,8 @@ package struct StoredRow: Hashable, Sendable {
 package enum RowStoreError: Error, Hashable, Sendable {
     /// The file is not a database, or damaged.
     case corrupt(path: String, detail: String)
-    /// A later release wrote the file.
-    case newer(path: String, found: Int, supported: Int)
+    /// Another release wrote the file.
+    case otherLayout(path: String, found: Int, supported: Int)
     /// The file belongs to another program.
     case foreign(path: String)
     /// Another process has the file open.
@@ -41,9 +41,9 @@ extension RowStoreError: CustomStringConvertible {
         case .corrupt(let path, let detail):
             "database \(path) is damaged (\(detail)): move it away to start as a new node (an old copy "
                 + "must not come back: it has forgotten what it promised)"
-        case .newer(let path, let found, let supported):
-            "database \(path) has layout \(found) and this release knows up to \(supported): start "
-                + "the release that wrote it, or a later one"
+        case .otherLayout(let path, let found, let supported):
+            "database \(path) has layout \(found) and this release has \(supported): start the release "
+                + "that wrote it, or move it away to start as a new node"
         case .foreign(let path):
             "database \(path) was not written by genied: name another --data-dir"
         case .locked(let path):
@@ -64,8 +64,8 @@ extension RowStoreError: CustomStringConvertible {
 /// The file is held exclusively: two daemons on one
 /// database would be two nodes with one identity.
 package final class RowStore: Sendable {
-    /// The layout that this release writes, kept in `user_version`.
-    package static let layout = 1
+    /// The layout that this release writes, kept in `user_version`: 2 has checksums of rows.
+    package static let layout = 2
     /// "GnRi", kept in `application_id`.
     static let applicationID = 0x476e_5269
 
@@ -130,8 +130,8 @@ package final class RowStore: Sendable {
                 try Int.fetchOne(database, sql: "SELECT count(*) FROM sqlite_master") == 0
             else { throw RowStoreError.foreign(path: path) }
         }
-        guard layout <= Self.layout else {
-            throw RowStoreError.newer(path: path, found: layout, supported: Self.layout)
+        guard layout == Self.layout || (isNew && layout == 0) else {
+            throw RowStoreError.otherLayout(path: path, found: layout, supported: Self.layout)
         }
         let check = try String.fetchOne(database, sql: "PRAGMA quick_check(1)") ?? "no answer"
         guard check == "ok" else { throw RowStoreError.corrupt(path: path, detail: check) }
@@ -143,6 +143,7 @@ package final class RowStore: Sendable {
                     space INTEGER NOT NULL,
                     key BLOB NOT NULL,
                     value BLOB NOT NULL,
+                    checksum INTEGER NOT NULL,
                     PRIMARY KEY (space, key)
                 ) WITHOUT ROWID
                 """
@@ -179,18 +180,31 @@ package final class RowStore: Sendable {
     }
 
     /// All rows of a space, by key.
+    ///
+    /// - Throws: where a row is not what was written, which SQLite does not notice: a steward that
+    ///   believed it would have all others believe it.
     package func rows(space: Int) throws(RowStoreError) -> [StoredRow] {
         do {
             return try queue.read { database in
                 let rows = try Row.fetchAll(
                     database,
-                    sql: "SELECT key, value FROM row WHERE space = ? ORDER BY key",
+                    sql: "SELECT key, value, checksum FROM row WHERE space = ? ORDER BY key",
                     arguments: [space]
                 )
-                return rows.map { row in
-                    StoredRow(space: space, key: bytes(row, "key"), value: bytes(row, "value"))
+                return try rows.map { row in
+                    let (key, value) = (bytes(row, "key"), bytes(row, "value"))
+                    let written: Int64 = row["checksum"]
+                    guard written == checksum(space, key, value) else {
+                        throw RowStoreError.corrupt(
+                            path: path,
+                            detail: "a row of space \(space) is not what was written"
+                        )
+                    }
+                    return StoredRow(space: space, key: key, value: value)
                 }
             }
+        } catch let error as RowStoreError {
+            throw error
         } catch {
             throw Self.translate(error, path: path, isOpening: false)
         }
@@ -203,8 +217,9 @@ package final class RowStore: Sendable {
             try queue.write { database in
                 let put = try database.cachedStatement(
                     sql: """
-                        INSERT INTO row (space, key, value) VALUES (?, ?, ?)
-                        ON CONFLICT (space, key) DO UPDATE SET value = excluded.value
+                        INSERT INTO row (space, key, value, checksum) VALUES (?, ?, ?, ?)
+                        ON CONFLICT (space, key)
+                        DO UPDATE SET value = excluded.value, checksum = excluded.checksum
                         """
                 )
                 let delete = try database.cachedStatement(
@@ -213,7 +228,8 @@ package final class RowStore: Sendable {
                 for change in changes {
                     let key = blob(change.key)
                     if let value = change.value {
-                        try put.execute(arguments: [change.space, key, blob(value)])
+                        let sum = checksum(change.space, change.key, value)
+                        try put.execute(arguments: [change.space, key, blob(value), sum])
                     } else {
                         try delete.execute(arguments: [change.space, key])
                     }
@@ -258,4 +274,15 @@ private func blob(_ bytes: [UInt8]) -> DatabaseValue {
 private func bytes(_ row: Row, _ column: String) -> [UInt8] {
     let data: Data = row[column]
     return Array(data)
+}
+
+/// FNV-1a over all of a row, 64 bits: it finds what a disk changed, and no more is asked of it.
+private func checksum(_ space: Int, _ key: [UInt8], _ value: [UInt8]) -> Int64 {
+    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+    func add(_ byte: UInt8) { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+    withUnsafeBytes(of: UInt64(space).littleEndian) { $0.forEach(add) }
+    withUnsafeBytes(of: UInt64(key.count).littleEndian) { $0.forEach(add) }
+    key.forEach(add)
+    value.forEach(add)
+    return Int64(bitPattern: hash)
 }
