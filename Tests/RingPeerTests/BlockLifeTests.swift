@@ -231,4 +231,37 @@ struct BlockLifeTests {
         #expect(net.peer(1)?.bootRecord?.era == 2)
         #expect(add(&net, 1, [plan], "c") == .exhausted)
     }
+
+    @Test("a node that is taken out again while it drains loses what it got in between as well")
+    func reclaim_again() throws {
+        var net = net(2)
+        let plan = try plan("10.1.0.0/24")
+        func remove(era: UInt64) {
+            let removed = BootRecord(boot: era, token: 0, era: era, isRemoved: true)
+            set(&net, 0, BootRecord.registerKey(net.id(1)), removed.encoded)
+            set(&net, 0, NodeRetirement.registerKey(net.id(1)), NodeRetirement(era: era).encoded)
+        }
+        func owners() -> [BlockOwner] {
+            (0..<4).compactMap { owner(&net, plan, plan.block($0)) }.filter { $0.node == net.id(1) }
+        }
+        _ = add(&net, 1, [plan], "a")
+        net.crash(1)
+        net.run(for: .seconds(2))
+        remove(era: 1)
+        net.run(for: .seconds(5))
+        #expect(owners().allSatisfy { $0.state == .draining } && !owners().isEmpty)
+        net.start(1)
+        net.run(for: .seconds(4))
+        guard case .assigned = add(&net, 1, [plan], "b") else {
+            Issue.record("refused although there are free blocks")
+            return
+        }
+        net.crash(1)
+        net.run(for: .seconds(2))
+        #expect(owners().contains { $0.state == .owned && $0.era == 2 })
+        remove(era: 2)
+        net.run(for: .seconds(5))
+        #expect(owners().contains { $0.era == 2 })
+        #expect(owners().allSatisfy { $0.state == .draining })
+    }
 }

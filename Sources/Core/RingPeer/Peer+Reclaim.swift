@@ -31,8 +31,11 @@ struct ReclaimJob: Sendable {
     var keys: [String] = []
     /// The registers of the first of ``nodes`` that are its own still.
     var found: [String] = []
-    /// What is known to be a node's, so that not all registers are read each time.
-    var known = SortedMap<NodeID, [String]>()
+    /// What is known to be a node's since its retirement had a version.
+    ///
+    /// Not all registers are read each time; a node that came back and was taken out again has
+    /// others, and another version.
+    var known = SortedMap<NodeID, (version: UInt64, keys: [String])>()
     var isWhole = true
     /// Since when this steward has seen a block draining in one version.
     var drains = SortedMap<String, Drain>()
@@ -106,9 +109,11 @@ extension Peer {
         allocator.reclaim.era = retirement?.era ?? .max
         allocator.reclaim.retirementVersion = value.version
         allocator.reclaim.found = []
-        if let known = allocator.reclaim.known[node], !known.isEmpty {
+        if let known = allocator.reclaim.known[node], known.version == value.version,
+            !known.keys.isEmpty
+        {
             allocator.reclaim.isWhole = false
-            allocator.reclaim.keys = known
+            allocator.reclaim.keys = known.keys
             nextBlock(now: now)
         } else {
             allocator.reclaim.isWhole = true
@@ -123,7 +128,9 @@ extension Peer {
             allocator.reclaim.step = .readingBlock
             return ask(.reclaim, .read(key: key), now: now)
         }
-        allocator.reclaim.known[node] = allocator.reclaim.found
+        allocator.reclaim.known[node] = (
+            allocator.reclaim.retirementVersion, allocator.reclaim.found
+        )
         guard allocator.reclaim.found.isEmpty, allocator.reclaim.isWhole else {
             allocator.reclaim.nodes.removeFirst()
             return nextNode(now: now)
