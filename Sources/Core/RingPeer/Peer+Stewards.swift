@@ -178,7 +178,7 @@ extension Peer {
                 stewardJob.silent[node] = now.advanced(by: parameters.stewardSilentFor)
             }
             let present = asked.nodes.filter { asked.storages[$0] != nil }
-            choose(present, asked.storages, version: version, now: now)
+            choose(present, of: asked.nodes.count, asked.storages, version: version, now: now)
         case .leading(let chosen):
             // The present group ends with the first seal: not for one that could not begin, as
             // its nodes went or lost their disks while it was chosen.
@@ -234,6 +234,7 @@ extension Peer {
 
     private mutating func choose(
         _ nodes: [NodeID],
+        of askedCount: Int,
         _ storages: SortedMap<NodeID, NodeID>,
         version: UInt64,
         now: Instant
@@ -241,8 +242,11 @@ extension Peer {
         stewardJob.step = .idle
         let group = proposer.group
         // One that did not answer makes the number even; one fewer is still more than there are.
+        let isWhole = nodes.count == askedCount
         let nodes = nodes.count % 2 == 0 ? nodes.dropLast() : nodes[...]
-        let mayShrink = StewardPolicy.hasLeaving(group, configuration)
+        // A group that gets smaller for a node that leaves gets no smaller for one that is silent:
+        // that one is passed over when another group is worked out.
+        let mayShrink = StewardPolicy.hasLeaving(group, configuration) && isWhole
         guard nodes.count % 2 == 1, mayShrink || nodes.count >= group.members.count else { return }
         let successor = StewardSet(
             epoch: group.epoch + 1,

@@ -52,7 +52,12 @@ struct StewardPolicy: Sendable {
             return nil
         }
         // An even group survives no more losses than the odd one below it.
-        if chosen.count > 1, chosen.count % 2 == 0 { chosen.removeLast() }
+        if chosen.count > 1, chosen.count % 2 == 0 {
+            let absent = chosen.lastIndex { node in
+                if case .present = standing(node) { false } else { true }
+            }
+            chosen.remove(at: absent ?? chosen.count - 1)
+        }
         let isSame = SortedSet(chosen) == SortedSet(group.members.map(\.node))
         return chosen.isEmpty || isSame ? nil : chosen
     }
