@@ -30,7 +30,7 @@ struct MemberLogTests {
 
     @Test("each change is one event, and what is no change is none")
     func note_changes_areEvents() throws {
-        var log = MemberLog(boot: 3)
+        var log = MemberLog(process: 3)
         let start = log.revision
         for status in [.alive, .alive, .suspect, .dead, .dead, .alive, .left]
             as [MemberFact.Status]
@@ -59,9 +59,9 @@ struct MemberLogTests {
 
     @Test("who fell behind, or asks after another process's revision, is told so")
     func events_afterAGap_areNil() throws {
-        var log = MemberLog(boot: 3)
+        var log = MemberLog(process: 3)
         let start = log.revision
-        let earlier = MemberLog(boot: 2)
+        let earlier = MemberLog(process: 2)
         for round in 0..<MemberLog.eventsMax {
             log.note(member(1, round % 2 == 0 ? .alive : .suspect), at: 0)
         }
@@ -72,6 +72,6 @@ struct MemberLogTests {
         #expect(log.events(after: log.revision + 1) == nil)
         #expect(log.events(after: earlier.revision) == nil)
         #expect(log.events(after: 0) == nil)
-        #expect(MemberLog(boot: 4).events(after: log.revision) == nil)
+        #expect(MemberLog(process: 4).events(after: log.revision) == nil)
     }
 }

@@ -21,8 +21,9 @@ struct PeerFollowingTests {
         }
     }
 
-    /// Sets the register until it is set, which may take many attempts where a fifth of all messages
-    /// is lost; the version that it has then.
+    /// Sets the register until it is set; the version that it has then.
+    ///
+    /// Where a fifth of all messages is lost it may take many attempts.
     private func set(_ net: inout PeerNet, _ node: Int, limit: Span = .seconds(90)) -> UInt64 {
         let end = net.now.advanced(by: limit)
         while net.now < end {

@@ -9,7 +9,7 @@ import NIOCore
 /// The HTTP library stays behind it; who uses the server sees only the types below.
 package struct LocalServer: Sendable {
     /// The largest request body that is taken, in bytes; a larger one is answered with 413.
-    package static let bodyBytesMax = 1 << 20
+    package static let bodyBytesMax = 3 << 19
 
     /// Answers one request; requests of several connections run side by side.
     ///

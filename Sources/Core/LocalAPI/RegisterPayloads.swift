@@ -78,6 +78,27 @@ package struct SetRegister: Codable, Hashable, Sendable {
         "service/", "steward/", "vni/", "vpc/",
     ]
 
+    /// The most bytes that a register holds: 1 MiB.
+    package static let contentBytesMax = 1 << 20
+
+    /// The longest name, in bytes.
+    package static let keyBytesMax = 255
+
+    /// Why a register cannot have a name, for people; nil where it can.
+    ///
+    /// Names are printed one a line, between columns.
+    package static func problem(ofKey key: String) -> String? {
+        if key.isEmpty { return "a register has a name: give one, such as app/leader" }
+        if key.utf8.count > keyBytesMax {
+            return "a register's name has at most \(keyBytesMax) bytes, and this one "
+                + "\(key.utf8.count)"
+        }
+        let isPlain = key.unicodeScalars.allSatisfy {
+            !$0.properties.isWhitespace && $0.properties.generalCategory != .control
+        }
+        return isPlain ? nil : "a register's name has no spaces, line breaks or control characters"
+    }
+
     /// Whether Genie Ring keeps the register for itself.
     package static func isReserved(_ key: String) -> Bool {
         reservedPrefixes.contains { key.hasPrefix($0) }

@@ -46,7 +46,7 @@ extension NodeAgent {
 
     /// Sets a register whose version is still the expected one.
     nonisolated func setRegister(_ wanted: SetRegister) async throws(AgentError) -> RegisterChange {
-        guard !wanted.key.isEmpty else { throw .badRequest("a register has a name") }
+        if let problem = SetRegister.problem(ofKey: wanted.key) { throw .badRequest(problem) }
         guard wanted.isForced == true || !SetRegister.isReserved(wanted.key) else {
             throw .reservedRegister(wanted.key)
         }

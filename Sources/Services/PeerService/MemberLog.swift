@@ -43,8 +43,8 @@ package struct MemberEvent: Hashable, Sendable {
 
 /// The newest ``eventsMax`` events, numbered without gaps.
 ///
-/// Numbers go on from process to process, because each starts at its boot counter times 2^32: one
-/// that an earlier process gave is older than everything here, and never taken for one of ours.
+/// Numbers begin at one that is drawn for the process, times 2^32: what another process gave, of
+/// this node or of another, is never taken for one of ours.
 struct MemberLog {
     /// The most events that are kept: what a ring of 500 says when each member restarts once.
     static let eventsMax = 1_024
@@ -61,8 +61,8 @@ struct MemberLog {
     /// The number of the newest event.
     private(set) var revision: UInt64
 
-    init(boot: UInt64) {
-        revision = boot << 32
+    init(process: UInt64) {
+        revision = process << 32
     }
 
     /// The events after a revision, oldest first; nil when some of them are no longer here, or the

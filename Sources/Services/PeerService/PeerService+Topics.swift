@@ -103,7 +103,8 @@ extension PeerService {
             return true
         }
         guard topics.count < Self.topicsFollowedMax, !isStopped else { return false }
-        if topicCounter == 0 { topicCounter = (identity?.boot ?? 0) << 32 }
+        // Drawn: a number of another node, or of an earlier process, is none of this one's.
+        if topicCounter == 0 { topicCounter = UInt64.random(in: 1..<1 << 31) << 32 }
         // One more: a log that was ended may have given the last number, and missed what followed.
         topicCounter += 1
         topics[topic] = FollowedTopic(TopicLog(after: topicCounter))

@@ -57,7 +57,7 @@ package actor PeerService {
     var failure: (any Error)?
     var failed: [CheckedContinuation<any Error, Never>] = []
     var isStopped = false
-    var memberLog = MemberLog(boot: 0)
+    var memberLog = MemberLog(process: 0)
     var watchers: [Int: AsyncStream<Void>.Continuation] = [:]
     var nextWatcher = 0
     /// Topics that the node itself follows, beside those that people do.
@@ -107,7 +107,7 @@ package actor PeerService {
             address: settings.listen
         )
         self.identity = identity
-        memberLog = MemberLog(boot: identity.boot)
+        memberLog = MemberLog(process: UInt64.random(in: 1..<1 << 31))
         stored = durable.rows
         storedConfiguration = durable.configuration
         guard durable.configuration != nil || settings.isFounder || !settings.seeds.isEmpty else {

@@ -115,7 +115,8 @@ package enum RegisterFailure: Error, Hashable, Sendable, CustomStringConvertible
         switch self {
         case .unavailable:
             "the ring's stewards do not answer: see 'genie-ring ring' for who they are and "
-                + "'genie-ring members' for who is alive, then try again"
+                + "'genie-ring members' for who is alive, then try again; where most of them are "
+                + "lost for good, 'genie-ring ring recover --help' says what to do"
         case .indeterminate:
             "the ring's stewards stopped answering midway, and the change may have taken effect: "
                 + "list what is there before trying again"

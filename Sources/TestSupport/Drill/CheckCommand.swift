@@ -20,7 +20,12 @@ struct CheckCommand: ParsableCommand {
 
     func run() throws {
         let text = try String(contentsOfFile: file, encoding: .utf8)
-        let verdict = try HistoryVerdict(HistoryEvent.read(text))
+        let events = try HistoryEvent.read(text)
+        guard !events.isEmpty else {
+            Console.say("\(file) holds no events: name a file that a drill kept")
+            throw ExitCode(DrillStatus.unable)
+        }
+        let verdict = try HistoryVerdict(events)
         try verdict.tell(json: nil, hasFindings: false)
     }
 }

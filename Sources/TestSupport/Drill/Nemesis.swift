@@ -141,7 +141,7 @@ struct Nemesis {
         if hasRefused {
             let words = ring.lastWords(node) ?? ""
             // A copy from before the last start counts on to that start's own number: where others
-            // still speak of that start, it finds itself there twice before it is told how old it is.
+            // still speak of that one, it finds itself there twice before it hears how old it is.
             let reasons = ["old copy", "another process speaks for this start"]
             if !reasons.contains(where: words.contains) {
                 recorder.find("\(ring.name(node)) ended for another reason: \(words)")

@@ -30,10 +30,10 @@ struct RegisterGetCommand: ParsableCommand {
     )
 
     @OptionGroup var node: NodeOptions
-    @Argument(help: "The register.") var key: String
+    @OptionGroup var name: RegisterName
 
     func run() throws {
-        let register = try node.client.register(key)
+        let register = try node.client.register(name.key)
         try render(register, as: node.output, empty: "", table: \.table)
     }
 }
@@ -71,7 +71,7 @@ struct RegisterWatchCommand: ParsableCommand {
     )
 
     @OptionGroup var node: NodeOptions
-    @Argument(help: "The register.") var key: String
+    @OptionGroup var name: RegisterName
 
     /// Below the deadline of a request.
     private static let waitMilliseconds = 10_000
@@ -83,7 +83,7 @@ struct RegisterWatchCommand: ParsableCommand {
         while true {
             do {
                 let register = try node.client.register(
-                    key,
+                    name.key,
                     after: seen,
                     waitMilliseconds: Self.waitMilliseconds
                 )

@@ -26,11 +26,29 @@ struct RegisterContent: ParsableArguments {
             do {
                 let data = try Data(contentsOf: URL(filePath: file))
                 request.base64 = data.base64EncodedString()
-            } catch {
-                throw InspectionError.unreadableFile(path: file, detail: "\(error)")
+                try check(data.count, of: file)
+            } catch let error as CocoaError {
+                throw InspectionError.unreadableFile(path: file, detail: error.localizedDescription)
             }
         }
+        try check(content?.utf8.count ?? 0, of: "the content")
         return request
+    }
+
+    private func check(_ count: Int, of what: String) throws {
+        guard count > SetRegister.contentBytesMax else { return }
+        throw ValidationError(
+            "a register holds at most \(SetRegister.contentBytesMax) bytes, and \(what) has \(count)"
+        )
+    }
+}
+
+/// The name of a register that is to be there.
+struct RegisterName: ParsableArguments {
+    @Argument(help: "The register.") var key: String
+
+    func validate() throws {
+        if let problem = SetRegister.problem(ofKey: key) { throw ValidationError(problem) }
     }
 }
 
@@ -49,15 +67,15 @@ struct RegisterSetCommand: ParsableCommand {
     )
 
     @OptionGroup var node: NodeOptions
-    @Argument(help: "The register.") var key: String
+    @OptionGroup var name: RegisterName
     @OptionGroup var content: RegisterContent
 
     private static let attemptsMax = 8
 
     func run() throws {
-        var version = try node.client.register(key).version
+        var version = try node.client.register(name.key).version
         for attempt in 1...Self.attemptsMax {
-            let request = try content.request(key, expectedVersion: version)
+            let request = try content.request(name.key, expectedVersion: version)
             do {
                 let register = try node.client.set(request)
                 return try render(register, as: node.output, empty: "", table: \.table)
@@ -82,13 +100,13 @@ struct RegisterCasCommand: ParsableCommand {
     )
 
     @OptionGroup var node: NodeOptions
-    @Argument(help: "The register.") var key: String
+    @OptionGroup var name: RegisterName
     @Option(help: "The version it has to have; 0 for one that was never written.")
     var expect: UInt64
     @OptionGroup var content: RegisterContent
 
     func run() throws {
-        let request = try content.request(key, expectedVersion: expect)
+        let request = try content.request(name.key, expectedVersion: expect)
         let register = try node.client.set(request)
         try render(register, as: node.output, empty: "", table: \.table)
     }
