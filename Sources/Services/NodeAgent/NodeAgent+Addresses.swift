@@ -223,12 +223,18 @@ extension NodeAgent {
         return configuration.members.count { $0.name == name } > 1 ? id.description : name
     }
 
+    /// So much of an identity is shown in tables.
+    private static let identityPrefixLength = 8
+
     private static func member(
         _ name: String,
         _ configuration: RingConfiguration
     ) throws(AgentError) -> RingMember {
-        let found = configuration.members.filter {
-            $0.name == name || $0.id.description == name.lowercased()
+        var found = configuration.members.filter { $0.name == name }
+        if found.isEmpty, name.utf8.count >= identityPrefixLength {
+            found = configuration.members.filter {
+                $0.id.description.hasPrefix(name.lowercased())
+            }
         }
         guard let member = found.first else {
             throw .unknownNode(
