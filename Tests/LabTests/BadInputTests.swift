@@ -211,7 +211,7 @@ struct BadInputTests {
             ]
         )
         let newer = try lab.run(on: 2, start + sockets + ["--data-dir", "/run/genie/new"])
-        expectRefusal(newer, naming: ["/run/genie/new/genie.db", "layout 99", "later"])
+        expectRefusal(newer, naming: ["/run/genie/new/genie.db", "layout 99", "that wrote it"])
     }
 
     private func noPrivileges(_ lab: Lab) throws {

@@ -49,7 +49,8 @@ struct LocalServerTests {
             LocalServer.Response(body: Array("\(request.body.count)".utf8))
         } _: {
             var seen: [String] = []
-            for count in [1 << 20, 1 << 20 + 1, 16 << 20, 0] {
+            let most = LocalServer.bodyBytesMax
+            for count in [most, most + 1, 16 << 20, 0] {
                 let response = try await ask(
                     path,
                     .post,
