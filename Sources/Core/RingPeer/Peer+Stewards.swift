@@ -45,11 +45,21 @@ extension Peer {
     /// The stewards that this peer's acceptor serves with; nil where it is none.
     package var stewardGroup: [NodeID]? { acceptor.group?.members.map(\.node) }
 
-    /// The groups of stewards that this peer knows of: those in force, and one that is led to.
+    /// The groups of stewards that this peer knows of: those in force, and one that may follow.
     package var stewardGroups: [StewardSet] {
         let underWay: StewardSet? =
-            if case .changing(let change, _) = stewardJob.step { change.next } else { nil }
-        return [acceptor.group, acceptor.successor, proposer.group, underWay].compactMap(\.self)
+            switch stewardJob.step {
+            case .changing(let change, _): change.next
+            case .identifying(let asked):
+                if case .leading(let chosen) = asked.purpose { chosen } else { nil }
+            case .idle, .reading, .choosing: nil
+            }
+        let chosen = acceptor.accepted(StewardJob.key)?.payload.flatMap { content in
+            var reader = ByteReader(content)
+            return try? StewardSet(from: &reader)
+        }
+        return [acceptor.group, acceptor.successor, proposer.group, underWay, chosen]
+            .compactMap(\.self)
     }
 
     /// The stewards that this peer is leading the registers over to; nil while it is not.

@@ -57,6 +57,11 @@ package struct Acceptor: Sendable {
     /// The group before, where the acceptor belonged to it: what it held is still there.
     package var previous: StewardSet? { memory.previous }
 
+    /// What was taken last for a register, of the group that is served; it may not be chosen.
+    package func accepted(_ key: String) -> RegisterValue? {
+        memory.current.flatMap { memory[$0.epoch, key].accepted?.value }
+    }
+
     /// The group that follows, once the present one is sealed.
     package var successor: StewardSet? { memory.next }
 

@@ -42,12 +42,16 @@ struct RecordClients: Sendable {
         let version: RecordVersion
         let begin: Int64
         let node: Int
+        /// The epoch in which it was asked for.
+        let epoch: UInt64
     }
 
     private struct Read: Sendable {
         let topic: Topic
         let node: Int
         let begin: Int64
+        /// The epoch in which it was asked for.
+        let epoch: UInt64
         let isFinal: Bool
         /// The places that there were.
         let places: [Place]
@@ -144,7 +148,13 @@ struct RecordClients: Sendable {
         stories[place]?.lost = []
         let step = Step(version: version, added: added, withdrawn: withdrawn, begin: begin)
         stories[place]?.open.append(step)
-        writes[token] = Write(place: place, version: version, begin: begin, node: node)
+        writes[token] = Write(
+            place: place,
+            version: version,
+            begin: begin,
+            node: node,
+            epoch: Self.epoch(of: node, bench)
+        )
         for name in withdrawn {
             bench.add(node, .remove, name, begin: begin, .info, end: begin)
         }
@@ -170,6 +180,7 @@ struct RecordClients: Sendable {
             topic: topic,
             node: node,
             begin: begin,
+            epoch: Self.epoch(of: node, bench),
             isFinal: isFinal,
             places: places
         )
@@ -213,7 +224,8 @@ struct RecordClients: Sendable {
         story.open.removeAll { $0.version <= write.version }
         story.acknowledged = max(story.acknowledged, write.version)
         stories[write.place] = story
-        stamp(write.node, write.place, write.version, begin: write.begin, end: end, &bench)
+        let span = (begin: write.begin, end: end)
+        stamp(write.node, write.place, write.version, span, askedIn: write.epoch, &bench)
     }
 
     /// Takes down a version for the check of what is told in which order.
@@ -221,21 +233,26 @@ struct RecordClients: Sendable {
         _ node: Int,
         _ place: Place,
         _ version: RecordVersion,
-        begin: Int64,
-        end: Int64,
+        _ span: (begin: Int64, end: Int64),
+        askedIn epoch: UInt64,
         _ bench: inout RingBench
     ) {
         guard !retired.contains(place.origin) else { return }
-        let epoch = bench.world.look(node) { $0.configuration.epoch } ?? 0
+        // What was answered while the epoch changed here may be of either.
+        guard !comparesWithinEpochs || epoch == Self.epoch(of: node, bench) else { return }
         bench.add(
             node,
             .stamp,
             comparesWithinEpochs ? "\(place.text) in epoch \(epoch)" : place.text,
-            begin: begin,
+            begin: span.begin,
             .ok,
             output: Self.value(version),
-            end: end
+            end: span.end
         )
+    }
+
+    private static func epoch(of node: Int, _ bench: RingBench) -> UInt64 {
+        bench.world.look(node) { $0.configuration.epoch } ?? 0
     }
 
     private static func value(_ version: RecordVersion) -> HistoryEvent.Value {
@@ -261,7 +278,8 @@ struct RecordClients: Sendable {
         for set in sets { check(set, at: read.node, &bench) }
         for place in read.places {
             let version = sets.first { $0.origin == place.origin }?.version ?? .never
-            stamp(read.node, place, version, begin: read.begin, end: end, &bench)
+            let span = (begin: read.begin, end: end)
+            stamp(read.node, place, version, span, askedIn: read.epoch, &bench)
         }
         observe(
             read.node,
