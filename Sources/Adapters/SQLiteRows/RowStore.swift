@@ -1,3 +1,4 @@
+import Determinism
 import Foundation
 import GRDB
 import Glibc
@@ -276,13 +277,12 @@ private func bytes(_ row: Row, _ column: String) -> [UInt8] {
     return Array(data)
 }
 
-/// FNV-1a over all of a row, 64 bits: it finds what a disk changed, and no more is asked of it.
+/// Finds what a disk changed; no more is asked of it.
 private func checksum(_ space: Int, _ key: [UInt8], _ value: [UInt8]) -> Int64 {
-    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-    func add(_ byte: UInt8) { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
-    withUnsafeBytes(of: UInt64(space).littleEndian) { $0.forEach(add) }
-    withUnsafeBytes(of: UInt64(key.count).littleEndian) { $0.forEach(add) }
-    key.forEach(add)
-    value.forEach(add)
-    return Int64(bitPattern: hash)
+    var hash = StableHash()
+    hash.combine(UInt64(space))
+    hash.combine(UInt64(key.count))
+    hash.combine(key)
+    hash.combine(value)
+    return Int64(bitPattern: hash.value)
 }
