@@ -48,12 +48,7 @@ extension Peer {
     /// The groups of stewards that this peer knows of: those in force, and one that may follow.
     package var stewardGroups: [StewardSet] {
         let underWay: StewardSet? =
-            switch stewardJob.step {
-            case .changing(let change, _): change.next
-            case .identifying(let asked):
-                if case .leading(let chosen) = asked.purpose { chosen } else { nil }
-            case .idle, .reading, .choosing: nil
-            }
+            if case .changing(let change, _) = stewardJob.step { change.next } else { nil }
         let chosen = acceptor.accepted(StewardJob.key)?.payload.flatMap { content in
             var reader = ByteReader(content)
             return try? StewardSet(from: &reader)

@@ -23,13 +23,11 @@ struct RegisterContent: ParsableArguments {
         if force { request.isForced = true }
         request.text = content
         if let file {
-            do {
-                let data = try Data(contentsOf: URL(filePath: file))
-                request.base64 = data.base64EncodedString()
-                try check(data.count, of: file)
-            } catch let error as CocoaError {
-                throw InspectionError.unreadableFile(path: file, detail: error.localizedDescription)
+            guard let data = FileManager.default.contents(atPath: file) else {
+                throw InspectionError.unreadableFile(path: file, detail: "it cannot be read")
             }
+            try check(data.count, of: file)
+            request.base64 = data.base64EncodedString()
         }
         try check(content?.utf8.count ?? 0, of: "the content")
         return request
