@@ -9,6 +9,7 @@ import NIOCore
 /// queue holds plain channels, which close when they are dropped.
 struct LateChildChannel: ServerChildChannel {
     let http: HTTP1Channel
+    let deadlines: StalledExchange.Limits
 
     /// A connection that nothing has been read from.
     final class Accepted: ServerChildChannelValue {
@@ -31,7 +32,9 @@ struct LateChildChannel: ServerChildChannel {
     func handle(value: Accepted, logger: Logger) async {
         defer { withExtendedLifetime(value) {} }
         let channel = value.channel
-        let http = http
+        let (http, deadlines) = (http, deadlines)
+        let client = ClientPresence()
+        channel.closeFuture.whenComplete { _ in client.leave() }
         do {
             let connection = try await channel.eventLoop.flatSubmit {
                 () -> EventLoopFuture<HTTP1Channel.Value> in
@@ -39,12 +42,19 @@ struct LateChildChannel: ServerChildChannel {
                 guard channel.isActive else {
                     return channel.eventLoop.makeFailedFuture(ChannelError.alreadyClosed)
                 }
-                return http.setup(channel: channel, logger: logger)
+                return http.setup(channel: channel, logger: logger).flatMapThrowing { connection in
+                    // Nearest to the socket, where bytes are counted rather than messages.
+                    let handler = StalledExchange(deadlines)
+                    try channel.pipeline.syncOperations.addHandler(handler, position: .first)
+                    return connection
+                }
             }.get()
             channel.setOption(.autoRead, value: true).whenFailure { _ in
                 channel.close(promise: nil)
             }
-            await http.handle(value: connection, logger: logger)
+            await ClientPresence.$current.withValue(client) {
+                await http.handle(value: connection, logger: logger)
+            }
         } catch {
             logger.debug("a client left before it was served", metadata: ["error": "\(error)"])
         }

@@ -15,8 +15,12 @@ package struct LocalServer: Sendable {
 
     /// Answers one request; requests of several connections run side by side.
     ///
-    /// Its task is cancelled when the server is.
+    /// Its task is cancelled when the server is, and that of a GET when its client leaves: a
+    /// question has nobody left to answer then, while a change is carried through.
     package typealias Answer = @Sendable (Request) async -> Response
+
+    /// A client that leaves a piece of its answer untaken for so long is cut off.
+    private static let writeTimeout = TimeAmount.seconds(60)
 
     /// Where it listens.
     package let path: String
@@ -97,7 +101,10 @@ package struct LocalServer: Sendable {
                 await Self.respond(to: request, with: answer)
             },
             server: HTTPServerBuilder { respond in
-                LateChildChannel(http: HTTP1Channel(responder: respond))
+                LateChildChannel(
+                    http: HTTP1Channel(responder: respond),
+                    deadlines: .init(request: nil, write: Self.writeTimeout)
+                )
             },
             configuration: ApplicationConfiguration(
                 address: .unixDomainSocket(path: place.bindPath)
@@ -117,7 +124,7 @@ package struct LocalServer: Sendable {
 
     static func respond(
         to request: Hummingbird.Request,
-        with answer: Answer
+        with answer: @escaping Answer
     ) async -> Hummingbird.Response {
         var request = request
         let body: ByteBuffer
@@ -128,13 +135,17 @@ package struct LocalServer: Sendable {
         } catch {
             return plain(.badRequest, "the body ended early\n")
         }
-        let response = await answer(
-            Request(
-                method: request.method.rawValue,
-                target: request.uri.string,
-                body: Array(body.readableBytesView)
-            )
+        let question = Request(
+            method: request.method.rawValue,
+            target: request.uri.string,
+            body: Array(body.readableBytesView)
         )
+        let response: Response
+        if request.method == .get, let client = ClientPresence.current {
+            response = await client.whileHere { await answer(question) }
+        } else {
+            response = await answer(question)
+        }
         var fields = HTTPFields()
         fields[.contentType] = response.contentType
         for (name, value) in response.headers.sorted(by: { $0.key < $1.key }) {

@@ -17,16 +17,26 @@ package struct PlainServer: Sendable {
     /// Where it listens.
     package let address: Addressing.SocketAddress
 
+    private let exchangeSeconds: Int64
     private let logger: Logger
     private let answer: LocalServer.Answer
 
     /// Names the address and the function; nothing is opened before ``run()``.
+    ///
+    /// - Parameters:
+    ///   - address: where to listen.
+    ///   - exchangeSeconds: a client that takes longer to send its request, or to take a piece of
+    ///     its answer, is cut off.
+    ///   - logger: gets a line when it starts, and what goes wrong.
+    ///   - answer: answers each request.
     package init(
         address: Addressing.SocketAddress,
+        exchangeSeconds: Int64 = 15,
         logger: Logger,
         handle answer: @escaping LocalServer.Answer
     ) {
         self.address = address
+        self.exchangeSeconds = exchangeSeconds
         self.logger = logger
         self.answer = answer
     }
@@ -36,6 +46,7 @@ package struct PlainServer: Sendable {
     /// - Throws: ``PlainServerError`` where the address cannot be had.
     package func run() async throws {
         let (answer, address, logger) = (answer, address, logger)
+        let exchange = TimeAmount.seconds(exchangeSeconds)
         var libraryLogger = logger
         // The library calls being cancelled, which is how a server ends, an error.
         libraryLogger.logLevel = .critical
@@ -48,7 +59,8 @@ package struct PlainServer: Sendable {
                     http: HTTP1Channel(
                         responder: respond,
                         configuration: .init(idleTimeout: Self.idleTimeout)
-                    )
+                    ),
+                    deadlines: .init(request: exchange, write: exchange)
                 )
             },
             configuration: ApplicationConfiguration(
