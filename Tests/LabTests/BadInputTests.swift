@@ -43,7 +43,14 @@ struct BadInputTests {
                 try lab.ring(1, "groups", "create", "red/web", "--subnet", "10.1.0.0/30").status
                     == 0
             )
+            // What a creation leaves that breaks off between the number and the VPC.
+            let ghost = ["register", "set", "vni/77", "ghost 1f", "--force"]
+            #expect(try lab.run(on: 1, ["genie-ring"] + ghost).status == 0)
+            #expect(try lab.ring(1, "vpcs", "create", "green", "--vni", "77").status == 0)
+            let fenced = try lab.ring(1, "register", "get", "vpc/ghost", as: RegisterStatus.self)
+            #expect(fenced.version == 1 && !fenced.isPresent)
             let cases: [([String], [String])] = [
+                (["vpcs", "create", "blue", "--vni", "77"], ["VNI 77 belongs to VPC green"]),
                 (["vpcs", "create", "red"], ["VPC red exists"]),
                 (["vpcs", "create", "blue", "--vni", "42"], ["VNI 42 belongs to VPC red"]),
                 (["vpcs", "create", "blue", "--vni", "0"], ["VNI 0", "1 to 16777215"]),

@@ -38,6 +38,35 @@ struct FollowedRegisterTests {
         }
     }
 
+    @Test("those who ask leave room for what the node itself follows")
+    func room() async throws {
+        try await withLonePeer { service in
+            for number in 0..<PeerService.registersAskedMax {
+                let isFollowed = await service.waitForRegister(
+                    "asked/\(number)",
+                    after: 0,
+                    limit: .zero
+                )
+                #expect(isFollowed)
+            }
+            #expect(await !service.waitForRegister(key, after: 0, limit: .zero))
+            #expect(await service.follow(registers: SortedSet([key])).isEmpty)
+        }
+    }
+
+    @Test("a register that only a client who left has asked for is followed no longer")
+    func clientLeft_isUnfollowed() async throws {
+        try await withLonePeer { service in
+            let waiting = Task {
+                await service.waitForRegister(key, after: 0, limit: .seconds(60))
+            }
+            while await !service.hasWaiter(key) { await Task.yield() }
+            waiting.cancel()
+            #expect(await waiting.value)
+            #expect(await service.registersFollowed() == 0)
+        }
+    }
+
     @Test("what this node has read is known as well as what it was told")
     func read_isKnown() async throws {
         try await withLonePeer { service in

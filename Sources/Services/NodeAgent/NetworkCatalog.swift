@@ -91,14 +91,12 @@ struct NetworkCatalog: Sendable {
         let vni = try await claimVNI(for: name, id: id, wanted: wanted)
         let vpc: VPC
         do { vpc = try VPC(name: name, vni: vni, id: id) } catch { throw .model(error) }
-        do throws(AgentError) {
-            guard try await set(key(name), over: current.version, to: vpc.encoded) else {
-                throw .vpcExists(name: name)
-            }
-        } catch {
-            // The number is let go only when the VPC certainly does not exist with it.
-            if case .vpcExists = error { try? await releaseVNI(vpc) }
-            throw error
+        guard try await set(key(name), over: current.version, to: vpc.encoded) else {
+            // The number is let go only here, where the VPC certainly does not exist with it; after
+            // any other failure it may, and the claim stays until ``isFenced(_:_:)`` finds out.
+            try? await releaseVNI(vpc)
+            guard try await stored(key(name)).vpc == nil else { throw .vpcExists(name: name) }
+            throw .contended(name: "VPC \(name)")
         }
         return vpc
     }
@@ -198,13 +196,27 @@ struct NetworkCatalog: Sendable {
             let current = try await read("vni/\(number)")
             if let claim = current.payload {
                 let owner = String(decoding: claim.prefix { $0 != 0x20 }, as: UTF8.self)
-                if wanted != nil { throw .vniTaken(number: number, owner: owner) }
-                continue
+                guard wanted != nil else { continue }
+                guard try await isFenced(owner, claim) else {
+                    throw .vniTaken(number: number, owner: owner)
+                }
             }
             let claim = Self.claim(name, id)
             if try await set("vni/\(number)", over: current.version, to: claim) { return vni }
         }
         throw .contended(name: "the VNIs")
+    }
+
+    /// Whether a VNI is claimed by a creation or deletion that broke off, and that cannot come to
+    /// another end any more.
+    ///
+    /// A creation reads the VPC's register before it claims the number and writes it over that
+    /// version. The register's version is moved on here, with nothing in it still: from then on
+    /// that write fails, so the number can be given to another without ever belonging to two.
+    private func isFenced(_ owner: String, _ claim: [UInt8]) async throws(AgentError) -> Bool {
+        let current = try await stored(key(owner))
+        if let vpc = current.vpc { return Self.claim(owner, vpc.id) != claim }
+        return try await set(key(owner), over: current.version, to: nil)
     }
 
     private func releaseVNI(_ vpc: VPC) async throws(AgentError) {

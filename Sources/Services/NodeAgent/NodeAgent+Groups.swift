@@ -171,11 +171,11 @@ enum WatchError: Error, Hashable, Sendable, CustomStringConvertible {
                         + "before the last change of the ring; it may be soon (missing: ")
                 + (missing.isEmpty ? "none by name" : missing.joined(separator: ", "))
                 + "); see 'genie-ring members' for who is away, take out who is gone for good with "
-                + "'genie-ring node remove', or ask for less with --consistency one or local, which "
-                + "may show what is no longer so"
+                + "'genie-ring node remove'; 'genie-ring endpoints --group \(group) --consistency one' "
+                + "(or local) asks for less, and may show what is no longer so"
         case .notHeldHere(let group):
             "this node neither owns nor follows group \(group), so it holds none of its endpoints: "
-                + "ask an owner with --consistency one, or several with quorum"
+                + "'genie-ring endpoints --consistency one' asks an owner, quorum asks several"
         case .tooManyRegisters(let max):
             "\(max) registers are watched on this node already, the most it does: end some of the "
                 + "watches, or watch on another node"

@@ -29,7 +29,7 @@ extension NodeAgent {
             limit: .milliseconds(wait)
         )
         guard isFollowed else {
-            throw .watch(.tooManyRegisters(max: RegisterFollowing.keysMax))
+            throw .watch(.tooManyRegisters(max: PeerService.registersAskedMax))
         }
         return RegisterStatus(key, try await readRegister(key))
     }

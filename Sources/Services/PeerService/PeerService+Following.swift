@@ -14,6 +14,9 @@ final class FollowedRegister {
 extension PeerService {
     /// How long a register is followed on for those who ask through the node API.
     private static let registerKept = Duration.seconds(30)
+    /// The most registers that are followed for those who ask through the node API: the rest is
+    /// for the node itself, whatever clients do.
+    package static let registersAskedMax = RegisterFollowing.keysMax / 2
 
     /// Follows these registers for the node itself, and no others; ``registerChanges`` yields when
     /// one of them has changed, and at the first time that one is heard of.
@@ -41,13 +44,16 @@ extension PeerService {
     /// Waits until a register has a later version than `version`, for `limit` at the most; ends as
     /// well when the task is cancelled and when the peer stops.
     ///
-    /// - Returns: false where so many registers are followed that this one cannot be.
+    /// - Returns: false where ``registersAskedMax`` others are followed for those who ask.
     package func waitForRegister(
         _ key: String,
         after version: UInt64,
         limit: Duration
     ) async -> Bool {
-        guard let followed = follow(key, known: version) else { return false }
+        let hasRoom =
+            registers[key] != nil
+            || registers.values.count { !$0.isAgents } < Self.registersAskedMax
+        guard hasRoom, let followed = follow(key, known: version) else { return false }
         let deadline = ContinuousClock.now + limit
         let number = nextWatcher
         nextWatcher += 1
@@ -60,6 +66,11 @@ extension PeerService {
             followed.waiters[number] = continuation
             await first(of: stream, or: left)
             followed.waiters[number] = nil
+        }
+        guard !Task.isCancelled else {
+            // Nobody is left to ask again.
+            unfollowUnused(key)
+            return true
         }
         followed.keptUntil = .now + Self.registerKept
         Task { [weak self] in
