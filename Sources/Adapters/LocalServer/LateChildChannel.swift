@@ -52,8 +52,10 @@ struct LateChildChannel: ServerChildChannel {
             channel.setOption(.autoRead, value: true).whenFailure { _ in
                 channel.close(promise: nil)
             }
-            await ClientPresence.$current.withValue(client) {
-                await http.handle(value: connection, logger: logger)
+            await withTaskExecutorPreference(TasksOnEventLoop(channel.eventLoop)) {
+                await ClientPresence.$current.withValue(client) {
+                    await http.handle(value: connection, logger: logger)
+                }
             }
         } catch {
             logger.debug("a client left before it was served", metadata: ["error": "\(error)"])

@@ -3,16 +3,15 @@ import Glibc
 
 /// Owns a descriptor and tells its owner when it can be read or written.
 ///
-/// The descriptor is closed after both dispatch sources have let go of it, never before: a number
-/// that the kernel gave away again would otherwise be watched in the wrong file's place.
+/// The descriptor is closed after whatever watches it has let go of it, never before: a number that
+/// the kernel gave away again would otherwise be watched in the wrong file's place.
 final class Readiness {
     let descriptor: Int32
 
     private let queue: DispatchQueue
     private let closing: DispatchGroup
-    private var readSource: (any DispatchSourceRead)?
+    private var reading: ReadPoller.Token?
     private var writeSource: (any DispatchSourceWrite)?
-    private var isWriteSuspended = false
     private var isCancelled = false
 
     /// Takes over `descriptor`; nothing is watched yet.
@@ -26,52 +25,37 @@ final class Readiness {
         cancel()
     }
 
-    /// Calls `body` whenever there is something to read, until the end.
+    /// Calls `body` after something has come to read, until the end; it has to read all of it.
     func watchReadable(_ body: @escaping @Sendable () -> Void) {
-        precondition(readSource == nil && !isCancelled, "reading is watched once")
-        let source = DispatchSource.makeReadSource(fileDescriptor: descriptor, queue: queue)
-        source.setEventHandler(handler: body)
-        closing.enter()
-        source.setCancelHandler { @Sendable [closing] in closing.leave() }
-        source.activate()
-        readSource = source
+        precondition(reading == nil && !isCancelled, "reading is watched once")
+        reading = ReadPoller.shared.watch(descriptor, on: queue, body)
     }
 
     /// Calls `body` whenever there is room to write, until ``pauseWritable()``.
     ///
-    /// - Parameter body: only the first one counts; later calls resume it.
+    /// - Parameter body: that of a watch which goes on stays.
     func watchWritable(_ body: @escaping @Sendable () -> Void) {
-        guard !isCancelled else { return }
-        if let writeSource {
-            if isWriteSuspended { writeSource.resume() }
-        } else {
-            let source = DispatchSource.makeWriteSource(fileDescriptor: descriptor, queue: queue)
-            source.setEventHandler(handler: body)
-            closing.enter()
-            source.setCancelHandler { @Sendable [closing] in closing.leave() }
-            source.activate()
-            writeSource = source
-        }
-        isWriteSuspended = false
+        guard !isCancelled, writeSource == nil else { return }
+        let source = DispatchSource.makeWriteSource(fileDescriptor: descriptor, queue: queue)
+        source.setEventHandler(handler: body)
+        closing.enter()
+        source.setCancelHandler { @Sendable [closing] in closing.leave() }
+        source.activate()
+        writeSource = source
     }
 
     /// Stops watching for room; a descriptor with nothing to write would wake the queue for ever.
-    ///
-    /// Reading must be watched by then: epoll reports hang-ups even where no source takes them.
     func pauseWritable() {
-        guard let writeSource, !isWriteSuspended, !isCancelled else { return }
-        writeSource.suspend()
-        isWriteSuspended = true
+        writeSource?.cancel()
+        writeSource = nil
     }
 
-    /// Stops watching and closes the descriptor once the sources are gone.
+    /// Stops watching and closes the descriptor once the source is gone.
     func cancel() {
         guard !isCancelled else { return }
         isCancelled = true
-        readSource?.cancel()
+        if let reading { ReadPoller.shared.forget(reading, descriptor) }
         writeSource?.cancel()
-        // A source may not be released while it is suspended.
-        if isWriteSuspended { writeSource?.resume() }
         closing.notify(queue: queue) { @Sendable [descriptor] in Glibc.close(descriptor) }
     }
 }

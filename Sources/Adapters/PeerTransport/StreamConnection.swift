@@ -185,8 +185,8 @@ final class StreamConnection: @unchecked Sendable {
             if count > 0 {
                 session.feed(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
                 advance()
-                // On, also after less than was asked for: Dispatch reports a hang-up once, so the
-                // end of the stream behind these bytes would never be heard of.
+                // On, also after less than was asked for: the end of the stream behind these bytes
+                // is reported with them, once.
             } else if count == 0 {
                 return end(.closedByPeer)
             } else {
