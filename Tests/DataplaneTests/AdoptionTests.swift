@@ -117,7 +117,7 @@ struct AdoptionTests {
         // Of the program that is loaded last.
         try pin("gr_vtep_r1", keySize: 3, in: directory)
         #expect(throws: BPFError.self) { try Dataplane(pinDirectory: directory) }
-        #expect(access(directory + "/gr_node_r1", F_OK) != 0)
+        #expect(access(directory + "/gr_node_r2", F_OK) != 0)
         #expect(access(directory + "/gr_vtep_r1", F_OK) == 0)
     }
 

@@ -6,7 +6,7 @@ import Testing
 struct LayoutTests {
     @Test("rows have the sizes and offsets that are pinned")
     func layouts() {
-        #expect(MemoryLayout<node_value>.size == 24)
+        #expect(MemoryLayout<node_value>.size == 40)
         #expect(MemoryLayout<node_value>.offset(of: \.pod_mtu) == 20)
         #expect(MemoryLayout<port_key>.size == 4)
         #expect(MemoryLayout<port_value>.size == 84)

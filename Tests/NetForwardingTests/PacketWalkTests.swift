@@ -63,6 +63,31 @@ struct PacketWalkTests {
         #expect(walk(toGateway).verdict == .dropped(reason: "gateway_not_echo"))
     }
 
+    @Test("in the open VPC what is nobody's goes to the node, unless it is of the link alone")
+    func open() throws {
+        let node = PacketWalk.Node(vtep: Self.node.vtep, podMTU: 1450, isOpen: true)
+        #expect(walk(packet(to: Self.other), node: node).verdict == .handed)
+        let vtep = IPAddress(literal: "192.0.2.2")
+        let entry = Self.entry(.remote(vtep: vtep))
+        let known = walk(packet(to: Self.other), node: node, target: entry)
+        #expect(known.verdict == .sent(vtep: vtep))
+        let pod = IPAddress(literal: "fd00::5")
+        let port = PacketWalk.Port(vni: Self.vni, addresses: [pod], gateways: [])
+        for (target, verdict) in [
+            ("2001:db8::9", PacketWalk.Verdict.handed),
+            ("fe80::9", .dropped(reason: "no_endpoint")),
+        ] {
+            let packet = ProbePacket(
+                source: pod,
+                target: try #require(IPAddress(target)),
+                transport: .icmp,
+                size: 84,
+                mark: 7
+            )
+            #expect(walk(packet, port: port, node: node).verdict == verdict)
+        }
+    }
+
     @Test("the gateway's echo is answered")
     func gateway() {
         #expect(walk(packet(to: Self.gateway)).verdict == .answered)

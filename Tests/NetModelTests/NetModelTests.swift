@@ -98,6 +98,15 @@ struct NetModelTests {
         #expect(vpc.encoded == plain)
     }
 
+    @Test("an open VPC is read back as one, and a closed one is written as ever")
+    func openness() throws {
+        let closed = try vpc()
+        let open = try VPC(name: closed.name, vni: closed.vni, id: closed.id, isOpen: true)
+        #expect(try VPC(encoded: open.encoded) == open)
+        #expect(try !VPC(encoded: closed.encoded).isOpen)
+        #expect(try TaggedFields(closed.encoded[...], lengthMax: 1 << 16)[6] == nil)
+    }
+
     @Test("a group has one subnet of a family, and excludes addresses of its own")
     func badGroups() throws {
         let four = try #require(Prefix("10.1.0.0/24"))

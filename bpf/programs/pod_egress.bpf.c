@@ -25,6 +25,7 @@
 #include <genie/maps/port.h>
 #include <genie/maps/traffic.h>
 #include <genie/nd.h>
+#include <genie/open.h>
 #include <genie/probe.h>
 #include <genie/route.h>
 #include <genie/verdict.h>
@@ -65,7 +66,8 @@ static __noinline int ipv4_stage(struct __sk_buff *skb,
 	if (!ipv4_is_sane(ip, skb->len - ETH_HLEN) ||
 	    !ipv4_skip_options(&at, ip))
 		return -DROP_BAD_IPV4;
-	if (!address_equals_v4(&port->address4, ip->saddr))
+	if (!address_equals_v4(&port->address4, ip->saddr) &&
+	    !open_may_forward_v4(skb->ifindex, port->vni, ip->saddr))
 		return -DROP_SPOOFED_ADDRESS;
 	if (address_equals_v4(&port->gateway4, ip->daddr))
 		return gateway_echo_v4(eth, ip, at, port);
@@ -118,7 +120,8 @@ static __noinline int ipv6_stage(struct __sk_buff *skb,
 						      : -DROP_MULTICAST;
 	if (!mac_equals(eth->h_dest, port->gateway_mac))
 		return -DROP_NOT_TO_GATEWAY;
-	if (!address_equals_v6(&port->address6, &ip->saddr))
+	if (!address_equals_v6(&port->address6, &ip->saddr) &&
+	    !open_may_forward_v6(skb->ifindex, port->vni, &ip->saddr))
 		return -DROP_SPOOFED_ADDRESS;
 	if (address_equals_v6(&port->gateway6, &ip->daddr))
 		return gateway_echo_v6(eth, ip, at, port);
@@ -178,6 +181,9 @@ int pod_egress(struct __sk_buff *skb)
 		return bpf_redirect(skb->ifindex, 0);
 	case VERDICT_LOCAL:
 		count(COUNT_POD_LOCAL);
+		return deliver(skb, port->vni, route.ifindex);
+	case VERDICT_NODE:
+		count(COUNT_POD_NODE);
 		return deliver(skb, port->vni, route.ifindex);
 	case VERDICT_REMOTE:
 		node = node_lookup();

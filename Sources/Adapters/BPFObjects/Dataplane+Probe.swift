@@ -13,6 +13,8 @@ package struct ProbeSighting: Hashable, Sendable {
         case toLocalPod
         /// It was encapsulated towards another node.
         case toOtherNode
+        /// Handed to the stack of this node.
+        case toNode
         /// It was dropped.
         case dropped(DropReason)
         /// Something that this release does not know.
@@ -99,6 +101,7 @@ extension ProbeSighting.Verdict {
         case 1: self = .answered
         case 2: self = .toLocalPod
         case 3: self = .toOtherNode
+        case 5: self = .toNode
         default: self = .unknown(number)
         }
     }

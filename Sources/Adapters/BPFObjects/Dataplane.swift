@@ -19,7 +19,7 @@ package final class Dataplane {
 
     /// The maps, by the names they are pinned as.
     enum Map: String, CaseIterable {
-        case node = "gr_node_r1"
+        case node = "gr_node_r2"
         case port = "gr_port_r2"
         case endpoint = "gr_endpoint_r1"
         case vtep = "gr_vtep_r1"

@@ -35,7 +35,11 @@ extension node_value {
         self.init(
             vtep: ip_address(node.vtep),
             uplink_ifindex: node.uplinkIfindex,
-            pod_mtu: node.podMTU
+            pod_mtu: node.podMTU,
+            open_vni: node.open?.vni.number ?? 0,
+            open_ifindex: node.open?.ifindex ?? 0,
+            open_mac: node.open.map { bytes(of: $0.mac) } ?? (0, 0, 0, 0, 0, 0),
+            pad0: (0, 0)
         )
     }
 
@@ -45,7 +49,11 @@ extension node_value {
         return NodeConfiguration(
             vtep: vtep.value,
             uplinkIfindex: uplink_ifindex,
-            podMTU: pod_mtu
+            podMTU: pod_mtu,
+            open: VNI(open_vni).flatMap { vni in
+                guard open_ifindex != 0 else { return nil }
+                return .init(vni: vni, ifindex: open_ifindex, mac: MACAddress(open_mac))
+            }
         )
     }
 }

@@ -8,6 +8,26 @@ package struct NodeConfiguration: Hashable, Sendable {
     package let uplinkIfindex: UInt32
     /// The largest packet a pod may send to another node, in bytes.
     package let podMTU: UInt32
+    /// The node's own place in the VPC that is open to it; nil where none is.
+    package let open: OpenPort?
+
+    /// Where the node itself is in a VPC.
+    package struct OpenPort: Hashable, Sendable {
+        /// The VPC.
+        package let vni: VNI
+        /// The port: the end of the node's pair of veths that packets to the node go in by.
+        package let ifindex: UInt32
+        /// The address of the other end, the node's device.
+        package let mac: MACAddress
+
+        /// Makes a place.
+        package init(vni: VNI, ifindex: UInt32, mac: MACAddress) {
+            precondition(ifindex != 0, "index zero is no interface")
+            self.vni = vni
+            self.ifindex = ifindex
+            self.mac = mac
+        }
+    }
 
     /// Bytes that the tunnel adds over an underlay of the family of `vtep`.
     package static func tunnelOverhead(over vtep: IPAddress) -> UInt32 { vtep.isV4 ? 50 : 70 }
@@ -18,18 +38,26 @@ package struct NodeConfiguration: Hashable, Sendable {
     ///   - vtep: the own tunnel address.
     ///   - uplinkIfindex: the interface by which encapsulated packets leave.
     ///   - uplinkMTU: its MTU in bytes; pods get that less ``tunnelOverhead(over:)``.
-    package init(vtep: IPAddress, uplinkIfindex: UInt32, uplinkMTU: UInt32) {
+    ///   - open: the node's own place in the VPC that is open to it.
+    package init(
+        vtep: IPAddress,
+        uplinkIfindex: UInt32,
+        uplinkMTU: UInt32,
+        open: OpenPort? = nil
+    ) {
         let overhead = Self.tunnelOverhead(over: vtep)
         precondition(uplinkMTU > overhead, "the uplink has no room for the tunnel")
         self.vtep = vtep
         self.uplinkIfindex = uplinkIfindex
         podMTU = uplinkMTU - overhead
+        self.open = open
     }
 
-    init(vtep: IPAddress, uplinkIfindex: UInt32, podMTU: UInt32) {
+    init(vtep: IPAddress, uplinkIfindex: UInt32, podMTU: UInt32, open: OpenPort?) {
         self.vtep = vtep
         self.uplinkIfindex = uplinkIfindex
         self.podMTU = podMTU
+        self.open = open
     }
 }
 

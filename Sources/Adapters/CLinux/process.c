@@ -50,10 +50,9 @@ static int set_attributes(posix_spawnattr_t *attributes)
 				    POSIX_SPAWN_SETSIGDEF);
 }
 
-pid_t genie_spawn(const char *path, char *const environment[],
-		  const int *descriptors, int count)
+pid_t genie_spawn(const char *path, char *const arguments[],
+		  char *const environment[], const int *descriptors, int count)
 {
-	char *const arguments[] = { (char *)path, NULL };
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
 	pid_t process = 0;

@@ -67,20 +67,23 @@ package enum PodLink {
     ///   - pair: the two ends; both names must be free.
     ///   - netnsPath: the pod's namespace.
     ///   - hostNetnsPath: where the node's end goes; nil means the caller's namespace.
+    ///   - isOfNode: whether the "pod" is the node itself, so that both ends stay in one namespace.
     /// - Returns: the numbers of both ends.
     /// - Throws: `.nameTaken` where either name is in use, `.namespaceNotForeign` where both ends
-    ///   would be in one namespace, `.namespaceMissing` and `.namespaceInvalid`, `.refused`.
+    ///   of a pod's pair would be in one namespace, `.namespaceMissing` and `.namespaceInvalid`,
+    ///   `.refused`.
     package static func create(
         _ pair: VethPair,
         netnsPath: String,
-        hostNetnsPath: String? = nil
+        hostNetnsPath: String? = nil,
+        isOfNode: Bool = false
     ) throws(NetlinkError) -> Ends {
         try LinkName.check(pair.hostName)
         try LinkName.check(pair.podName)
         let pod = try NetnsFile(netnsPath)
         let podInode = try pod.inode()
         let hostInode = try Netns.inode(hostNetnsPath ?? Netns.currentPath)
-        guard podInode != hostInode else { throw .namespaceNotForeign(path: netnsPath) }
+        guard podInode != hostInode || isOfNode else { throw .namespaceNotForeign(path: netnsPath) }
 
         let socket = try NetlinkSocket(netnsPath: hostNetnsPath)
         do throws(NetlinkError) {

@@ -75,6 +75,30 @@ package enum PodRoutes {
         }
     }
 
+    /// Makes the routes of the main table that lead through next hops on an interface those, and no
+    /// others; those on the link itself stay.
+    ///
+    /// - Throws: `.linkMissing`, `.refused` where another interface has such a route; the routes
+    ///   before it are in place then.
+    package static func replace(
+        _ wanted: [Route],
+        through interface: String,
+        netnsPath: String? = nil
+    ) throws(NetlinkError) {
+        let socket = try NetlinkSocket(netnsPath: netnsPath)
+        let index = try socket.link(interface, netnsPath: netnsPath).index
+        let present = try routes(socket).filter { $0.index == index && $0.route.gateway != nil }
+            .map(\.route)
+        for route in present where !wanted.contains(route) {
+            do throws(NetlinkError) {
+                try socket.perform([.deleteRoute(route, index: index)])
+            } catch .refused(_, ESRCH, _) {}
+        }
+        for route in wanted where !present.contains(route) {
+            try socket.perform([.addRoute(route, index: index)])
+        }
+    }
+
     /// Takes rules away; one that is not there is as good as removed.
     package static func remove(_ rules: [SourceRule], netnsPath: String) throws(NetlinkError) {
         if rules.isEmpty { return }

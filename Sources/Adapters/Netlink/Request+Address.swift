@@ -60,6 +60,25 @@ extension Request {
 
     /// Adds a route through an interface; one that exists already is refused with EEXIST.
     package static func addRoute(_ route: Route, index: UInt32) -> Request {
+        Request(
+            .addRoute(route, index: index),
+            type: RTM_NEWROUTE,
+            flags: NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL,
+            body: body(of: route, index: index)
+        )
+    }
+
+    /// Takes a route through an interface away; one that is not there is refused with ESRCH.
+    package static func deleteRoute(_ route: Route, index: UInt32) -> Request {
+        Request(
+            .deleteRoute(route, index: index),
+            type: RTM_DELROUTE,
+            flags: NLM_F_ACK,
+            body: body(of: route, index: index)
+        )
+    }
+
+    private static func body(of route: Route, index: UInt32) -> MessageWriter {
         var body = MessageWriter()
         // struct rtmsg: family, two lengths, tos, table, protocol, scope, type, 4 bytes of flags.
         body.write(family(of: route.destination.first))
@@ -79,12 +98,7 @@ extension Request {
         body.attribute(RTA_OIF.rawValue, number: index)
         body.attribute(RTA_TABLE.rawValue, number: route.table)
         if route.metric > 0 { body.attribute(RTA_PRIORITY.rawValue, number: route.metric) }
-        return Request(
-            .addRoute(route, index: index),
-            type: RTM_NEWROUTE,
-            flags: NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL,
-            body: body
-        )
+        return body
     }
 
     private static func family(of address: IPAddress) -> UInt8 {

@@ -22,6 +22,8 @@ package enum RequestName: Hashable, Sendable {
     case addNeighbour(IPAddress, index: UInt32)
     /// Adding a route.
     case addRoute(Route, index: UInt32)
+    /// Removing a route.
+    case deleteRoute(Route, index: UInt32)
     /// Reading every route.
     case listRoutes
     /// Removing a default route.
@@ -45,6 +47,7 @@ extension RequestName: CustomStringConvertible {
         case .listAddresses: "list the addresses"
         case .addNeighbour(let address, let index): "add neighbour \(address) to link \(index)"
         case .addRoute(let route, let index): "add route \(route) through link \(index)"
+        case .deleteRoute(let route, let index): "delete route \(route) through link \(index)"
         case .listRoutes: "list the routes"
         case .deleteDefaultRoute(let isV4): "delete a default route of IPv\(isV4 ? 4 : 6)"
         case .addRule(let rule): "add rule \(rule)"

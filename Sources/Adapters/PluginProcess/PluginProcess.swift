@@ -1,7 +1,7 @@
 internal import CLinux
 internal import Glibc
 
-/// Programs of others that are called as CNI plugins: found by name, fed, bounded, waited for.
+/// Programs of others, CNI plugins above all: found by name, fed, bounded, waited for.
 ///
 /// - Source: CNI specification 1.1.0, sections 2 and 4.
 package enum PluginProcess {
@@ -9,6 +9,8 @@ package enum PluginProcess {
     package struct Call: Sendable {
         /// The program.
         package var path: String
+        /// What follows its name; a plugin gets none.
+        package var arguments: [String]
         /// Its whole environment, `KEY=VALUE`.
         package var environment: [String]
         /// What it reads on standard input.
@@ -19,11 +21,13 @@ package enum PluginProcess {
         /// Describes a call.
         package init(
             path: String,
+            arguments: [String] = [],
             environment: [String],
             input: [UInt8],
             deadlineMilliseconds: Int
         ) {
             self.path = path
+            self.arguments = arguments
             self.environment = environment
             self.input = input
             self.deadlineMilliseconds = deadlineMilliseconds
@@ -65,14 +69,14 @@ package enum PluginProcess {
     /// - Throws: where the program cannot be started, exceeds the deadline or says too much.
     package static func run(
         _ call: Call,
-        holding lock: PluginLock
+        holding lock: PluginLock? = nil
     ) throws(PluginProcessError) -> Outcome {
         let input = try Pipe(call.path)
         let output = try Pipe(call.path)
         let errors = try Pipe(call.path)
         let process = try start(
             call,
-            [input.reader, output.writer, errors.writer, lock.descriptor]
+            [input.reader, output.writer, errors.writer] + [lock?.descriptor].compactMap(\.self)
         )
         input.closeReader()
         output.closeWriter()
@@ -97,11 +101,13 @@ package enum PluginProcess {
         _ call: Call,
         _ descriptors: [Int32]
     ) throws(PluginProcessError) -> pid_t {
+        var arguments = ([call.path] + call.arguments).map { strdup($0) } + [nil]
         var environment = call.environment.map { strdup($0) } + [nil]
-        defer { for text in environment { free(text) } }
+        defer { for text in arguments + environment { free(text) } }
         for attempt in 0... {
             let process = genie_spawn(
                 call.path,
+                &arguments,
                 &environment,
                 descriptors,
                 Int32(descriptors.count)

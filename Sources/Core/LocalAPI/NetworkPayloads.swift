@@ -16,13 +16,16 @@ package struct VPCList: Codable, Hashable, Sendable {
         package var name: String
         /// The number on the wire.
         package var vni: UInt32
+        /// Whether the nodes are in it; absent for no.
+        package var isOpen: Bool?
         /// The groups, by name.
         package var groups: [GroupItem]
 
         /// Makes an item.
-        package init(name: String, vni: UInt32, groups: [GroupItem]) {
+        package init(name: String, vni: UInt32, isOpen: Bool? = nil, groups: [GroupItem]) {
             self.name = name
             self.vni = vni
+            self.isOpen = isOpen
             self.groups = groups
         }
     }
@@ -71,11 +74,14 @@ package struct CreateVPC: Codable, Hashable, Sendable {
     package var name: String
     /// The wanted number; absent for any free one.
     package var vni: UInt32?
+    /// Whether the nodes are to be in it; absent for no.
+    package var isOpen: Bool?
 
     /// Makes a request.
-    package init(name: String, vni: UInt32?) {
+    package init(name: String, vni: UInt32?, isOpen: Bool? = nil) {
         self.name = name
         self.vni = vni
+        self.isOpen = isOpen
     }
 }
 

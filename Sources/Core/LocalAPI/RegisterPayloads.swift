@@ -74,7 +74,8 @@ package struct SetRegister: Codable, Hashable, Sendable {
     /// What names begin with that Genie Ring keeps for itself: what they hold has a form, and other
     /// registers depend on it.
     package static let reservedPrefixes = [
-        "group/", "ipam/", "ipam6/", "ipam-unasked/", "node/", "policy/", "retired/", "ring/",
+        "group/", "ipam/", "ipam6/", "ipam-unasked/", "node/", "open/", "policy/", "retired/",
+        "ring/",
         "service/", "steward/", "vni/", "vpc/",
     ]
 

@@ -43,11 +43,14 @@ package struct PacketWalk: Hashable, Sendable {
         package let vtep: IPAddress
         /// The largest packet a pod may send to another node, in bytes.
         package let podMTU: UInt32
+        /// Whether the port's VPC is open to the node.
+        package let isOpen: Bool
 
         /// Makes a node's facts.
-        package init(vtep: IPAddress, podMTU: UInt32) {
+        package init(vtep: IPAddress, podMTU: UInt32, isOpen: Bool = false) {
             self.vtep = vtep
             self.podMTU = podMTU
+            self.isOpen = isOpen
         }
     }
 
@@ -59,6 +62,8 @@ package struct PacketWalk: Hashable, Sendable {
         case delivered(interface: UInt32)
         /// Encapsulated towards the node with this address.
         case sent(vtep: IPAddress)
+        /// Handed to the node's own stack, which routes it on or takes it itself.
+        case handed
         /// Dropped; the reason is the label of the drop counters.
         case dropped(reason: String)
     }
@@ -123,6 +128,10 @@ package struct PacketWalk: Hashable, Sendable {
     ) -> Verdict {
         guard let target = tables.target else {
             see("gr_endpoint", "VPC \(port.vni.number) has no endpoint \(packet.target) known here")
+            if tables.node?.isOpen == true, !packet.target.isOnLink {
+                see("gr_node", "the VPC is open: the node's own stack takes what is nobody's in it")
+                return .handed
+            }
             return .dropped(reason: "no_endpoint")
         }
         switch target.place {
@@ -146,4 +155,9 @@ package struct PacketWalk: Hashable, Sendable {
             return .sent(vtep: vtep)
         }
     }
+}
+
+extension IPAddress {
+    /// Whether it is an IPv6 address of the link alone (RFC 4291 section 2.5.6): nobody routes it.
+    fileprivate var isOnLink: Bool { !isV4 && high >> 54 == 0xfe80 >> 6 }
 }

@@ -55,6 +55,9 @@ package struct VPC: Hashable, Sendable {
     package let vni: VNI
     /// A number that no other VPC ever had, not even one of the same name.
     package let id: UInt64
+    /// Whether the nodes are in it: they and its pods reach each other, and its pods reach through
+    /// their node whatever that routes.
+    package let isOpen: Bool
     /// The groups, by name.
     package private(set) var groups: [PodGroup]
 
@@ -65,11 +68,17 @@ package struct VPC: Hashable, Sendable {
     package static let groupsMax = 512
 
     /// Makes a VPC without groups.
-    package init(name: String, vni: VNI, id: UInt64 = 0) throws(NetModelError) {
+    package init(
+        name: String,
+        vni: VNI,
+        id: UInt64 = 0,
+        isOpen: Bool = false
+    ) throws(NetModelError) {
         try DNSLabel.check(name, kind: "VPC")
         self.name = name
         self.vni = vni
         self.id = id
+        self.isOpen = isOpen
         groups = []
     }
 
@@ -127,10 +136,11 @@ extension VPC {
         static let groups: UInt16 = 3
         static let id: UInt16 = 4
         static let groupFields: UInt16 = 5
+        static let isOpen: UInt16 = 6
     }
 
     /// The register's value: tagged fields name 1, VNI 2, groups 3, id 4, and where a group has
-    /// more than one subnet to say, 5: the tagged fields of such groups, by id.
+    /// more than one subnet to say, 5: the tagged fields of such groups, by id; 6 where it is open.
     ///
     /// What a later release says beside these is kept and written back.
     package var encoded: [UInt8] {
@@ -138,6 +148,7 @@ extension VPC {
         fields.set(Field.name, text: name)
         fields.set(Field.vni, integer: vni.number)
         fields.set(Field.id, integer: id)
+        if isOpen { fields.set(Field.isOpen, integer: UInt8(1)) }
         var writer = ByteWriter()
         writer.write(list: groups) { writer, group in
             writer.write(group.id)
@@ -166,6 +177,7 @@ extension VPC {
         }
         self.vni = vni
         id = try fields.integer(Field.id, "VPC id", default: UInt64(0))
+        isOpen = try fields.integer(Field.isOpen, "openness", default: UInt8(0)) == 1
         let more = try Self.groupFields(fields[Field.groupFields])
         var reader = ByteReader(fields[Field.groups] ?? [])
         groups = try reader.readList("groups", max: Self.groupsMax) { reader throws(WireError) in
@@ -180,7 +192,7 @@ extension VPC {
             return try PodGroup(id: id, name: name, subnet: subnet, fields: tagged)
         }
         try reader.finish()
-        for number in Field.name...Field.groupFields { fields[number] = nil }
+        for number in Field.name...Field.isOpen { fields[number] = nil }
         unknownFields = fields
     }
 

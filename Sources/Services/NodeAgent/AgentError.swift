@@ -14,6 +14,8 @@ enum AgentError: Error, Sendable {
     case vpcExists(name: String)
     /// The number belongs to another VPC.
     case vniTaken(number: UInt32, owner: String)
+    /// Another VPC is the open one.
+    case openTaken(owner: String)
     /// What was asked for cannot be.
     case model(NetModelError)
     /// The registers did not do it.
@@ -101,6 +103,7 @@ enum AgentError: Error, Sendable {
         case .unknownVPC: "vpc.unknown"
         case .vpcExists: "vpc.exists"
         case .vniTaken: "vpc.vni_taken"
+        case .openTaken: "vpc.open_taken"
         case .model(let error): error.code
         case .registers(let failure): failure.code
         case .groupInUse: "group.in_use"
@@ -154,7 +157,7 @@ enum AgentError: Error, Sendable {
             .badKey, .badKeyID,
             .addressUnusable:
             400
-        case .vpcExists, .vniTaken, .groupInUse, .alreadyAttached, .attachmentBusy,
+        case .vpcExists, .vniTaken, .openTaken, .groupInUse, .alreadyAttached, .attachmentBusy,
             .groupFullOnNode, .addressTaken, .nodeNameTwice, .nodeAlive, .nodeIsSteward,
             .reservedRegister, .recovery:
             409
@@ -178,6 +181,9 @@ extension AgentError: CustomStringConvertible {
             "VPC \(name) exists already: use it, or choose another name"
         case .vniTaken(let number, let owner):
             "VNI \(number) belongs to VPC \(owner): choose another, or leave --vni out for a free one"
+        case .openTaken(let owner):
+            "VPC \(owner) is the one that is open to the nodes: make this one --closed, or delete "
+                + "that one first"
         case .model(let error): error.description
         case .registers(let error): error.description
         case .groupInUse(let group, let count):

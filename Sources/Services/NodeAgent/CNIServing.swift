@@ -153,7 +153,8 @@ extension CNIError {
             case .groupFullOnNode: .addressSpaceFull
             case .badRequest: .decodingFailure
             case .unknownNode, .nodeNameTwice, .nodeAlive, .nodeIsSteward, .vpcExists, .vniTaken,
-                .groupInUse, .noSuchPath, .keys, .badKey, .badKeyID, .reservedRegister, .watch,
+                .openTaken, .groupInUse, .noSuchPath, .keys, .badKey, .badKeyID, .reservedRegister,
+                .watch,
                 .unknownSteward, .recovery, .unknownPod, .ambiguousPod, .traceRefused:
                 .invalidConfiguration
             }

@@ -104,6 +104,10 @@ struct AttachmentKey: Hashable, Comparable, Sendable {
         (lhs.containerID, lhs.interface) < (rhs.containerID, rhs.interface)
     }
 
+    /// The node itself in the open VPC; no container has such an ID (CNI specification 1.1.0,
+    /// section 2).
+    static let node = AttachmentKey(containerID: ":node", interface: NodeAgent.nodeDevice)
+
     /// The row's key; neither part holds a slash.
     var bytes: [UInt8] { Array("\(containerID)/\(interface)".utf8) }
 }

@@ -80,21 +80,42 @@ struct NetworkCatalog: Sendable {
     /// The register of a VPC.
     static func register(of vpc: String) -> String { "vpc/\(vpc)" }
 
+    /// The register that names the VPC that is open to the nodes, of which there is one at most.
+    static let openRegister = "open/vpc"
+
+    /// The VPC that a value of ``openRegister`` names.
+    static func openName(in value: RegisterValue) -> String? {
+        value.payload.map { String(decoding: $0.prefix { $0 != 0x20 }, as: UTF8.self) }
+    }
+
     /// Creates a VPC with the wanted number, or with a free one.
-    func createVPC(_ name: String, vni wanted: UInt32?) async throws(AgentError) -> VPC {
+    func createVPC(
+        _ name: String,
+        vni wanted: UInt32?,
+        isOpen: Bool = false
+    ) async throws(AgentError) -> VPC {
         if let wanted, VNI(wanted) == nil { throw .model(.badVNI(Int(wanted))) }
         do { try DNSLabel.check(name, kind: "VPC") } catch { throw .model(error) }
         let current = try await stored(key(name))
         guard current.vpc == nil else { throw .vpcExists(name: name) }
         var generator = SystemRandomNumberGenerator()
         let id: UInt64 = generator.next()
-        let vni = try await claimVNI(for: name, id: id, wanted: wanted)
+        if isOpen { try await claimOpen(for: name, id: id) }
+        let vni: VNI
+        do throws(AgentError) {
+            vni = try await claimVNI(for: name, id: id, wanted: wanted)
+        } catch {
+            if isOpen { try? await release(Self.openRegister, of: name, id: id) }
+            throw error
+        }
         let vpc: VPC
-        do { vpc = try VPC(name: name, vni: vni, id: id) } catch { throw .model(error) }
+        do { vpc = try VPC(name: name, vni: vni, id: id, isOpen: isOpen) } catch {
+            throw .model(error)
+        }
         guard try await set(key(name), over: current.version, to: vpc.encoded) else {
             // The number is let go only here, where the VPC certainly does not exist with it; after
             // any other failure it may, and the claim stays until ``isFenced(_:_:)`` finds out.
-            try? await releaseVNI(vpc)
+            try? await releaseClaims(vpc)
             guard try await stored(key(name)).vpc == nil else { throw .vpcExists(name: name) }
             throw .contended(name: "VPC \(name)")
         }
@@ -108,7 +129,7 @@ struct NetworkCatalog: Sendable {
             try vpc.checkUnused()
             return nil
         }
-        try await releaseVNI(vpc)
+        try await releaseClaims(vpc)
     }
 
     /// Adds a group to a VPC.
@@ -219,10 +240,27 @@ struct NetworkCatalog: Sendable {
         return try await set(key(owner), over: current.version, to: nil)
     }
 
-    private func releaseVNI(_ vpc: VPC) async throws(AgentError) {
-        let current = try await read("vni/\(vpc.vni)")
-        guard current.payload == Self.claim(vpc.name, vpc.id) else { return }
-        _ = try await set("vni/\(vpc.vni)", over: current.version, to: nil)
+    private func claimOpen(for name: String, id: UInt64) async throws(AgentError) {
+        let current = try await read(Self.openRegister)
+        if let owner = Self.openName(in: current), let claim = current.payload {
+            guard try await isFenced(owner, claim) else { throw .openTaken(owner: owner) }
+        }
+        let claim = Self.claim(name, id)
+        guard try await set(Self.openRegister, over: current.version, to: claim) else {
+            throw .contended(name: "the open VPC")
+        }
+    }
+
+    private func releaseClaims(_ vpc: VPC) async throws(AgentError) {
+        try await release("vni/\(vpc.vni)", of: vpc.name, id: vpc.id)
+        if vpc.isOpen { try await release(Self.openRegister, of: vpc.name, id: vpc.id) }
+    }
+
+    /// Gives a register up that the VPC has claimed, unless another one has it by now.
+    private func release(_ key: String, of name: String, id: UInt64) async throws(AgentError) {
+        let current = try await read(key)
+        guard current.payload == Self.claim(name, id) else { return }
+        _ = try await set(key, over: current.version, to: nil)
     }
 
     private func stored(_ key: String) async throws(AgentError) -> (version: UInt64, vpc: VPC?) {

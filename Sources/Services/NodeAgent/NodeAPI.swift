@@ -93,7 +93,11 @@ package struct NodeAPI: Sendable {
             return Self.json(VPCList(vpcs: try await agent.catalog.vpcs().map(\.payload)))
         case ("POST", "vpcs", nil):
             let wanted: CreateVPC = try Self.read(request)
-            let vpc = try await agent.catalog.createVPC(wanted.name, vni: wanted.vni)
+            let vpc = try await agent.catalog.createVPC(
+                wanted.name,
+                vni: wanted.vni,
+                isOpen: wanted.isOpen ?? false
+            )
             return Self.json(vpc.payload)
         case ("DELETE", "vpcs", let name?):
             try await agent.catalog.deleteVPC(name)
@@ -188,8 +192,10 @@ package struct NodeAPI: Sendable {
         let sets = try await agent.sets(reference, .quorum)
         // What a node tells that was taken out of the ring is void.
         let members = await agent.peer.snapshot()?.configuration
-        let count = sets.filter { members?.member($0.origin) != nil }
-            .reduce(0) { $0 + $1.records.count }
+        // The nodes themselves go when the group does.
+        let count = sets.filter { members?.member($0.origin) != nil }.flatMap(\.records)
+            .compactMap { try? Endpoint(encoded: $0.content) }
+            .count { $0.containerID != AttachmentKey.node.containerID }
         guard count == 0 else { throw .groupInUse(group: name, endpoints: count) }
         try await agent.catalog.deleteGroup(reference)
     }
@@ -251,7 +257,12 @@ package struct NodeAPI: Sendable {
 
 extension VPC {
     var payload: VPCList.Item {
-        VPCList.Item(name: name, vni: vni.number, groups: groups.map { $0.payload(vpc: name) })
+        VPCList.Item(
+            name: name,
+            vni: vni.number,
+            isOpen: isOpen ? true : nil,
+            groups: groups.map { $0.payload(vpc: name) }
+        )
     }
 }
 

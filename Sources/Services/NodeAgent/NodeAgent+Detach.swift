@@ -64,6 +64,7 @@ extension NodeAgent {
 
     private func unprogram(_ attachment: Attachment) throws(BPFError) {
         guard let dataplane, let vni = VNI(attachment.vni) else { return }
+        if attachment.key == .node { try openNode(dataplane) }
         try dataplane.detachPod(key: attachment.hostInterface)
         if attachment.hostIndex != 0 { try dataplane.deletePort(ifindex: attachment.hostIndex) }
         for held in attachment.held {

@@ -175,7 +175,10 @@ extension NodeAgent {
                 )
             },
             isAttached: isAttached,
-            node: node.map { .init(vtep: $0.vtep, podMTU: $0.podMTU) },
+            node: node.map {
+                let isOpen = $0.open.map { $0.vni == port?.vni && $0.ifindex != port?.ifindex }
+                return .init(vtep: $0.vtep, podMTU: $0.podMTU, isOpen: isOpen ?? false)
+            },
             target: entry
         )
     }
@@ -289,6 +292,7 @@ extension PacketWalk.Verdict {
         case .answered: "answered"
         case .delivered: "delivered"
         case .sent: "sent"
+        case .handed: "handed_to_node"
         case .dropped: "dropped"
         }
     }
@@ -310,6 +314,7 @@ extension ProbeSighting {
         case .answered: name = "answered"
         case .toLocalPod: name = "to_local_pod"
         case .toOtherNode: name = "to_other_node"
+        case .toNode: name = "to_node"
         case .dropped(let why): (name, reason) = ("dropped", why.name)
         case .unknown(let number): name = "unknown_\(number)"
         }

@@ -16,11 +16,14 @@ extension NodeAgent {
     func followVPCs(and vpc: String? = nil) async {
         var names = SortedSet(journal.attachments.values.map(\.vpc))
         if let vpc { names.insert(vpc) }
+        if let open = await openName() { names.insert(open) }
         for topic in await peer.topicsFollowed() {
             guard let reference = try? GroupReference(topic.name) else { continue }
             names.insert(reference.vpc)
         }
-        let keys = SortedSet(names.elements.map(NetworkCatalog.register(of:)))
+        let keys = SortedSet(
+            names.elements.map(NetworkCatalog.register(of:)) + [NetworkCatalog.openRegister]
+        )
         let refused = await peer.follow(registers: keys)
         if !refused.isEmpty {
             logger.warning(
@@ -28,7 +31,7 @@ extension NodeAgent {
                 metadata: ["count": "\(refused.count)"]
             )
         }
-        for key in refused { await read(String(key.dropFirst(4))) }
+        for key in refused where key.hasPrefix("vpc/") { await read(String(key.dropFirst(4))) }
         await unfollowUnused()
     }
 
@@ -43,6 +46,8 @@ extension NodeAgent {
         }
         await unfollowUnused()
         await endWatches()
+        if await openName() != journal.attachments[.node]?.vpc { await followVPCs() }
+        await reconcileOpen()
     }
 
     /// Begins to use a VPC as a register held it, unless a later version is in use, and follows all

@@ -63,7 +63,8 @@ extension NodeAgent {
             throw .mtuTooSmall(pod: Int(mtu), overhead: overhead)
         }
         let planned = attachment
-        let routes = routes(attachment, group)
+        // Those of the node lead to all groups of the VPC and change with them.
+        let routes = attachment.key == .node ? [] : routes(attachment, group)
         // Interfaces of one pod may lead into one group.
         let metric = UInt32(
             journal.attachments.values.count { other in
@@ -122,7 +123,11 @@ extension NodeAgent {
             podMAC: mac,
             mtu: mtu
         )
-        let ends = try PodLink.create(pair, netnsPath: attachment.netns)
+        let ends = try PodLink.create(
+            pair,
+            netnsPath: attachment.netns,
+            isOfNode: attachment.key == .node
+        )
         do {
             try PodLink.configure(
                 attachment.interface,

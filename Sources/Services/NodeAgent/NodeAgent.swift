@@ -42,6 +42,11 @@ package actor NodeAgent {
     var incomplete = SortedMap<VNI, BPFError>()
     /// Whether a packet is being traced: one at a time.
     var isTracing = false
+    var isOpening = false
+    /// What was last told of the node's place in the open VPC.
+    var toldOpenFailure: String?
+    /// The rules that are in force for what pods of the open VPC send beyond it.
+    var masquerade: NodeMasquerade?
     var isReconciling = false
     var isReconcileDue = false
     var reconcileWaiters: [CheckedContinuation<Void, Never>] = []
@@ -85,13 +90,7 @@ package actor NodeAgent {
             pinDirectory: settings.pinDirectory,
             trafficControl: settings.hookChoice.choice
         )
-        try dataplane.setNode(
-            NodeConfiguration(
-                vtep: settings.vtep,
-                uplinkIfindex: link.index,
-                uplinkMTU: UInt32(link.mtu)
-            )
-        )
+        try dataplane.setNode(nodeConfiguration((link.index, UInt32(link.mtu))))
         uplink = try attachUplink(dataplane, link)
         self.dataplane = dataplane
         try adoptPods(dataplane)
@@ -107,7 +106,7 @@ package actor NodeAgent {
             "dataplane ready",
             metadata: [
                 "uplink": "\(settings.uplink)", "mode": "\(uplink?.reason ?? "")",
-                "pods": "\(journal.attachments.count)",
+                "pods": "\(journal.attachments.keys.count { $0 != .node })",
             ]
         )
     }
@@ -129,6 +128,7 @@ package actor NodeAgent {
                     await self.finishInterrupted()
                     await self.sampleLoads()
                     await self.followVPCs()
+                    await self.reconcileOpen()
                     await self.reconcile()
                     try? await Task.sleep(for: .seconds(5))
                 }
@@ -248,6 +248,13 @@ package actor NodeAgent {
             )
         }
         try dataplane.attachPod(ifindex: attachment.hostIndex, key: attachment.hostInterface)
+        if attachment.key == .node { try openNode(dataplane) }
+    }
+
+    /// Writes the node's place in the open VPC into its own row, or that it has none.
+    func openNode(_ dataplane: Dataplane) throws(BPFError) {
+        guard let uplink else { return }
+        try dataplane.setNode(nodeConfiguration((uplink.index, UInt32(uplink.mtu))))
     }
 
     /// Every pod's gateway has this address: it is one hop away and leads into the dataplane.

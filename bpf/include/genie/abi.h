@@ -46,13 +46,23 @@ _Static_assert(sizeof(struct ip_address) == 16, "ip_address is ABI");
  *                            configured
  *   20   4   pod_mtu         largest inner IP packet, in bytes: uplink MTU
  *                            less the overhead of the VTEP's family
+ *   24   4   open_vni        the VPC that is open to the node; zero: none is
+ *   28   4   open_ifindex    the node's own port in it; zero: none is
+ *   32   6   open_mac        of the node's device behind that port
+ *   38   2   pad0
  */
 struct node_value {
 	struct ip_address vtep;
 	__u32 uplink_ifindex;
 	__u32 pod_mtu;
+	__u32 open_vni;
+	__u32 open_ifindex;
+	__u8 open_mac[6];
+	__u8 pad0[2];
 };
-_Static_assert(sizeof(struct node_value) == 24, "node_value is ABI");
+_Static_assert(sizeof(struct node_value) == 40, "node_value is ABI");
+_Static_assert(__builtin_offsetof(struct node_value, open_mac) == 32,
+	       "node_value is ABI");
 _Static_assert(__builtin_offsetof(struct node_value, uplink_ifindex) == 16,
 	       "node_value is ABI");
 
@@ -364,7 +374,8 @@ enum drop_reason {
 	X(ND_REPLY, "nd_reply")                     \
 	X(ICMP_ERROR, "icmp_error")                 \
 	X(ICMP_LIMITED, "icmp_error_limited")       \
-	X(PATH_NEWS, "path_mtu_news")
+	X(PATH_NEWS, "path_mtu_news")               \
+	X(POD_NODE, "pod_to_node")
 
 #define GENIE_AS_COUNT(name, label) COUNT_##name,
 enum packet_count { GENIE_COUNTS(GENIE_AS_COUNT) COUNT_COUNT };

@@ -6,6 +6,7 @@
 #include <linux/pkt_cls.h>
 #include <bpf/bpf_helpers.h>
 #include <genie/maps/traffic.h>
+#include <genie/open.h>
 
 /* Kernels before 6.16 keep the packet type across the redirect, and the pod's
  * stack would drop what was not addressed to the device it came in by.
@@ -16,6 +17,9 @@ static __always_inline int deliver(struct __sk_buff *skb, __u32 vni,
 	traffic_received(skb, vni, ifindex);
 	if (skb->pkt_type != PACKET_HOST)
 		bpf_skb_change_type(skb, PACKET_HOST);
+	/* The short way leads into other namespaces only. */
+	if (open_is_node(ifindex))
+		return bpf_redirect(ifindex, 0);
 	return bpf_redirect_peer(ifindex, 0);
 }
 

@@ -123,11 +123,15 @@ static __noinline int icmp_write_v4(struct __sk_buff *skb,
 {
 	struct cursor at = cursor_of_skb(skb);
 	struct ethhdr *eth = cursor_take(&at, ETH_HLEN + ICMP_ROOM_V4);
+	const struct iphdr *quoted;
 	struct icmp_header *icmp;
 	struct iphdr *ip;
 	__u32 size;
 
 	if (!eth || !port || !notice)
+		return 0;
+	quoted = cursor_take(&at, sizeof(*quoted));
+	if (!quoted)
 		return 0;
 	ip = (void *)(eth + 1);
 	icmp = (void *)(ip + 1);
@@ -143,7 +147,7 @@ static __noinline int icmp_write_v4(struct __sk_buff *skb,
 	ip->protocol = IPPROTO_ICMP;
 	ip->check = 0;
 	ip->saddr = port->gateway4.words[3];
-	ip->daddr = port->address4.words[3];
+	ip->daddr = quoted->saddr;
 	ip->check = ~csum_sum_ipv4(ip);
 	icmp_fill(icmp, notice);
 	icmp->check = ~csum_fold(
@@ -157,11 +161,15 @@ static __noinline int icmp_write_v6(struct __sk_buff *skb,
 {
 	struct cursor at = cursor_of_skb(skb);
 	struct ethhdr *eth = cursor_take(&at, ETH_HLEN + ICMP_ROOM_V6);
+	const struct ipv6hdr *quoted;
 	struct icmp_header *icmp;
 	struct ipv6hdr *ip;
 	__u32 size;
 
 	if (!eth || !port || !notice)
+		return 0;
+	quoted = cursor_take(&at, sizeof(*quoted));
+	if (!quoted)
 		return 0;
 	ip = (void *)(eth + 1);
 	icmp = (void *)(ip + 1);
@@ -173,7 +181,7 @@ static __noinline int icmp_write_v6(struct __sk_buff *skb,
 	ip->nexthdr = IPPROTO_ICMPV6;
 	ip->hop_limit = GATEWAY_TTL;
 	__builtin_memcpy(&ip->saddr, &port->gateway6, sizeof(ip->saddr));
-	__builtin_memcpy(&ip->daddr, &port->address6, sizeof(ip->daddr));
+	ip->daddr = quoted->saddr;
 	icmp_fill(icmp, notice);
 	icmp->check = ~csum_fold(
 		csum_add_bytes(skb, ETH_HLEN + sizeof(*ip), size,
@@ -191,7 +199,8 @@ static __always_inline int icmp_is_allowed(struct __sk_buff *skb)
 
 /*
  * Turns a dropped packet of a pod into the error that tells of it, at most 100
- * a second. The packet is one whose source address was found to be the pod's.
+ * a second. The packet is one whose source address was found to be the pod's, or
+ * one that the node forwards: the error goes to that address.
  *
  * Returns whether there is one to send back.
  */

@@ -26,6 +26,12 @@ static __always_inline int ipv6_is_multicast(const void *address)
 	return *(const __u8 *)address == 0xff;
 }
 
+static __always_inline int ipv6_is_link_local(const void *address)
+{
+	return (*(const __be32 *)address & bpf_htonl(0xffc00000)) ==
+	       bpf_htonl(0xfe800000);
+}
+
 /* DSCP and ECN, as the type of service of IPv4 has them. */
 static __always_inline __u8 ipv6_class(const struct ipv6hdr *it)
 {

@@ -20,6 +20,7 @@
 #include <genie/maps/node.h>
 #include <genie/maps/path.h>
 #include <genie/mss.h>
+#include <genie/open.h>
 #include <genie/verdict.h>
 
 /* What the stages leave for the entry function. */
@@ -77,6 +78,23 @@ static __always_inline int route_local(struct ethhdr *eth,
 	return VERDICT_LOCAL;
 }
 
+/* To nobody in the VPC: to the node's stack where the VPC is open to it, which
+ * counts the hop itself.
+ */
+static __always_inline int route_node(struct __sk_buff *skb, struct ethhdr *eth,
+				      const struct port_value *port,
+				      struct pod_route *route)
+{
+	const struct node_value *node = open_way(skb->ifindex, port->vni);
+
+	if (!node)
+		return -DROP_NO_ENDPOINT;
+	mac_copy(eth->h_dest, node->open_mac);
+	mac_copy(eth->h_source, port->gateway_mac);
+	route->ifindex = node->open_ifindex;
+	return VERDICT_NODE;
+}
+
 /* Whether a packet of `size` bytes can go to the endpoint's node; if so, fills
  * in where from and where to.
  */
@@ -121,7 +139,7 @@ static __always_inline int route_v4(struct __sk_buff *skb, struct ethhdr *eth,
 
 	endpoint = endpoint_lookup_v4(port->vni, ip->daddr);
 	if (!endpoint)
-		return -DROP_NO_ENDPOINT;
+		return route_node(skb, eth, port, route);
 	if (ip->ttl <= 1)
 		return -DROP_TTL_EXPIRED;
 	if (endpoint_is_local(endpoint)) {
@@ -157,7 +175,9 @@ static __always_inline int route_v6(struct __sk_buff *skb, struct ethhdr *eth,
 
 	endpoint = endpoint_lookup_v6(port->vni, &ip->daddr);
 	if (!endpoint)
-		return -DROP_NO_ENDPOINT;
+		return ipv6_is_link_local(&ip->daddr)
+			       ? -DROP_NO_ENDPOINT
+			       : route_node(skb, eth, port, route);
 	if (ip->hop_limit <= 1)
 		return -DROP_TTL_EXPIRED;
 	if (endpoint_is_local(endpoint)) {

@@ -10,6 +10,7 @@ enum verdict {
 	VERDICT_LOCAL,	 /* deliver to a pod of this node */
 	VERDICT_REMOTE,	 /* encapsulate towards another node */
 	VERDICT_CONTROL, /* a tunnel control packet (O bit) */
+	VERDICT_NODE,	 /* hand to the stack of this node */
 };
 
 #endif

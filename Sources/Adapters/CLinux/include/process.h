@@ -15,9 +15,9 @@ ssize_t genie_pipe_write(int end, const void *bytes, size_t count);
 /*
  * Starts a program in a process group of its own, with every signal as it is
  * by default, and with exactly the "count" descriptors as 0, 1, 2 and so on.
- * Gives its number or a negated errno.
+ * The arguments begin with its name. Gives its number or a negated errno.
  */
-pid_t genie_spawn(const char *path, char *const environment[],
-		  const int *descriptors, int count);
+pid_t genie_spawn(const char *path, char *const arguments[],
+		  char *const environment[], const int *descriptors, int count);
 
 #endif

@@ -38,8 +38,9 @@ struct UninstallCommand: ParsableCommand {
     func run() throws {
         guard geteuid() == 0 else { throw DaemonError.notRoot }
         let recorded = try recordedPods()
-        guard recorded.isEmpty || force else {
-            throw UninstallError.podsAttached(recorded.map(\.name))
+        let own = "\(AttachmentKey.node.containerID):\(AttachmentKey.node.interface)"
+        guard recorded.allSatisfy({ $0.name == own }) || force else {
+            throw UninstallError.podsAttached(recorded.map(\.name).filter { $0 != own })
         }
         let removal = DataplaneRemoval(pinDirectory: pinDir)
         let names = Dictionary(
@@ -54,6 +55,10 @@ struct UninstallCommand: ParsableCommand {
         for removed in try removal?.run() ?? [] { say(removed, names) }
         for name in interfaces.sorted() where try Links.delete(name) == .deleted {
             print("removed interface \(name), with the pod's end, its addresses and routes")
+        }
+        if recorded.contains(where: { $0.name == own }) {
+            try NodeMasquerade.remove()
+            print("removed nftables table inet \(NodeMasquerade.table)")
         }
         for path in [socket, cniSpool] { try remove(path) }
         if data { try removeData() }

@@ -17,7 +17,8 @@ extension NodeAgent {
             }
             return Self.item(record)
         }
-        items += journal.all.filter { !parts.contains($0.key) }.map(Self.item)
+        items += journal.all.filter { !parts.contains($0.key) && $0.key != .node }
+            .map(Self.item)
         return PodList(pods: items.sorted { $0.containerID < $1.containerID })
     }
 

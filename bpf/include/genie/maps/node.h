@@ -1,4 +1,4 @@
-/* gr_node_r1: this node's own facts. Written by genied, read by every program.
+/* gr_node_r2: this node's own facts. Written by genied, read by every program.
  */
 #ifndef GENIE_MAPS_NODE_H
 #define GENIE_MAPS_NODE_H
@@ -12,14 +12,14 @@ struct {
 	__type(key, __u32);
 	__type(value, struct node_value);
 	__uint(max_entries, 1);
-} gr_node_r1 SEC(".maps");
+} gr_node_r2 SEC(".maps");
 
 /* The row; never NULL on a loaded map, but the verifier wants it checked. */
 static __always_inline const struct node_value *node_lookup(void)
 {
 	__u32 index = 0;
 
-	return bpf_map_lookup_elem(&gr_node_r1, &index);
+	return bpf_map_lookup_elem(&gr_node_r2, &index);
 }
 
 #endif

@@ -1,0 +1,158 @@
+import Addressing
+import BPFObjects
+import Logging
+import NetModel
+import Netlink
+import PeerService
+
+/// The node itself in the VPC that is open to nodes: an endpoint like any pod's, whose device stays
+/// on the node.
+///
+/// So remote pods answer the node as they answer a pod, through the tunnel and by the same tables,
+/// and no other VPC has a way to the node.
+extension NodeAgent {
+    /// The node's device; what leads to pods goes out by it.
+    static let nodeDevice = "genie-node"
+
+    /// Brings the node into the open VPC, or out of it; again is harmless.
+    func reconcileOpen() async {
+        guard !isOpening, dataplane != nil, await peer.isJoined else { return }
+        isOpening = true
+        defer { isOpening = false }
+        do throws(AgentError) {
+            // Not told yet is no reason to change anything.
+            guard let named = await peer.followed(register: NetworkCatalog.openRegister) else {
+                return
+            }
+            guard let name = NetworkCatalog.openName(in: named) else { return try await leave() }
+            let register = NetworkCatalog.register(of: name)
+            guard let value = await peer.followed(register: register) else { return }
+            guard let vpc = try catalog.vpc(in: value), vpc.isOpen else {
+                return try await leave()
+            }
+            try await enter(vpc)
+            toldOpenFailure = nil
+        } catch {
+            // Every five seconds the same is no news.
+            guard toldOpenFailure != "\(error)" else { return }
+            toldOpenFailure = "\(error)"
+            logger.error(
+                "the node has no place in the open VPC, or not all of it",
+                metadata: ["reason": "\(error)"]
+            )
+        }
+    }
+
+    /// The name of the open VPC, as far as it is known.
+    func openName() async -> String? {
+        await peer.followed(register: NetworkCatalog.openRegister)
+            .flatMap(NetworkCatalog.openName(in:))
+    }
+
+    private func enter(_ vpc: VPC) async throws(AgentError) {
+        if let own = journal.attachments[.node] {
+            let isRight =
+                own.state == .attached && own.vni == vpc.vni.number
+                && vpc.groups.contains { $0.id == own.pool }
+            let isThere = (try? Links.info(Self.nodeDevice)) != nil
+            if !isRight || !isThere { try await leave() }
+        }
+        if journal.attachments[.node] == nil {
+            guard let group = Self.roomiest(vpc.groups) else { return }
+            let reference: GroupReference
+            do { reference = try GroupReference(vpc: vpc.name, group: group.name) } catch {
+                throw .model(error)
+            }
+            let request = AttachRequest(
+                key: .node,
+                netns: Netns.currentPath,
+                group: reference,
+                podNamespace: "",
+                podName: "",
+                network: ""
+            )
+            _ = try await attach(request)
+            logger.notice("the node is in the open VPC", metadata: ["group": "\(reference)"])
+        }
+        try await connect(vpc)
+    }
+
+    /// Every node takes an address, and with it a block: the group that has the most of them.
+    private static func roomiest(_ groups: [PodGroup]) -> PodGroup? {
+        groups.max { one, other in
+            (one.subnet.hostBits, other.name) < (other.subnet.hostBits, one.name)
+        }
+    }
+
+    private func leave() async throws(AgentError) {
+        guard journal.attachments[.node] != nil else { return }
+        try await detach(.node)
+        do { try await blocking { try NodeMasquerade.remove() } } catch {
+            throw Self.translate(error)
+        }
+        masquerade = nil
+        logger.notice("the node has left the open VPC")
+    }
+
+    /// Routes to the VPC's groups, forwarding, and the masquerade of what pods send beyond.
+    private func connect(_ vpc: VPC) async throws(AgentError) {
+        guard let own = journal.attachments[.node] else { return }
+        let routes = vpc.groups.flatMap(\.subnets).compactMap { subnet in
+            own.held.first { $0.address.isV4 == subnet.isV4 }
+                .flatMap { Route(destination: subnet, gateway: $0.gateway) }
+        }
+        let wanted = NodeMasquerade(
+            device: Self.nodeDevice,
+            addresses: own.held.map(\.address)
+        )
+        let isNew = masquerade != wanted
+        let families = wanted.addresses.map(\.isV4)
+        let uplink = settings.uplink
+        do {
+            try await blocking {
+                try PodRoutes.replace(routes, through: Self.nodeDevice)
+                guard isNew else { return }
+                if families.contains(true) { try NodeForwarding.allowIPv4() }
+                if families.contains(false) { try NodeForwarding.allowIPv6(uplink: uplink) }
+                try wanted.apply()
+            }
+        } catch {
+            throw Self.translate(error)
+        }
+        masquerade = wanted
+    }
+
+    /// This node's facts with its place in the open VPC, where it has one.
+    func nodeConfiguration(_ uplink: (index: UInt32, mtu: UInt32)) -> NodeConfiguration {
+        NodeConfiguration(
+            vtep: settings.vtep,
+            uplinkIfindex: uplink.index,
+            uplinkMTU: uplink.mtu,
+            open: journal.attachments[.node].flatMap { own in
+                guard own.state != .removing, own.hostIndex != 0, let vni = VNI(own.vni),
+                    let mac = MACAddress(own.mac)
+                else { return nil }
+                return .init(vni: vni, ifindex: own.hostIndex, mac: mac)
+            }
+        )
+    }
+}
+
+/// The switches that let the node pass on what is not its own.
+private enum NodeForwarding {
+    static func allowIPv4() throws(NetlinkError) {
+        // Written only where it is off: writing it resets other settings of every interface.
+        guard try Sysctl.read("ipv4/ip_forward") == "0" else { return }
+        try Sysctl.write("1", to: "ipv4/ip_forward")
+    }
+
+    /// A router takes no router advertisements unless told to (accept_ra 2): the node's own default
+    /// route may come from one.
+    static func allowIPv6(uplink: String) throws(NetlinkError) {
+        guard try Sysctl.read("ipv6/conf/all/forwarding") == "0" else { return }
+        if try Sysctl.read("ipv6/conf/\(uplink)/accept_ra") == "1" {
+            try Sysctl.write("2", to: "accept_ra", of: .ipv6, on: uplink)
+        }
+        try Sysctl.write("1", to: "ipv6/conf/all/forwarding")
+    }
+}
