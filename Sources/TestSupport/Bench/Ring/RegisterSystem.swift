@@ -90,13 +90,15 @@ struct GenieRegisters: RegisterSystem {
     }
 }
 
-/// Debian's etcd, as it is when nothing is set: every change is synced before it is acknowledged.
+/// Debian's etcd: every change is synced before it is acknowledged, and its peers speak TLS as ours
+/// do and as Kubernetes has it, unless they are not to.
 struct EtcdRegisters: RegisterSystem {
     let name = "etcd"
     let program: String
     let underlay: Underlay
     let directory: String
     let usesGateway: Bool
+    let hasPeerTLS: Bool
 
     private static let port = 2_380
 
@@ -108,7 +110,9 @@ struct EtcdRegisters: RegisterSystem {
     }
 
     func start(nodes: ClosedRange<Int>) throws(BenchError) -> [Child] {
-        func peerURL(_ node: Int) -> String { "http://\(underlay.address(node)):\(Self.port)" }
+        func peerURL(_ node: Int) -> String {
+            "\(hasPeerTLS ? "https" : "http")://\(underlay.address(node)):\(Self.port)"
+        }
         let cluster = nodes.map { "node\($0)=\(peerURL($0))" }.joined(separator: ",")
         var children: [Child] = []
         for node in nodes {
@@ -123,8 +127,10 @@ struct EtcdRegisters: RegisterSystem {
                 "--initial-cluster", cluster, "--initial-cluster-state", "new",
                 "--log-level", "error",
             ]
+            // Certificates of its own making, with keys on P-256.
+            let security = hasPeerTLS ? ["--peer-auto-tls"] : []
             let command =
-                ["sh", "-c", #"cd "$0" && exec "$@""#, home, program] + arguments
+                ["sh", "-c", #"cd "$0" && exec "$@""#, home, program] + arguments + security
             children.append(try underlay.start(command, on: node))
         }
         for node in nodes { try waitUntilServing(node, children) }

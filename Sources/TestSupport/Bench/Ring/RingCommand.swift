@@ -12,7 +12,7 @@ struct RingCommand: ParsableCommand {
             connections (unix sockets for both), are spread over the members and work without a \
             pause: "own" changes a register for each client, "hot" one for all of them, where a \
             change counts with all its attempts. etcd is asked over gRPC, which is faster than its \
-            JSON gateway; genied over HTTP. Peers speak TLS in genied and not in etcd.
+            JSON gateway; genied over HTTP. Peers speak TLS in both, as Kubernetes has it for etcd.
             """
     )
 
@@ -29,6 +29,8 @@ struct RingCommand: ParsableCommand {
     var etcd = "etcd"
     @Flag(help: "Ask etcd over its JSON gateway.")
     var gateway = false
+    @Flag(inversion: .prefixedNo, help: "Let etcd's peers speak TLS.")
+    var peerTLS = true
     @Flag(inversion: .prefixedNo, help: "Measure etcd.")
     var peer = true
     @Flag(inversion: .prefixedNo, help: "Measure the registers of genied.")
@@ -100,7 +102,8 @@ struct RingCommand: ParsableCommand {
                     program: program,
                     underlay: underlay,
                     directory: directory,
-                    usesGateway: gateway
+                    usesGateway: gateway,
+                    hasPeerTLS: peerTLS
                 )
                 try bench.start(system)
             } else {
