@@ -77,7 +77,7 @@ struct AdoptionTests {
         let fill = try fixture.dataplane.mapFill()
             .map { "\($0.name) \($0.entries)/\($0.entriesMax)" }
         #expect(fill.contains("gr_vni_r1 4096/4096"))
-        #expect(fill.contains("gr_endpoint_r1 10/65536"))
+        #expect(fill.contains("gr_endpoint_r2 10/65536"))
         // An existing row can still be written.
         try fixture.dataplane.putVNI(VNIRow(vni: F.vni, gatewayMAC: F.gatewayMAC))
     }
@@ -127,7 +127,7 @@ struct AdoptionTests {
         let directory = mount.path + "/genie"
         try #require(mkdir(directory, 0o700) == 0)
         try pin("gr_endpoint_r9", keySize: 20, in: directory)
-        #expect(throws: BPFError.laterRevision(map: "gr_endpoint_r9", known: 1)) {
+        #expect(throws: BPFError.laterRevision(map: "gr_endpoint_r9", known: 2)) {
             try Dataplane(pinDirectory: directory)
         }
         #expect(access(directory + "/gr_endpoint_r9", F_OK) == 0)

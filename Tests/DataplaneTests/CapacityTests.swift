@@ -54,7 +54,7 @@ struct CapacityTests {
         }
         let fill = try dataplane.mapFill()
         func entries(_ map: String) -> Int? { fill.first { $0.name == map }?.entries }
-        #expect(entries("gr_endpoint_r1") == Self.endpoints)
+        #expect(entries("gr_endpoint_r2") == Self.endpoints)
         #expect(entries("gr_vtep_r1") == Self.nodes)
         #expect(entries("gr_vni_r1") == Self.vpcs)
         #expect(entries("gr_port_r2") == Self.ports)
@@ -79,7 +79,7 @@ struct CapacityTests {
                 )
             )
         }
-        #expect(full == .mapFull(map: "gr_endpoint_r1", max: Self.endpoints))
+        #expect(full == .mapFull(map: "gr_endpoint_r2", max: Self.endpoints))
         #expect(try fixture.run(.podEgress, F.podUDP(to: F.local)).verdict == Verdict.redirect)
     }
 }

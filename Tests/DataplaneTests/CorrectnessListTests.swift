@@ -194,7 +194,11 @@ struct CorrectnessListTests {
         Item(
             id: "E22",
             what: "multicast and broadcast",
-            tests: ["it is dropped, counted once for its reason, and nothing else"]
+            tests: [
+                "it is dropped, counted once for its reason, and nothing else",
+                "a pod may send as many as the bound says, and nothing but its own",
+                "multicast and broadcast reach the pods of the group on every node, and no others",
+            ]
         ),
         Item(
             id: "E23",

@@ -12,6 +12,8 @@ struct ReferenceModel {
     enum Outcome: Hashable {
         case accepted
         case passed
+        /// Copied to the group's places, of which the fixture has none.
+        case copied
         case dropped(vni: UInt32, String)
     }
 
@@ -54,12 +56,17 @@ struct ReferenceModel {
 
     private func ipv4Reason(_ packet: [UInt8]) -> String? {
         if packet.count < 34 { return "truncated" }
-        if packet[0] & 1 == 1 { return packet[23] == 2 ? "multicast_report" : "multicast" }
-        if packet[0..<6] != F.gatewayMAC.bytes[...] { return "not_to_gateway" }
+        let isToGroup = packet[0] & 1 == 1
+        if isToGroup, packet[23] == 2 { return "multicast_report" }
+        if !isToGroup, packet[0..<6] != F.gatewayMAC.bytes[...] { return "not_to_gateway" }
         let header = Int(packet[14] & 15) * 4
         let length = number(packet, 16, 2)
         if packet[14] >> 4 != 4 || header < 20 || length < header || length > packet.count - 14 {
             return "bad_ipv4"
+        }
+        if isToGroup {
+            return isMany4(packet, 30) && address(packet, 26) != F.pod
+                ? "spoofed_address" : "multicast"
         }
         if address(packet, 26) != F.pod { return "spoofed_address" }
         let target = address(packet, 30)
@@ -86,9 +93,12 @@ struct ReferenceModel {
         if packet[20] == 58, packet.count > 54, (133...137).contains(packet[54]) {
             return neighbourReason(packet)
         }
-        if packet[0] & 1 == 1 || packet[38] == 0xff {
-            return packet[20] == 0 ? "multicast_report" : "multicast"
+        if packet[0] & 1 == 1 {
+            if packet[20] == 0 { return "multicast_report" }
+            return isMany6(packet, 38) && address6(packet, 22) != F.pod6
+                ? "spoofed_address" : "multicast"
         }
+        if packet[38] == 0xff { return "multicast" }
         if packet[0..<6] != F.gatewayMAC.bytes[...] { return "not_to_gateway" }
         if address6(packet, 22) != F.pod6 { return "spoofed_address" }
         let target = address6(packet, 38)
@@ -179,7 +189,27 @@ struct ReferenceModel {
         let vni = UInt32(number(packet, 46, 3))
         if vni == 0 { return .dropped(vni: 0, "zero_vni") }
         if vni != 42, vni != 43 { return .dropped(vni: 0, "unknown_vni") }
-        return innerReason(packet, size, vni).map { .dropped(vni: vni, $0) } ?? .accepted
+        let reason = innerReason(packet, size, vni)
+        guard reason == Self.copied else {
+            return reason.map { .dropped(vni: vni, $0) } ?? .accepted
+        }
+        // XDP leaves copies to tc, which looks at the sender: a pod of the node it comes from.
+        if program == .uplinkXDP { return .passed }
+        let isV6 = number(packet, 62, 2) == 0x86dd
+        let sender = isV6 ? address6(packet, 72) : address(packet, 76)
+        let isRight = vni == 42 && sender == (isV6 ? F.remote6 : F.remote)
+        return isRight ? .copied : .dropped(vni: vni, "multicast_sender")
+    }
+
+    /// What is no reason.
+    private static let copied = "copied"
+
+    private func isMany4(_ packet: [UInt8], _ start: Int) -> Bool {
+        packet[start] >> 4 == 0xe || packet[start..<start + 4].allSatisfy { $0 == 0xff }
+    }
+
+    private func isMany6(_ packet: [UInt8], _ start: Int) -> Bool {
+        packet[start] == 0xff && packet[start + 1] & 0xf > 1
     }
 
     private func innerReason(_ packet: [UInt8], _ size: Int, _ vni: UInt32) -> String? {
@@ -187,6 +217,7 @@ struct ReferenceModel {
         let size = size - 14
         let ecn: UInt8
         let target: IPAddress
+        let isMany: Bool
         switch number(packet, 62, 2) {
         case 0x0800:
             if packet.count < 84 { return "truncated" }
@@ -196,6 +227,7 @@ struct ReferenceModel {
                 return "inner_ipv4"
             }
             target = address(packet, 80)
+            isMany = isMany4(packet, 80)
             ecn = packet[65]
         case 0x86dd:
             if packet.count < 104 { return "truncated" }
@@ -203,8 +235,13 @@ struct ReferenceModel {
                 return "inner_ipv6"
             }
             target = address6(packet, 88)
+            isMany = isMany6(packet, 88)
             ecn = packet[65] >> 4
         default: return "inner_ethertype"
+        }
+        if packet[50] & 1 == 1 {
+            if !isMany { return "inner_mac" }
+            return packet[15] & 3 == 3 && ecn & 3 == 0 ? "bad_ecn" : Self.copied
         }
         return targetReason(packet, vni, target, ecn)
     }

@@ -134,6 +134,7 @@ struct RobustnessTests {
             // Turned into the ICMP error that says so, or not where the limit is reached.
             [Verdict.shot, Verdict.redirect]
         case .dropped: [program == .uplinkXDP ? Verdict.xdpDrop : Verdict.shot]
+        case .copied: [Verdict.shot]
         case .passed: [program == .uplinkXDP ? Verdict.xdpPass : Verdict.unspecified]
         }
     }

@@ -156,7 +156,7 @@ struct LabTests {
 
     private func endpointRows(_ lab: Lab) throws -> Int? {
         try lab.ring(1, "dataplane", as: DataplaneStatus.self).maps
-            .first { $0.name == "gr_endpoint_r1" }?.entries
+            .first { $0.name == "gr_endpoint_r2" }?.entries
     }
 
     /// What a node lists is what the replicas hold; each finds out by itself who is gone.
@@ -213,7 +213,7 @@ struct LabTests {
             let status = try lab.ring(1, "dataplane", as: DataplaneStatus.self)
             #expect(status.attachments.map(\.interface).sorted() == ["eth0", "genie-merge"])
             let left = status.maps.filter {
-                ["gr_port_r2", "gr_endpoint_r1", "gr_vni_r1"].contains($0.name)
+                ["gr_port_r2", "gr_endpoint_r2", "gr_vni_r1"].contains($0.name)
             }
             #expect(left.allSatisfy { $0.entries == 0 })
             #expect(try lab.ring(1, "endpoints", as: EndpointList.self).endpoints.isEmpty)

@@ -240,7 +240,7 @@ struct LifecycleLabTests {
                 let isThere = try await lab.eventually(seconds: 10) {
                     try (1...2).allSatisfy { node in
                         try lab.ring(node, "dataplane", as: DataplaneStatus.self).maps
-                            .first { $0.name == "gr_endpoint_r1" }?.entries == wanted
+                            .first { $0.name == "gr_endpoint_r2" }?.entries == wanted
                     }
                 }
                 #expect(isThere)
@@ -276,7 +276,7 @@ struct UninstallLabTests {
             let done = try lab.run(on: 1, ["genied", "uninstall", "--force", "--data"])
             #expect(done.status == 0, "\(done.errors)")
             for word in [
-                "from tcx ingress of eth0", "from native XDP of eth0", "removed map gr_endpoint_r1",
+                "from tcx ingress of eth0", "from native XDP of eth0", "removed map gr_endpoint_r2",
                 "removed interface gr", "removed /sys/fs/bpf/genie", "genie.db",
             ] {
                 #expect(done.text.contains(word), "\(word) in \(done.text)")

@@ -172,7 +172,7 @@ struct Networks {
             "rules": lines(rules).filter { $0.contains("CNI-DN") || $0.contains("10.6") },
             "pods": try lab.ring(1, "pods", as: PodList.self).pods.map(\.containerID),
             "maps": dataplane.maps
-                .filter { ["gr_port_r2", "gr_endpoint_r1", "gr_vni_r1"].contains($0.name) }
+                .filter { ["gr_port_r2", "gr_endpoint_r2", "gr_vni_r1"].contains($0.name) }
                 .map { "\($0.name) \($0.entries)" },
             "programs": dataplane.attachments.map(\.program).sorted(),
             "addresses": try lab.ring(1, "ipam", as: IPAMStatus.self).subnets.map { "\($0.used)" },

@@ -133,7 +133,7 @@ private struct Footprint: Hashable {
         addresses = try lab.ring(1, "ipam", as: IPAMStatus.self).subnets.reduce(0) { $0 + $1.used }
         let dataplane = try lab.ring(1, "dataplane", as: DataplaneStatus.self)
         mapEntries = dataplane.maps
-            .filter { ["gr_port_r2", "gr_endpoint_r1", "gr_vni_r1"].contains($0.name) }
+            .filter { ["gr_port_r2", "gr_endpoint_r2", "gr_vni_r1"].contains($0.name) }
             .map { "\($0.name) \($0.entries)" }
         programs = dataplane.attachments.map(\.program).sorted()
         links = try lab.run(on: 1, ["ip", "-br", "link"]).text.split(separator: "\n")

@@ -251,7 +251,7 @@ struct WatchLabTests {
                 ("genie_ring_slots_owned", [:], 1), ("genie_membership_probes_total", [:], 1),
                 ("genie_transport_datagrams_sent_total", [:], 1),
                 ("genie_pod_interfaces", ["state": "attached"], 1),
-                ("genie_dataplane_map_entries", ["map": "gr_endpoint_r1"], 2),
+                ("genie_dataplane_map_entries", ["map": "gr_endpoint_r2"], 2),
                 ("genie_healthy", [:], 1),
             ] as [(String, [String: String], Double)] {
                 #expect(after.value(name, labels) ?? -1 >= least, "\(name) \(labels)")

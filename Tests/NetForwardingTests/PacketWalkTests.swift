@@ -183,14 +183,14 @@ struct ProbePacketTests {
 }
 
 extension IPAddress {
-    fileprivate init(literal text: String) {
+    init(literal text: String) {
         guard let address = IPAddress(text) else { preconditionFailure("\(text) is no address") }
         self = address
     }
 }
 
 extension VNI {
-    fileprivate init(literal number: UInt32) {
+    init(literal number: UInt32) {
         guard let vni = VNI(number) else { preconditionFailure("\(number) is no VNI") }
         self = vni
     }

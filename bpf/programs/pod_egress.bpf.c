@@ -20,6 +20,7 @@
 #include <genie/icmp_error.h>
 #include <genie/ipv4.h>
 #include <genie/ipv6.h>
+#include <genie/many.h>
 #include <genie/maps/drop.h>
 #include <genie/maps/node.h>
 #include <genie/maps/port.h>
@@ -38,6 +39,61 @@ static __always_inline int drop(struct __sk_buff *skb, __u32 vni, int reason)
 {
 	drop_count(vni, vni ? skb->ifindex : 0, reason);
 	return TC_ACT_SHOT;
+}
+
+/* Judges a packet to the whole group of the sender, whose row is `own`. */
+static __always_inline int many_judge(struct __sk_buff *skb,
+				      const struct port_value *port,
+				      const struct endpoint_value *own,
+				      struct pod_route *route)
+{
+	const struct node_value *node = node_lookup();
+
+	/* The node's own discovery is not the pods'. */
+	if (!own || !node || node->open_ifindex == skb->ifindex ||
+	    !many_lookup(port->vni, own->group, 0))
+		return -DROP_MULTICAST;
+	/* No path carries more than the uplink does, and none is asked. */
+	route->mtu = node->pod_mtu;
+	if (skb->gso_size || skb->len - ETH_HLEN > node->pod_mtu)
+		return -DROP_TOO_BIG;
+	if (!many_allow(skb->ifindex))
+		return -DROP_MULTICAST_LIMITED;
+	route->group = own->group;
+	return VERDICT_MANY;
+}
+
+static __always_inline int many_judge_v4(struct __sk_buff *skb,
+					 const struct iphdr *ip,
+					 const struct port_value *port,
+					 struct pod_route *route)
+{
+	if (ip->protocol == IPPROTO_IGMP)
+		return -DROP_MULTICAST_REPORT;
+	if (!ipv4_is_sane(ip, skb->len - ETH_HLEN))
+		return -DROP_BAD_IPV4;
+	if (!ipv4_is_many(ip->daddr))
+		return -DROP_MULTICAST;
+	if (!address_equals_v4(&port->address4, ip->saddr))
+		return -DROP_SPOOFED_ADDRESS;
+	return many_judge(skb, port, endpoint_lookup_v4(port->vni, ip->saddr),
+			  route);
+}
+
+static __always_inline int many_judge_v6(struct __sk_buff *skb,
+					 const struct ipv6hdr *ip,
+					 const struct port_value *port,
+					 struct pod_route *route)
+{
+	/* Listener reports carry a router alert, and nothing else does. */
+	if (ip->nexthdr == IPPROTO_HOPOPTS)
+		return -DROP_MULTICAST_REPORT;
+	if (!ipv6_is_many(&ip->daddr))
+		return -DROP_MULTICAST;
+	if (!address_equals_v6(&port->address6, &ip->saddr))
+		return -DROP_SPOOFED_ADDRESS;
+	return many_judge(skb, port, endpoint_lookup_v6(port->vni, &ip->saddr),
+			  route);
 }
 
 /* Routes one IPv4 packet from a pod whose source MAC is right. */
@@ -59,8 +115,7 @@ static __noinline int ipv4_stage(struct __sk_buff *skb,
 	if (!ip)
 		return -DROP_TRUNCATED;
 	if (mac_is_group(eth->h_dest))
-		return ip->protocol == IPPROTO_IGMP ? -DROP_MULTICAST_REPORT
-						    : -DROP_MULTICAST;
+		return many_judge_v4(skb, ip, port, route);
 	if (!mac_equals(eth->h_dest, port->gateway_mac))
 		return -DROP_NOT_TO_GATEWAY;
 	if (!ipv4_is_sane(ip, skb->len - ETH_HLEN) ||
@@ -114,10 +169,10 @@ static __noinline int ipv6_stage(struct __sk_buff *skb,
 	nd_type = ipv6_nd_type(ip, at);
 	if (nd_type)
 		return nd_stage(skb, nd_type, port);
-	/* Listener reports carry a router alert, and nothing else does. */
-	if (mac_is_group(eth->h_dest) || ipv6_is_multicast(&ip->daddr))
-		return ip->nexthdr == IPPROTO_HOPOPTS ? -DROP_MULTICAST_REPORT
-						      : -DROP_MULTICAST;
+	if (mac_is_group(eth->h_dest))
+		return many_judge_v6(skb, ip, port, route);
+	if (ipv6_is_multicast(&ip->daddr))
+		return -DROP_MULTICAST;
 	if (!mac_equals(eth->h_dest, port->gateway_mac))
 		return -DROP_NOT_TO_GATEWAY;
 	if (!address_equals_v6(&port->address6, &ip->saddr) &&
@@ -158,6 +213,61 @@ static __always_inline int pod_frame(struct __sk_buff *skb,
 	}
 }
 
+/* Copies a packet that was judged to go to the whole group. */
+static __noinline int many_copy(struct __sk_buff *skb,
+				const struct port_value *port, __u32 group)
+{
+	const struct node_value *node = node_lookup();
+	__u8 mac[6] __attribute__((aligned(8)));
+	struct cursor at = cursor_of_skb(skb);
+	struct encap_plan plan = { 0 };
+	const struct ipv6hdr *ip6;
+	const struct iphdr *ip;
+	struct ethhdr *eth;
+	__u32 nodes;
+
+	eth = cursor_take(&at, sizeof(*eth));
+	if (!eth || !port || !node)
+		return -DROP_NOT_CONFIGURED;
+	mac_copy(mac, eth->h_dest);
+	mac_copy(eth->h_source, port->gateway_mac);
+	plan.protocol = eth->h_proto;
+	if (plan.protocol == bpf_htons(ETH_P_IP)) {
+		ip = cursor_take(&at, sizeof(*ip));
+		if (!ip)
+			return -DROP_TRUNCATED;
+		plan.tos = ip->tos;
+	} else {
+		ip6 = cursor_take(&at, sizeof(*ip6));
+		if (!ip6)
+			return -DROP_TRUNCATED;
+		plan.tos = ipv6_class(ip6);
+	}
+	nodes = many_to_pods(skb, port->vni, group, skb->ifindex);
+	if (!nodes)
+		return 0;
+	if (!node->uplink_ifindex)
+		return -DROP_NOT_CONFIGURED;
+	plan.source = &node->vtep;
+	plan.target = &node->vtep;
+	plan.vni = port->vni;
+	plan.flow_hash = bpf_get_hash_recalc(skb);
+	plan.mac = mac;
+	plan.gateway_mac = port->gateway_mac;
+	return many_to_nodes(skb, group, &plan);
+}
+
+/* Sends a copy that is encapsulated by now. */
+static __always_inline int many_leave(struct __sk_buff *skb)
+{
+	const struct node_value *node = node_lookup();
+
+	if (!node)
+		return TC_ACT_SHOT;
+	skb->mark = 0;
+	return bpf_redirect_neigh(node->uplink_ifindex, NULL, 0, 0);
+}
+
 SEC("tc")
 int pod_egress(struct __sk_buff *skb)
 {
@@ -169,6 +279,8 @@ int pod_egress(struct __sk_buff *skb)
 
 	if (!port)
 		return drop(skb, 0, DROP_NO_PORT);
+	if (skb->mark == MANY_MARK)
+		return many_leave(skb);
 	traffic_sent(skb, port->vni);
 	skb_linearize_front(skb, POD_FRONT);
 	probe = probe_of_pod(skb, port->vni);
@@ -185,6 +297,12 @@ int pod_egress(struct __sk_buff *skb)
 	case VERDICT_NODE:
 		count(COUNT_POD_NODE);
 		return deliver(skb, port->vni, route.ifindex);
+	case VERDICT_MANY:
+		verdict = many_copy(skb, port, route.group);
+		if (verdict)
+			return drop(skb, port->vni, -verdict);
+		count(COUNT_MANY_SENT);
+		return TC_ACT_SHOT;
 	case VERDICT_REMOTE:
 		node = node_lookup();
 		if (!node)

@@ -12,6 +12,7 @@
 #include <genie/cursor.h>
 #include <genie/deliver.h>
 #include <genie/geneve.h>
+#include <genie/many.h>
 #include <genie/maps/count.h>
 #include <genie/maps/drop.h>
 #include <genie/path_news.h>
@@ -47,8 +48,11 @@ static __always_inline int is_stripped(struct __sk_buff *skb,
 #define ADJ_ROOM_DECAP_L3_IPV4 (1u << 7)
 #define ADJ_ROOM_DECAP_L3_IPV6 (1u << 8)
 
-static __always_inline int strip(struct __sk_buff *skb,
-				 const struct tunnel_target *target)
+/* Takes the outer headers off; the target MAC is left to the caller. Returns
+ * NULL where that fails.
+ */
+static __always_inline struct ethhdr *
+strip_outer(struct __sk_buff *skb, const struct tunnel_target *target)
 {
 	int is_v6 = target->protocol == bpf_htons(ETH_P_IPV6);
 	__u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO;
@@ -64,18 +68,99 @@ static __always_inline int strip(struct __sk_buff *skb,
 	if (!is_v6 && target->is_over_v6)
 		flags |= ADJ_ROOM_DECAP_L3_IPV4;
 	if (bpf_skb_adjust_room(skb, -overhead, BPF_ADJ_ROOM_MAC, flags))
-		return drop(target, DROP_DECAP_FAILED);
+		return NULL;
 	skb_linearize_front(skb, ETH_HLEN + sizeof(struct ipv6hdr));
 	at = cursor_of_skb(skb);
 	eth = cursor_take(&at, sizeof(*eth));
 	if (!eth || !tunnel_apply_ecn(at, target))
-		return drop(target, DROP_DECAP_FAILED);
-	mac_copy(eth->h_dest, target->mac);
+		return NULL;
 	mac_copy(eth->h_source, target->gateway_mac);
 	/* The room is taken from behind the outer Ethernet header. */
 	eth->h_proto = target->protocol;
+	return eth;
+}
+
+static __always_inline int strip(struct __sk_buff *skb,
+				 const struct tunnel_target *target)
+{
+	struct ethhdr *eth = strip_outer(skb, target);
+
+	if (!eth)
+		return drop(target, DROP_DECAP_FAILED);
+	mac_copy(eth->h_dest, target->mac);
 	count(COUNT_TC_DELIVERED);
 	return deliver(skb, target->vni, target->ifindex);
+}
+
+/* The row of the pod that sent what is behind the outer headers; NULL unless it
+ * is on the node that they come from. Fills in the Ethernet address.
+ */
+static __always_inline const struct endpoint_value *
+many_sender(struct __sk_buff *skb, const struct tunnel_target *target,
+	    __u8 *mac)
+{
+	const struct endpoint_value *sender;
+	struct cursor at = cursor_of_skb(skb);
+	struct ip_address outer;
+	const struct ipv6hdr *ip6;
+	const struct ethhdr *eth;
+	const struct iphdr *ip;
+
+	if (!cursor_take(&at, ETH_HLEN))
+		return NULL;
+	if (target->is_over_v6) {
+		ip6 = cursor_take(&at, sizeof(*ip6));
+		if (!ip6)
+			return NULL;
+		outer = address_from_v6(&ip6->saddr);
+	} else {
+		ip = cursor_take(&at, sizeof(*ip));
+		if (!ip)
+			return NULL;
+		outer = address_from_v4(ip->saddr);
+	}
+	if (!cursor_take(&at,
+			 sizeof(struct udphdr) + sizeof(struct geneve_header)))
+		return NULL;
+	eth = cursor_take(&at, sizeof(*eth));
+	if (!eth)
+		return NULL;
+	mac_copy(mac, eth->h_dest);
+	if (target->protocol == bpf_htons(ETH_P_IP)) {
+		ip = cursor_take(&at, sizeof(*ip));
+		sender = ip ? endpoint_lookup_v4(target->vni, ip->saddr) : NULL;
+	} else {
+		ip6 = cursor_take(&at, sizeof(*ip6));
+		sender = ip6 ? endpoint_lookup_v6(target->vni, &ip6->saddr)
+			     : NULL;
+	}
+	if (!sender || !address_equals_v6(&sender->vtep, &outer))
+		return NULL;
+	return sender;
+}
+
+/* Copies a packet of another node's pod to the pods of its group here. */
+static __noinline int receive_many(struct __sk_buff *skb,
+				   const struct tunnel_target *target)
+{
+	__u8 mac[6] __attribute__((aligned(8))) = { 0 };
+	const struct endpoint_value *sender;
+	struct ethhdr *eth;
+	__u32 group;
+
+	if (!target)
+		return TC_ACT_SHOT;
+	sender = many_sender(skb, target, mac);
+	if (!sender)
+		return drop(target, DROP_MULTICAST_SENDER);
+	group = sender->group;
+	eth = strip_outer(skb, target);
+	if (!eth)
+		return drop(target, DROP_DECAP_FAILED);
+	mac_copy(eth->h_dest, mac);
+	many_to_pods(skb, target->vni, group, 0);
+	count(COUNT_MANY_RECEIVED);
+	return TC_ACT_SHOT;
 }
 
 static __always_inline int answer_control(struct __sk_buff *skb,
@@ -117,6 +202,8 @@ int uplink_ingress(struct __sk_buff *skb)
 		return answer_control(skb, &target);
 	case VERDICT_LOCAL:
 		return strip(skb, &target);
+	case VERDICT_MANY:
+		return receive_many(skb, &target);
 	default:
 		return drop(&target, -verdict);
 	}

@@ -69,6 +69,7 @@ int uplink_xdp(struct xdp_md *xdp)
 	switch (verdict) {
 	case VERDICT_PASS:
 	case VERDICT_CONTROL:
+	case VERDICT_MANY: /* copies are made of skbs */
 		return XDP_PASS;
 	case VERDICT_LOCAL:
 		return strip(xdp, &target);

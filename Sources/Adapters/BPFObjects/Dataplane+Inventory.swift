@@ -42,7 +42,9 @@ extension Dataplane {
             case .drop: entries = try dropRows().count
             case .traffic: entries = try trafficRows().count
             case .probeSeen: entries = try probesSeen().count
-            case .node, .count, .probe, .icmp, .path: entries = Int(map.layout.entriesMax)
+            case .many: entries = try places().values.reduce(0) { $0 + $1.count }
+            case .node, .count, .probe, .icmp, .path, .manyRate:
+                entries = Int(map.layout.entriesMax)
             }
             fill.append(
                 MapFill(

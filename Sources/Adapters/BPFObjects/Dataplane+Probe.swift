@@ -15,6 +15,8 @@ package struct ProbeSighting: Hashable, Sendable {
         case toOtherNode
         /// Handed to the stack of this node.
         case toNode
+        /// Copied to the places of its group.
+        case toGroup
         /// It was dropped.
         case dropped(DropReason)
         /// Something that this release does not know.
@@ -102,6 +104,7 @@ extension ProbeSighting.Verdict {
         case 2: self = .toLocalPod
         case 3: self = .toOtherNode
         case 5: self = .toNode
+        case 6: self = .toGroup
         default: self = .unknown(number)
         }
     }

@@ -66,6 +66,46 @@ extension Dataplane {
             .sorted { ($0.vni, $0.address) < ($1.vni, $1.address) }
     }
 
+    /// The most places that packets to a whole group go to from one node.
+    package static let placesMax = Int(GENIE_MANY_PLACES_MAX)
+
+    /// Where packets to whole groups go, by group, in the order of the copies.
+    package func places() throws(BPFError) -> [GroupKey: [EndpointRow.Place]] {
+        var found: [GroupKey: [(index: UInt32, place: EndpointRow.Place)]] = [:]
+        let rows = try list(.many, many_key(), many_value()) { key, value in
+            VNI(key.vni).flatMap { vni in
+                EndpointRow.Place(value).map {
+                    (GroupKey(vni: vni, group: key.group), key.index, $0)
+                }
+            }
+        }
+        for (group, index, place) in rows { found[group, default: []].append((index, place)) }
+        return found.mapValues { $0.sorted { $0.index < $1.index }.map(\.place) }
+    }
+
+    /// Makes packets to a whole group go to these places, where `present` are in the map; none
+    /// at all keeps them from being carried.
+    ///
+    /// - Throws: `.mapFull`; some of the rows are written then.
+    package func setPlaces(
+        _ wanted: [EndpointRow.Place],
+        of group: GroupKey,
+        over present: [EndpointRow.Place]
+    ) throws(BPFError) {
+        precondition(wanted.count <= Self.placesMax, "more places than programs look at")
+        func key(_ index: Int) -> many_key {
+            many_key(vni: group.vni.number, group: group.group, index: UInt32(index))
+        }
+        for (index, place) in wanted.enumerated()
+        where index >= present.count || present[index] != place {
+            try map(.many).put(key(index), place.many)
+        }
+        // From the end: the first one that is missing ends the list.
+        for index in (wanted.count..<max(wanted.count, present.count)).reversed() {
+            try map(.many).delete(key(index))
+        }
+    }
+
     /// Lets tunnel packets from a node in.
     ///
     /// - Throws: `.mapFull`, with the other rows as they were.

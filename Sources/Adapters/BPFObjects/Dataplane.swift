@@ -21,7 +21,7 @@ package final class Dataplane {
     enum Map: String, CaseIterable {
         case node = "gr_node_r2"
         case port = "gr_port_r2"
-        case endpoint = "gr_endpoint_r1"
+        case endpoint = "gr_endpoint_r2"
         case vtep = "gr_vtep_r1"
         case vni = "gr_vni_r1"
         case drop = "gr_drop_r2"
@@ -31,6 +31,8 @@ package final class Dataplane {
         case traffic = "gr_traffic_r1"
         case probe = "gr_probe_r1"
         case probeSeen = "gr_seen_r1"
+        case many = "gr_many_r1"
+        case manyRate = "gr_many_rate_r1"
     }
 
     /// The directory that everything is pinned in.

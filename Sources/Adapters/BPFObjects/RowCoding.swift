@@ -128,19 +128,41 @@ extension EndpointRow {
             address: key.address.value,
             mac: MACAddress(value.mac),
             place: place,
-            fence: value.fence
+            fence: value.fence,
+            group: value.group
         )
     }
 
     var value: endpoint_value {
         var value = endpoint_value()
         value.fence = fence
+        value.group = group
         value.mac = bytes(of: mac)
         switch place {
         case .local(let ifindex): value.ifindex = ifindex
         case .remote(let vtep): value.vtep = ip_address(vtep)
         }
         return value
+    }
+}
+
+extension EndpointRow.Place {
+    init?(_ value: many_value) {
+        let vtep = value.vtep.value
+        if vtep != .unspecified {
+            self = .remote(vtep: vtep)
+        } else if value.ifindex != 0 {
+            self = .local(ifindex: value.ifindex)
+        } else {
+            return nil
+        }
+    }
+
+    var many: many_value {
+        switch self {
+        case .local(let ifindex): many_value(vtep: ip_address(), ifindex: ifindex)
+        case .remote(let vtep): many_value(vtep: ip_address(vtep), ifindex: 0)
+        }
     }
 }
 

@@ -133,9 +133,18 @@ package struct EndpointRow: Hashable, Sendable {
     package let place: Place
     /// The fence of the address block.
     package let fence: UInt64
+    /// The agent's number for its pod group, of meaning within the VPC.
+    package let group: UInt32
 
     /// Makes a row.
-    package init(vni: VNI, address: IPAddress, mac: MACAddress, place: Place, fence: UInt64) {
+    package init(
+        vni: VNI,
+        address: IPAddress,
+        mac: MACAddress,
+        place: Place,
+        fence: UInt64,
+        group: UInt32 = 0
+    ) {
         switch place {
         case .local(let ifindex): precondition(ifindex != 0, "index zero is no interface")
         case .remote(let vtep): precondition(vtep != .unspecified, "a VTEP is never ::")
@@ -145,6 +154,25 @@ package struct EndpointRow: Hashable, Sendable {
         self.mac = mac
         self.place = place
         self.fence = fence
+        self.group = group
+    }
+}
+
+/// A pod group of a VPC, as endpoints' rows name it.
+package struct GroupKey: Hashable, Comparable, Sendable {
+    /// The VPC.
+    package let vni: VNI
+    /// The agent's number.
+    package let group: UInt32
+
+    /// Makes a key.
+    package init(vni: VNI, group: UInt32) {
+        self.vni = vni
+        self.group = group
+    }
+
+    package static func < (lhs: GroupKey, rhs: GroupKey) -> Bool {
+        (lhs.vni, lhs.group) < (rhs.vni, rhs.group)
     }
 }
 

@@ -21,6 +21,8 @@ package struct ForwardingEntry: Hashable, Sendable {
     package let place: Place
     /// The fence of its address block.
     package let fence: UInt64
+    /// The number of its pod group; packets to the whole group go by it.
+    package let group: UInt32
 
     /// Makes a row.
     package init(
@@ -28,13 +30,15 @@ package struct ForwardingEntry: Hashable, Sendable {
         address: IPAddress,
         mac: MACAddress,
         place: Place,
-        fence: UInt64
+        fence: UInt64,
+        group: UInt32 = 0
     ) {
         self.vni = vni
         self.address = address
         self.mac = mac
         self.place = place
         self.fence = fence
+        self.group = group
     }
 
     /// The row's key; it cannot be made without the VNI.

@@ -60,7 +60,8 @@ extension NodeAgent {
         for attachment in journal.all where attachment.state == .attached {
             for entry in localEntries(attachment) { plan.add(entry) }
         }
-        for endpoint in current(remote) { plan.add(Self.entry(endpoint)) }
+        let remoteNow = current(remote)
+        for endpoint in remoteNow { plan.add(Self.entry(endpoint)) }
         let unsynced = SortedSet(
             watchedTopics.filter { !syncedTopics.contains($0.key) }.map(\.value)
         )
@@ -87,10 +88,57 @@ extension NodeAgent {
             }
         }
         self.incomplete = incomplete
+        reconcilePlaces(remoteNow, dataplane) { unsynced.contains($0) || !followed.contains($0) }
         if let vni = incomplete.keys.first, let error = incomplete[vni] {
             logger.error(
                 "some endpoints of other nodes do not fit: pods here cannot reach them",
                 metadata: ["vni": "\(vni)", "vpcs": "\(incomplete.count)", "reason": "\(error)"]
+            )
+        }
+    }
+
+    /// Writes where packets to whole groups go; the nodes themselves get none, since what they
+    /// discover is not the pods'.
+    private func reconcilePlaces(
+        _ remote: [Endpoint],
+        _ dataplane: Dataplane,
+        isUnknown: (VNI) -> Bool
+    ) {
+        var wanted = GroupPlaces()
+        for attachment in journal.all where attachment.state == .attached {
+            guard attachment.key != .node else { continue }
+            for entry in localEntries(attachment) { wanted.add(entry) }
+        }
+        for endpoint in remote where endpoint.containerID != AttachmentKey.node.containerID {
+            wanted.add(Self.entry(endpoint))
+        }
+        do throws(BPFError) {
+            var present: [GroupKey: [EndpointRow.Place]]
+            if let places { present = places } else { present = try dataplane.places() }
+            var left = Set(present.keys)
+            for (group, found) in wanted.places(limit: Dataplane.placesMax) {
+                let key = GroupKey(vni: group.vni, group: group.number)
+                let rows = found.map(Self.place)
+                left.remove(key)
+                // What is not completely known keeps the rows that were right when written.
+                let isLess = rows.count < present[key]?.count ?? 0
+                guard rows != present[key] ?? [], !(isLess && isUnknown(group.vni)) else {
+                    continue
+                }
+                try dataplane.setPlaces(rows, of: key, over: present[key] ?? [])
+                present[key] = rows.isEmpty ? nil : rows
+            }
+            for key in left {
+                try dataplane.setPlaces([], of: key, over: present[key] ?? [])
+                present[key] = nil
+            }
+            places = present
+        } catch {
+            // What is in the map is read again the next time.
+            places = nil
+            logger.error(
+                "packets to whole groups do not reach all of them",
+                metadata: ["reason": "\(error)"]
             )
         }
     }
@@ -139,7 +187,8 @@ extension NodeAgent {
                 address: held.address,
                 mac: mac,
                 place: .local(interface: attachment.hostIndex),
-                fence: held.fence
+                fence: held.fence,
+                group: Self.groupNumber(attachment.vpc, attachment.group)
             )
         }
     }
@@ -150,8 +199,17 @@ extension NodeAgent {
             address: endpoint.address,
             mac: endpoint.mac,
             place: .remote(vtep: endpoint.vtep),
-            fence: endpoint.fence
+            fence: endpoint.fence,
+            group: groupNumber(endpoint.group.vpc, endpoint.group.group)
         )
+    }
+
+    /// The number that programs know a group by.
+    ///
+    /// Two groups of one VPC that share one get each other's multicast; they may reach each other
+    /// anyway.
+    static func groupNumber(_ vpc: String, _ group: String) -> UInt32 {
+        UInt32(truncatingIfNeeded: StableHash.of("\(vpc)/\(group)".utf8))
     }
 
     static func entry(_ row: EndpointRow) -> ForwardingEntry {
@@ -165,22 +223,26 @@ extension NodeAgent {
             address: row.address,
             mac: row.mac,
             place: place,
-            fence: row.fence
+            fence: row.fence,
+            group: row.group
         )
     }
 
+    private static func place(_ place: ForwardingEntry.Place) -> EndpointRow.Place {
+        switch place {
+        case .local(let index): .local(ifindex: index)
+        case .remote(let vtep): .remote(vtep: vtep)
+        }
+    }
+
     private static func row(_ entry: ForwardingEntry) -> EndpointRow {
-        let place: EndpointRow.Place =
-            switch entry.place {
-            case .local(let index): .local(ifindex: index)
-            case .remote(let vtep): .remote(vtep: vtep)
-            }
-        return EndpointRow(
+        EndpointRow(
             vni: entry.vni,
             address: entry.address,
             mac: entry.mac,
-            place: place,
-            fence: entry.fence
+            place: place(entry.place),
+            fence: entry.fence,
+            group: entry.group
         )
     }
 

@@ -315,6 +315,7 @@ extension ProbeSighting {
         case .toLocalPod: name = "to_local_pod"
         case .toOtherNode: name = "to_other_node"
         case .toNode: name = "to_node"
+        case .toGroup: name = "to_group"
         case .dropped(let why): (name, reason) = ("dropped", why.name)
         case .unknown(let number): name = "unknown_\(number)"
         }

@@ -42,6 +42,8 @@ package actor NodeAgent {
     var incomplete = SortedMap<VNI, BPFError>()
     /// Whether a packet is being traced: one at a time.
     var isTracing = false
+    /// Where packets to whole groups go, as the map has it; nil until it was read.
+    var places: [GroupKey: [EndpointRow.Place]]?
     var isOpening = false
     /// What was last told of the node's place in the open VPC.
     var toldOpenFailure: String?
@@ -243,7 +245,8 @@ package actor NodeAgent {
                     address: address.address,
                     mac: mac,
                     place: .local(ifindex: attachment.hostIndex),
-                    fence: address.fence
+                    fence: address.fence,
+                    group: Self.groupNumber(attachment.vpc, attachment.group)
                 )
             )
         }

@@ -21,6 +21,9 @@
 #define GENIE_PATH_MAX 4096
 #define GENIE_TRAFFIC_MAX 8192
 #define GENIE_PROBE_SEEN_MAX 256
+#define GENIE_MANY_MAX 65536
+/* Where packets to a whole group go: pods here, and nodes with pods of it. */
+#define GENIE_MANY_PLACES_MAX 128
 
 /* RFC 8926 section 3.3. */
 #define GENIE_GENEVE_PORT 6081
@@ -126,20 +129,48 @@ _Static_assert(__builtin_offsetof(struct endpoint_key, address) == 4,
  *    8  16   vtep     of its node; zero when the endpoint is on this node
  *   24   4   ifindex  host-side veth when on this node, else zero
  *   28   6   mac      of the pod's end
- *   34   6   pad0
+ *   34   2   pad0
+ *   36   4   group    the agent's number for its pod group in the VPC
  */
 struct endpoint_value {
 	__u64 fence;
 	struct ip_address vtep;
 	__u32 ifindex;
 	__u8 mac[6];
-	__u8 pad0[6];
+	__u8 pad0[2];
+	__u32 group;
 };
 _Static_assert(sizeof(struct endpoint_value) == 40, "endpoint_value is ABI");
 _Static_assert(__builtin_offsetof(struct endpoint_value, vtep) == 8,
 	       "endpoint_value is ABI");
 _Static_assert(__builtin_offsetof(struct endpoint_value, mac) == 28,
 	       "endpoint_value is ABI");
+
+/*
+ * One of the places that packets to a whole group go to. Rows of a group have
+ * the indices from zero on without a gap; the first that is missing ends them.
+ *   off size field
+ *    0   4   vni      1..2^24-1
+ *    4   4   group    as in endpoint_value
+ *    8   4   index    0..GENIE_MANY_PLACES_MAX-1
+ */
+struct many_key {
+	__u32 vni;
+	__u32 group;
+	__u32 index;
+};
+_Static_assert(sizeof(struct many_key) == 12, "many_key is ABI");
+
+/*
+ *   off size field
+ *    0  16   vtep     of a node with pods of the group; zero for a pod here
+ *   16   4   ifindex  host-side veth of the pod here, else zero
+ */
+struct many_value {
+	struct ip_address vtep;
+	__u32 ifindex;
+};
+_Static_assert(sizeof(struct many_value) == 20, "many_value is ABI");
 
 /* A node whose tunnel packets are believed. The underlay knows no VPCs, so
  * its key has no VNI.
@@ -350,7 +381,9 @@ _Static_assert(sizeof(struct probe_seen_value) == 24, "probe_seen is ABI");
 	X(ND_NO_TARGET, "nd_no_target")               \
 	X(ROUTER_SOLICITATION, "router_solicitation") \
 	X(MULTICAST_REPORT, "multicast_report")       \
-	X(INNER_IPV6, "inner_ipv6")
+	X(INNER_IPV6, "inner_ipv6")                   \
+	X(MULTICAST_LIMITED, "multicast_limited")     \
+	X(MULTICAST_SENDER, "multicast_sender")
 
 #define GENIE_AS_DROP(name, label) DROP_##name,
 enum drop_reason {
@@ -375,7 +408,11 @@ enum drop_reason {
 	X(ICMP_ERROR, "icmp_error")                 \
 	X(ICMP_LIMITED, "icmp_error_limited")       \
 	X(PATH_NEWS, "path_mtu_news")               \
-	X(POD_NODE, "pod_to_node")
+	X(POD_NODE, "pod_to_node")                  \
+	X(MANY_SENT, "multicast_sent")              \
+	X(MANY_RECEIVED, "multicast_received")      \
+	X(MANY_COPIES, "multicast_copies")          \
+	X(MANY_LOST, "multicast_copies_lost")
 
 #define GENIE_AS_COUNT(name, label) COUNT_##name,
 enum packet_count { GENIE_COUNTS(GENIE_AS_COUNT) COUNT_COUNT };

@@ -111,6 +111,21 @@ tunnel_judge_target(const struct ethhdr *eth,
 	return 0;
 }
 
+/* Judges a frame to a whole group, whose sender is looked at by tc. */
+static __always_inline int tunnel_judge_many(const struct ethhdr *eth,
+					     int is_many, __u8 outer_tos,
+					     __u8 inner_tos,
+					     struct tunnel_target *target)
+{
+	int error;
+
+	if (!is_many)
+		return -DROP_INNER_MAC;
+	target->protocol = eth->h_proto;
+	error = tunnel_ecn(outer_tos, inner_tos, target);
+	return error ? error : VERDICT_MANY;
+}
+
 static __always_inline int tunnel_judge_ipv4(struct cursor *at, __u32 size,
 					     __u8 outer_tos,
 					     const struct ethhdr *eth,
@@ -123,6 +138,9 @@ static __always_inline int tunnel_judge_ipv4(struct cursor *at, __u32 size,
 		return -DROP_TRUNCATED;
 	if (!ipv4_is_sane(ip, size))
 		return -DROP_INNER_IPV4;
+	if (mac_is_group(eth->h_dest))
+		return tunnel_judge_many(eth, ipv4_is_many(ip->daddr),
+					 outer_tos, ip->tos, target);
 	error = tunnel_judge_target(
 		eth, endpoint_lookup_v4(target->vni, ip->daddr), target);
 	return error ? error : tunnel_ecn(outer_tos, ip->tos, target);
@@ -140,6 +158,9 @@ static __always_inline int tunnel_judge_ipv6(struct cursor *at, __u32 size,
 		return -DROP_TRUNCATED;
 	if (!ipv6_is_sane(ip, size))
 		return -DROP_INNER_IPV6;
+	if (mac_is_group(eth->h_dest))
+		return tunnel_judge_many(eth, ipv6_is_many(&ip->daddr),
+					 outer_tos, ipv6_class(ip), target);
 	error = tunnel_judge_target(
 		eth, endpoint_lookup_v6(target->vni, &ip->daddr), target);
 	return error ? error : tunnel_ecn(outer_tos, ipv6_class(ip), target);
@@ -295,8 +316,8 @@ static __always_inline int tunnel_judge_over_v6(struct cursor at,
  * Judges a frame that an uplink received. Passes everything that is not Geneve
  * to this node's VTEP, non-first fragments and VLAN frames included.
  *
- * Returns VERDICT_PASS, VERDICT_CONTROL, VERDICT_LOCAL with `target` filled, or
- * minus a drop reason.
+ * Returns VERDICT_PASS, VERDICT_CONTROL, VERDICT_LOCAL with `target` filled,
+ * VERDICT_MANY with all of it but the pod, or minus a drop reason.
  */
 static __always_inline int tunnel_judge(struct cursor at, __u32 frame_size,
 					struct tunnel_target *target)

@@ -21,6 +21,13 @@
 /* Whether lengths agree with each other and with the `size` bytes there are.
  * Options are let through; the header checksum is the receiver's to judge.
  */
+/* Multicast (RFC 5771) or the limited broadcast. */
+static __always_inline int ipv4_is_many(__be32 address)
+{
+	return (address & bpf_htonl(0xf0000000)) == bpf_htonl(0xe0000000) ||
+	       address == ~0u;
+}
+
 static __always_inline int ipv4_is_sane(const struct iphdr *it, __u32 size)
 {
 	__u32 total = bpf_ntohs(it->tot_len);

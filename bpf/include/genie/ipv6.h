@@ -26,6 +26,14 @@ static __always_inline int ipv6_is_multicast(const void *address)
 	return *(const __u8 *)address == 0xff;
 }
 
+/* To more than the sender itself (RFC 4291 section 2.7). */
+static __always_inline int ipv6_is_many(const void *address)
+{
+	const __u8 *bytes = address;
+
+	return bytes[0] == 0xff && (bytes[1] & 0xf) > 1;
+}
+
 static __always_inline int ipv6_is_link_local(const void *address)
 {
 	return (*(const __be32 *)address & bpf_htonl(0xffc00000)) ==

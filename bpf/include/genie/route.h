@@ -27,6 +27,7 @@
 struct pod_route {
 	__u32 ifindex; /* where to: the pod's veth */
 	__u32 mtu;     /* of the path, where the packet is too big for it */
+	__u32 group;   /* the sender's, where it goes to the whole group */
 };
 
 /* The bytes of headers and data of a segment that `skb`'s transport, which

@@ -11,6 +11,7 @@ enum verdict {
 	VERDICT_REMOTE,	 /* encapsulate towards another node */
 	VERDICT_CONTROL, /* a tunnel control packet (O bit) */
 	VERDICT_NODE,	 /* hand to the stack of this node */
+	VERDICT_MANY,	 /* a copy to each place of the sender's group */
 };
 
 #endif

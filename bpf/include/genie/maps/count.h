@@ -14,13 +14,18 @@ struct {
 } gr_count_r1 SEC(".maps");
 
 /* No atomics: the slot is this CPU's, and packets do not interrupt packets. */
-static __always_inline void count(enum packet_count which)
+static __always_inline void count_add(enum packet_count which, __u64 number)
 {
 	__u32 index = which;
 	__u64 *total = bpf_map_lookup_elem(&gr_count_r1, &index);
 
 	if (total)
-		(*total)++;
+		*total += number;
+}
+
+static __always_inline void count(enum packet_count which)
+{
+	count_add(which, 1);
 }
 
 #endif

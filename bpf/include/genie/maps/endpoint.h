@@ -1,4 +1,4 @@
-/* gr_endpoint_r1: every endpoint that pods of this node may reach, by VPC and
+/* gr_endpoint_r2: every endpoint that pods of this node may reach, by VPC and
  * address. Written by genied, read by every program.
  */
 #ifndef GENIE_MAPS_ENDPOINT_H
@@ -15,7 +15,7 @@ struct {
 	__type(value, struct endpoint_value);
 	__uint(max_entries, GENIE_ENDPOINT_MAX);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-} gr_endpoint_r1 SEC(".maps");
+} gr_endpoint_r2 SEC(".maps");
 
 /* The only ways to make a key, so that none leaves out the VNI. */
 static __always_inline struct endpoint_key endpoint_key_v4(__u32 vni,
@@ -37,7 +37,7 @@ endpoint_lookup_v4(__u32 vni, __be32 address)
 {
 	struct endpoint_key key = endpoint_key_v4(vni, address);
 
-	return bpf_map_lookup_elem(&gr_endpoint_r1, &key);
+	return bpf_map_lookup_elem(&gr_endpoint_r2, &key);
 }
 
 /* `address` is an IPv6 address in a packet. A mapped one is no address there
@@ -50,7 +50,7 @@ endpoint_lookup_v6(__u32 vni, const void *address)
 
 	if (address_is_v4(&key.address))
 		return NULL;
-	return bpf_map_lookup_elem(&gr_endpoint_r1, &key);
+	return bpf_map_lookup_elem(&gr_endpoint_r2, &key);
 }
 
 static __always_inline int endpoint_is_local(const struct endpoint_value *it)
