@@ -277,7 +277,7 @@ let package = Package(
         tests("FuzzTests", ["Fuzzing", "RingRegisters"]),
         tests("LocalSocketTests", ["LocalSocket"]),
         tests("PluginProcessTests", ["PluginProcess"]),
-        tests("LocalServerTests", ["Addressing", "LocalServer", "LocalSocket"], [logging]),
+        tests("LocalServerTests", ["LocalServer", "LocalSocket"], [logging]),
         tests("TelemetryTests", ["Telemetry", "MetricsText"]),
         tests(
             "PeerServiceTests",

@@ -121,6 +121,45 @@ struct AdoptionTests {
         #expect(access(directory + "/gr_vtep_r1", F_OK) == 0)
     }
 
+    @Test("the endpoints of the revision before are taken over, and do not replace newer rows")
+    func endpointsOfEarlierRevision() throws {
+        let mount = try BPFMount()
+        let directory = mount.path + "/genie"
+        try #require(mkdir(directory, 0o700) == 0)
+        let old = bpf_map_create(BPF_MAP_TYPE_HASH, "gr_endpoint_r1", 20, 40, 65_536, nil)
+        try #require(old >= 0)
+        defer { close(old) }
+        // VNI 42, ::ffff:10.1.0.9; fence 9, VTEP ::ffff:192.0.2.2, no interface, a MAC, padding.
+        let mapped = [UInt8](repeating: 0, count: 10) + [0xff, 0xff]
+        var key: [UInt8] = [42, 0, 0, 0] + mapped + [10, 1, 0, 9]
+        var value: [UInt8] = [9, 0, 0, 0, 0, 0, 0, 0] + mapped + [192, 0, 2, 2] + [0, 0, 0, 0]
+        value += [2, 0, 0, 0, 1, 9, 0, 0, 0, 0, 0, 0]
+        try #require(bpf_map_update_elem(old, &key, &value, 0) == 0)
+        try #require(bpf_obj_pin(old, directory + "/gr_endpoint_r1") == 0)
+
+        let row = EndpointRow(
+            vni: F.vni,
+            address: F.remote,
+            mac: F.remoteMAC,
+            place: .remote(vtep: F.otherVTEP),
+            fence: 9
+        )
+        let first = try Dataplane(pinDirectory: directory)
+        #expect(try first.endpoints() == [row])
+        let newer = EndpointRow(
+            vni: F.vni,
+            address: F.remote,
+            mac: F.remoteMAC,
+            place: .remote(vtep: F.otherVTEP),
+            fence: 10,
+            group: 7
+        )
+        try first.putEndpoint(newer)
+        let second = try Dataplane(pinDirectory: directory)
+        #expect(try second.endpoints() == [newer])
+        #expect(try second.removeSuperseded() == ["gr_endpoint_r1"])
+    }
+
     @Test("a map that a later release made anew is refused by name, and left alone")
     func laterRevision() throws {
         let mount = try BPFMount()

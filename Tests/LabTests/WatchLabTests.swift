@@ -207,7 +207,8 @@ struct WatchLabTests {
             }
             #expect(isThere)
             let followed = try page(lab, 2)
-            #expect(followed.value("genie_registers_followed") == 1)
+            // Its own VPC, and the register that names the open one.
+            #expect(followed.value("genie_registers_followed") == 2)
         }
     }
 

@@ -1,3 +1,5 @@
+internal import CGenieABI
+
 /// The node's dataplane: programs, maps and attachments, all pinned.
 ///
 /// Made once by the agent and used from one serial queue. What is pinned goes on working when the
@@ -69,6 +71,21 @@ package final class Dataplane {
             maps.append(opened)
         }
         self.maps = maps
+        try takeOverEndpoints()
+    }
+
+    /// Copies what the endpoint map of the revision before holds: no packet is lost while the
+    /// ring is asked anew.
+    ///
+    /// Its rows are the same but for the group, where they have zeros; reconciling fills that in.
+    private func takeOverEndpoints() throws(BPFError) {
+        guard let earlier = try PinnedMap(name: "gr_endpoint_r1", in: directory),
+            earlier.layout == map(.endpoint).layout
+        else { return }
+        let rows = try earlier.rows(emptyKey: endpoint_key(), emptyValue: endpoint_value())
+        for (key, values) in rows {
+            try map(.endpoint).put(key, perCPU: Array(values), isNewOnly: true)
+        }
     }
 
     /// Removes the maps of earlier revisions, which no attached program uses any more once all

@@ -114,12 +114,12 @@ package enum RegisterFailure: Error, Hashable, Sendable, CustomStringConvertible
     package var description: String {
         switch self {
         case .unavailable:
-            "the ring's stewards do not answer: see 'genie-ring ring' for who they are and "
-                + "'genie-ring members' for who is alive, then try again; where most of them are "
-                + "lost for good, 'genie-ring ring recover --help' says what to do"
+            "the ring's stewards do not answer, or too many change the same at once: try again; "
+                + "'genie-ring ring' says who they are and 'genie-ring members' who is alive; where "
+                + "most of them are lost for good, 'genie-ring ring recover --help' says what to do"
         case .indeterminate:
-            "the ring's stewards stopped answering midway, and the change may have taken effect: "
-                + "list what is there before trying again"
+            "the ring's stewards stopped answering midway, or too many changed the same at once, and "
+                + "the change may have taken effect: list what is there before trying again"
         case .refused(let reason): "the register refuses: \(reason)"
         }
     }

@@ -12,7 +12,7 @@ final class EndpointMap {
     }
 
     /// The name of the pinned map; its revision is part of it.
-    private static let name = "gr_endpoint_r1"
+    private static let name = "gr_endpoint_r2"
 
     /// Opens the map that a process has pinned in its own mounts.
     init(pid: Int32) throws(BenchError) {
