@@ -26,13 +26,17 @@ struct OpenVPCTests {
         )
     }
 
-    private func packet(from source: IPAddress, to target: IPAddress) -> [UInt8] {
+    private func packet(
+        from source: IPAddress,
+        to target: IPAddress,
+        port: UInt16 = 53
+    ) -> [UInt8] {
         let frame = Ethernet(
             target: F.gatewayMAC,
             source: F.podMAC,
             type: source.isV4 ? 0x0800 : 0x86dd
         )
-        let payload = UDP(source: 5000, target: 53).carrying(Array("golden".utf8))
+        let payload = UDP(source: 5000, target: port).carrying(Array("golden".utf8))
         return source.isV4
             ? frame.carrying(
                 IPv4(source: source, target: target, transport: 17).carrying(payload)
@@ -72,6 +76,35 @@ struct OpenVPCTests {
         _ = try fixture.run(.podEgress, packet(from: F.pod6, to: onLink))
         #expect(try fixture.drops() == ["42/no_endpoint=3"])
         #expect(try !fixture.counts().contains { $0.hasPrefix("pod_to_node") })
+    }
+
+    @Test("what nobody routes, and what other nodes would take for the tunnel, goes to no stack")
+    func neverToNode() throws {
+        let fixture = try F()
+        try open(fixture, port: 88)
+        let texts = ["169.254.169.254", "127.0.0.1", "0.0.0.1", "224.0.0.1", "255.255.255.255"]
+        for text in texts {
+            let target = try #require(IPAddress(text))
+            _ = try fixture.run(.podEgress, packet(from: F.pod, to: target))
+        }
+        _ = try fixture.run(.podEgress, packet(from: F.pod, to: Self.outside, port: 6081))
+        _ = try fixture.run(.podEgress, packet(from: F.pod6, to: Self.outside6, port: 6081))
+        #expect(try fixture.drops() == ["42/no_endpoint=7"])
+        #expect(try !fixture.counts().contains { $0.hasPrefix("pod_to_node") })
+    }
+
+    @Test("the node's own port neither sends to groups nor gets around the checks")
+    func nodeAndGroups() throws {
+        let fixture = try F()
+        try open(fixture, port: F.podIfindex)
+        let group = GroupKey(vni: F.vni, group: 0)
+        try fixture.dataplane.setPlaces([.local(ifindex: 77)], of: group, over: [])
+        let many = Ethernet(target: MACAddress(bits: 0x0100_5e00_00fb), source: F.podMAC).carrying(
+            IPv4(source: F.pod, target: IPAddress(literal: "224.0.0.251"), transport: 17)
+                .carrying(UDP(source: 5353, target: 5353).carrying([1]))
+        )
+        #expect(try fixture.run(.podEgress, many).verdict == Verdict.shot)
+        #expect(try fixture.drops() == ["42/multicast=1"])
     }
 
     @Test("the endpoints of the VPC are reached as in any other")

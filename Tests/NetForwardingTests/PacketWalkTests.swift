@@ -71,6 +71,8 @@ struct PacketWalkTests {
         let entry = Self.entry(.remote(vtep: vtep))
         let known = walk(packet(to: Self.other), node: node, target: entry)
         #expect(known.verdict == .sent(vtep: vtep))
+        let metadata = walk(packet(to: IPAddress(literal: "169.254.169.254")), node: node)
+        #expect(metadata.verdict == .dropped(reason: "no_endpoint"))
         let pod = IPAddress(literal: "fd00::5")
         let port = PacketWalk.Port(vni: Self.vni, addresses: [pod], gateways: [])
         for (target, verdict) in [

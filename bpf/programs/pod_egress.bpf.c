@@ -279,7 +279,7 @@ int pod_egress(struct __sk_buff *skb)
 
 	if (!port)
 		return drop(skb, 0, DROP_NO_PORT);
-	if (skb->mark == MANY_MARK)
+	if (skb->mark == MANY_MARK && !open_is_node(skb->ifindex))
 		return many_leave(skb);
 	traffic_sent(skb, port->vni);
 	skb_linearize_front(skb, POD_FRONT);

@@ -158,6 +158,11 @@ package struct PacketWalk: Hashable, Sendable {
 }
 
 extension IPAddress {
-    /// Whether it is an IPv6 address of the link alone (RFC 4291 section 2.5.6): nobody routes it.
-    fileprivate var isOnLink: Bool { !isV4 && high >> 54 == 0xfe80 >> 6 }
+    /// Whether nobody routes it: an address of the link alone (RFC 4291 section 2.5.6, RFC 3927), a
+    /// loopback, or many.
+    fileprivate var isOnLink: Bool {
+        guard isV4 else { return high >> 54 == 0xfe80 >> 6 }
+        let host = UInt32(truncatingIfNeeded: low)
+        return [0, 127].contains(host >> 24) || host >> 16 == 0xa9fe || host >= 0xe000_0000
+    }
 }

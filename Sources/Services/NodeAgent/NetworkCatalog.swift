@@ -21,6 +21,7 @@ struct NetworkCatalog: Sendable {
     /// Part of the layout.
     private static let cacheSpace = 11
     private static let attemptsMax = 8
+    private static let creationsMax = 4
 
     /// All VPCs, by name.
     func vpcs() async throws(AgentError) -> [VPC] {
@@ -96,6 +97,23 @@ struct NetworkCatalog: Sendable {
     ) async throws(AgentError) -> VPC {
         if let wanted, VNI(wanted) == nil { throw .model(.badVNI(Int(wanted))) }
         do { try DNSLabel.check(name, kind: "VPC") } catch { throw .model(error) }
+        for _ in 0..<Self.creationsMax {
+            do throws(AgentError) {
+                return try await create(name, wanted, isOpen)
+            } catch {
+                // An earlier creation of that name that broke off was fenced, which moved the
+                // version on: from there it goes.
+                guard case .contended = error else { throw error }
+            }
+        }
+        throw .contended(name: "VPC \(name)")
+    }
+
+    private func create(
+        _ name: String,
+        _ wanted: UInt32?,
+        _ isOpen: Bool
+    ) async throws(AgentError) -> VPC {
         let current = try await stored(key(name))
         guard current.vpc == nil else { throw .vpcExists(name: name) }
         var generator = SystemRandomNumberGenerator()

@@ -94,7 +94,9 @@ extension NodeAgent {
         _ reference: GroupReference
     ) async throws(AgentError) -> (vpc: VPC, version: UInt64, group: PodGroup) {
         let pools = SortedSet(
-            journal.attachments.values.filter { $0.state == .attached }.map(\.pool)
+            // The node itself holds no group back.
+            journal.attachments.values.filter { $0.state == .attached && $0.key != .node }
+                .map(\.pool)
         )
         let (vpc, version) = try await catalog.versioned(reference.vpc) { pools.contains($0.id) }
         do { return (vpc, version, try vpc.group(reference.group)) } catch { throw .model(error) }

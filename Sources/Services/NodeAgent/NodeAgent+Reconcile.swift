@@ -115,22 +115,24 @@ extension NodeAgent {
         do throws(BPFError) {
             var present: [GroupKey: [EndpointRow.Place]]
             if let places { present = places } else { present = try dataplane.places() }
-            var left = Set(present.keys)
-            for (group, found) in wanted.places(limit: Dataplane.placesMax) {
-                let key = GroupKey(vni: group.vni, group: group.number)
-                let rows = found.map(Self.place)
-                left.remove(key)
-                // What is not completely known keeps the rows that were right when written.
-                let isLess = rows.count < present[key]?.count ?? 0
-                guard rows != present[key] ?? [], !(isLess && isUnknown(group.vni)) else {
-                    continue
-                }
-                try dataplane.setPlaces(rows, of: key, over: present[key] ?? [])
-                present[key] = rows.isEmpty ? nil : rows
+            let groups = wanted.places(limit: Dataplane.placesMax).map { group, found in
+                (GroupKey(vni: group.vni, group: group.number), found.map(Self.place))
             }
-            for key in left {
+            // Those that go make room for those that come.
+            for key in Set(present.keys).subtracting(groups.map(\.0)) {
                 try dataplane.setPlaces([], of: key, over: present[key] ?? [])
                 present[key] = nil
+            }
+            for (key, rows) in groups {
+                let before = present[key] ?? []
+                // Of what is not completely known, what was right when it was written stays.
+                let kept = isUnknown(key.vni) ? before.filter { !rows.contains($0) } : []
+                let after =
+                    rows.isEmpty || rows.count + kept.count > Dataplane.placesMax
+                    ? rows : rows + kept
+                guard after != before else { continue }
+                try place(after, of: key, over: before, dataplane)
+                present[key] = after.isEmpty ? nil : after
             }
             places = present
         } catch {
@@ -140,6 +142,23 @@ extension NodeAgent {
                 "packets to whole groups do not reach all of them",
                 metadata: ["reason": "\(error)"]
             )
+        }
+    }
+
+    /// Writes the places of one group, or none at all: half of a group is no group.
+    private func place(
+        _ wanted: [EndpointRow.Place],
+        of key: GroupKey,
+        over present: [EndpointRow.Place],
+        _ dataplane: Dataplane
+    ) throws(BPFError) {
+        do throws(BPFError) {
+            try dataplane.setPlaces(wanted, of: key, over: present)
+        } catch {
+            let most = max(wanted.count, present.count)
+            let all = Array(repeating: EndpointRow.Place.local(ifindex: 1), count: most)
+            try dataplane.setPlaces([], of: key, over: all)
+            throw error
         }
     }
 

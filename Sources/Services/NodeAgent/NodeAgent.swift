@@ -49,6 +49,10 @@ package actor NodeAgent {
     var toldOpenFailure: String?
     /// The rules that are in force for what pods of the open VPC send beyond it.
     var masquerade: NodeMasquerade?
+    /// Whether this process has taken them away.
+    var isMasqueradeRemoved = false
+    /// When they were last put in place.
+    var masqueradeSet = ContinuousClock.now
     var isReconciling = false
     var isReconcileDue = false
     var reconcileWaiters: [CheckedContinuation<Void, Never>] = []

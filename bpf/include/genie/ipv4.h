@@ -21,13 +21,6 @@
 /* Whether lengths agree with each other and with the `size` bytes there are.
  * Options are let through; the header checksum is the receiver's to judge.
  */
-/* Multicast (RFC 5771) or the limited broadcast. */
-static __always_inline int ipv4_is_many(__be32 address)
-{
-	return (address & bpf_htonl(0xf0000000)) == bpf_htonl(0xe0000000) ||
-	       address == ~0u;
-}
-
 static __always_inline int ipv4_is_sane(const struct iphdr *it, __u32 size)
 {
 	__u32 total = bpf_ntohs(it->tot_len);
@@ -80,6 +73,31 @@ static __always_inline __u32 ipv4_flow_hash(const struct iphdr *it,
 			hash = hash_mix(hash) ^ *ports;
 	}
 	return hash_mix(hash ^ it->protocol);
+}
+
+/* Multicast (RFC 5771) or the limited broadcast. */
+static __always_inline int ipv4_is_many(__be32 address)
+{
+	return (address & bpf_htonl(0xf0000000)) == bpf_htonl(0xe0000000) ||
+	       address == ~0u;
+}
+
+/* Whether a router passes on what is sent there: not to this network (0/8), a
+ * loopback, the link alone (RFC 3927), or to many.
+ */
+static __always_inline int ipv4_is_routed(__be32 address)
+{
+	__u32 host = bpf_ntohl(address);
+
+	return host >> 24 && host >> 24 != 127 && host >> 16 != 0xa9fe &&
+	       host < 0xe0000000;
+}
+
+/* The protocol where its header is in this packet; zero in a later fragment. */
+static __always_inline __u8 ipv4_first_protocol(const struct iphdr *ip)
+{
+	return ip->frag_off & bpf_htons(IPV4_FRAGMENT_OFFSET) ? 0
+							      : ip->protocol;
 }
 
 #endif

@@ -28,7 +28,8 @@
 
 /* Marks a copy for another node that comes by its pod's port once more, to be
  * sent by the neighbour table: no copy can be sent that way at once. Pods cannot
- * set it, since a mark does not leave its namespace.
+ * set it, since a mark does not leave its namespace; at the node's own port,
+ * which makes no such copies, it means nothing.
  */
 #define MANY_MARK 0x67726d63u
 

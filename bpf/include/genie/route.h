@@ -80,15 +80,22 @@ static __always_inline int route_local(struct ethhdr *eth,
 }
 
 /* To nobody in the VPC: to the node's stack where the VPC is open to it, which
- * counts the hop itself.
+ * counts the hop itself. `behind` stands behind the IP header: tunnel packets
+ * stay here, since the node's address, which they would leave under, is one
+ * that other nodes believe.
  */
 static __always_inline int route_node(struct __sk_buff *skb, struct ethhdr *eth,
+				      __u8 protocol, struct cursor behind,
 				      const struct port_value *port,
 				      struct pod_route *route)
 {
 	const struct node_value *node = open_way(skb->ifindex, port->vni);
+	const struct udphdr *udp = cursor_take(&behind, sizeof(*udp));
 
 	if (!node)
+		return -DROP_NO_ENDPOINT;
+	if (protocol == IPPROTO_UDP && udp &&
+	    udp->dest == bpf_htons(GENIE_GENEVE_PORT))
 		return -DROP_NO_ENDPOINT;
 	mac_copy(eth->h_dest, node->open_mac);
 	mac_copy(eth->h_source, port->gateway_mac);
@@ -140,7 +147,10 @@ static __always_inline int route_v4(struct __sk_buff *skb, struct ethhdr *eth,
 
 	endpoint = endpoint_lookup_v4(port->vni, ip->daddr);
 	if (!endpoint)
-		return route_node(skb, eth, port, route);
+		return ipv4_is_routed(ip->daddr)
+			       ? route_node(skb, eth, ipv4_first_protocol(ip),
+					    behind, port, route)
+			       : -DROP_NO_ENDPOINT;
 	if (ip->ttl <= 1)
 		return -DROP_TTL_EXPIRED;
 	if (endpoint_is_local(endpoint)) {
@@ -178,7 +188,8 @@ static __always_inline int route_v6(struct __sk_buff *skb, struct ethhdr *eth,
 	if (!endpoint)
 		return ipv6_is_link_local(&ip->daddr)
 			       ? -DROP_NO_ENDPOINT
-			       : route_node(skb, eth, port, route);
+			       : route_node(skb, eth, ip->nexthdr, behind, port,
+					    route);
 	if (ip->hop_limit <= 1)
 		return -DROP_TTL_EXPIRED;
 	if (endpoint_is_local(endpoint)) {

@@ -45,7 +45,7 @@ struct VPCsCreateCommand: ParsableCommand {
         commandName: "create",
         abstract: "Create a VPC.",
         discussion: """
-            One VPC of the ring may be open: each node is in it with an address of its first group. \
+            One VPC of the ring may be open: each node is in it with an address of its largest group. \
             The nodes and its pods reach each other, and through their node its pods reach whatever \
             that routes. The VPC 'default' is open unless it is to be --closed; every other one is \
             closed unless it is to be --open.

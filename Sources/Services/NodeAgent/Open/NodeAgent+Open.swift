@@ -85,13 +85,16 @@ extension NodeAgent {
     }
 
     private func leave() async throws(AgentError) {
-        guard journal.attachments[.node] != nil else { return }
-        try await detach(.node)
+        let wasIn = journal.attachments[.node] != nil
+        // Once in each run also where it is out: a process may have ended between the two steps.
+        guard wasIn || !isMasqueradeRemoved else { return }
+        if wasIn { try await detach(.node) }
         do { try await blocking { try NodeMasquerade.remove() } } catch {
             throw Self.translate(error)
         }
         masquerade = nil
-        logger.notice("the node has left the open VPC")
+        isMasqueradeRemoved = true
+        if wasIn { logger.notice("the node has left the open VPC") }
     }
 
     /// Routes to the VPC's groups, forwarding, and the masquerade of what pods send beyond.
@@ -105,7 +108,8 @@ extension NodeAgent {
             device: Self.nodeDevice,
             addresses: own.held.map(\.address)
         )
-        let isNew = masquerade != wanted
+        // Somebody may have flushed all tables: they are put in place again each minute.
+        let isNew = masquerade != wanted || masqueradeSet.duration(to: .now) > .seconds(60)
         let families = wanted.addresses.map(\.isV4)
         let uplink = settings.uplink
         do {
@@ -119,10 +123,14 @@ extension NodeAgent {
         } catch {
             throw Self.translate(error)
         }
+        if isNew { masqueradeSet = .now }
         masquerade = wanted
+        isMasqueradeRemoved = false
     }
 
     /// This node's facts with its place in the open VPC, where it has one.
+    ///
+    /// The interface has to be there: after a restart of the machine its number may be a pod's.
     func nodeConfiguration(_ uplink: (index: UInt32, mtu: UInt32)) -> NodeConfiguration {
         NodeConfiguration(
             vtep: settings.vtep,
@@ -130,7 +138,8 @@ extension NodeAgent {
             uplinkMTU: uplink.mtu,
             open: journal.attachments[.node].flatMap { own in
                 guard own.state != .removing, own.hostIndex != 0, let vni = VNI(own.vni),
-                    let mac = MACAddress(own.mac)
+                    let mac = MACAddress(own.mac),
+                    (try? Links.index(of: own.hostInterface)) == own.hostIndex
                 else { return nil }
                 return .init(vni: vni, ifindex: own.hostIndex, mac: mac)
             }

@@ -8,6 +8,8 @@ import PluginProcess
 ///   VPC: a service that the node translates is answered through the node again.
 /// - What the node sends into the VPC under another of its addresses gets the one that it has
 ///   there: pods of other nodes could not answer otherwise.
+/// - Tunnel packets are not passed on: under the node's address other nodes would believe them,
+///   whatever VPC they name. Nor is what belongs to no connection, such as made-up news of paths.
 struct NodeMasquerade: Hashable, Sendable {
     /// The table, which nobody else writes.
     static let table = "genie-ring"
@@ -33,6 +35,11 @@ struct NodeMasquerade: Hashable, Sendable {
                 chain postrouting {
                     type nat hook postrouting priority srcnat
                     \(rules.joined(separator: "\n        "))
+                }
+                chain forward {
+                    type filter hook forward priority filter
+                    iifname "\(device)" udp dport 6081 drop
+                    iifname "\(device)" ct state invalid drop
                 }
             }
 
