@@ -71,6 +71,8 @@ struct PacketWalkTests {
         let entry = Self.entry(.remote(vtep: vtep))
         let known = walk(packet(to: Self.other), node: node, target: entry)
         #expect(known.verdict == .sent(vtep: vtep))
+        let tunnel = walk(packet(to: Self.other, .udp(port: 6_081)), node: node)
+        #expect(tunnel.verdict == .dropped(reason: "no_endpoint"))
         let metadata = walk(packet(to: IPAddress(literal: "169.254.169.254")), node: node)
         #expect(metadata.verdict == .dropped(reason: "no_endpoint"))
         let pod = IPAddress(literal: "fd00::5")

@@ -159,7 +159,7 @@ package struct EndpointRow: Hashable, Sendable {
 }
 
 /// A pod group of a VPC, as endpoints' rows name it.
-package struct GroupKey: Hashable, Comparable, Sendable {
+package struct GroupKey: Hashable, Sendable {
     /// The VPC.
     package let vni: VNI
     /// The agent's number.
@@ -169,10 +169,6 @@ package struct GroupKey: Hashable, Comparable, Sendable {
     package init(vni: VNI, group: UInt32) {
         self.vni = vni
         self.group = group
-    }
-
-    package static func < (lhs: GroupKey, rhs: GroupKey) -> Bool {
-        (lhs.vni, lhs.group) < (rhs.vni, rhs.group)
     }
 }
 

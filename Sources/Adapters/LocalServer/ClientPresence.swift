@@ -14,6 +14,9 @@ final class ClientPresence: Sendable {
 
     /// Does something in a task of its own, which is cancelled once the client leaves or the
     /// current task is cancelled.
+    ///
+    /// On the shared pool of threads: what is asked for may be a long list, and the connection's
+    /// thread serves others.
     func whileHere(
         _ work: @escaping @Sendable () async -> LocalServer.Response
     ) async -> LocalServer.Response {

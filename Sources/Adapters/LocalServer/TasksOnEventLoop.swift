@@ -1,6 +1,7 @@
 import NIOCore
 
-/// Runs what is done for a connection on the thread that reads and writes it.
+/// Runs what is done for a connection on the thread that reads and writes it, but for what answers
+/// a GET (``ClientPresence``).
 ///
 /// On the pool that all tasks share, each request would change threads twice more, which is most of
 /// what a short one costs.

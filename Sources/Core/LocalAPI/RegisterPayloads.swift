@@ -75,8 +75,7 @@ package struct SetRegister: Codable, Hashable, Sendable {
     /// registers depend on it.
     package static let reservedPrefixes = [
         "group/", "ipam/", "ipam6/", "ipam-unasked/", "node/", "open/", "policy/", "retired/",
-        "ring/",
-        "service/", "steward/", "vni/", "vpc/",
+        "ring/", "service/", "steward/", "vni/", "vpc/",
     ]
 
     /// The most bytes that a register holds: 1 MiB.

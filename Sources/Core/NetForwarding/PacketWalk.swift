@@ -90,6 +90,9 @@ package struct PacketWalk: Hashable, Sendable {
         verdict = walk(packet, tables)
     }
 
+    /// Packets to it never leave under the node's address (RFC 8926 section 3.3).
+    private static let tunnelPort: UInt16 = 6_081
+
     private mutating func see(_ at: String, _ found: String) {
         steps.append(Step(at: at, found: found))
     }
@@ -128,7 +131,9 @@ package struct PacketWalk: Hashable, Sendable {
     ) -> Verdict {
         guard let target = tables.target else {
             see("gr_endpoint", "VPC \(port.vni.number) has no endpoint \(packet.target) known here")
-            if tables.node?.isOpen == true, !packet.target.isOnLink {
+            if tables.node?.isOpen == true, !packet.target.isOnLink,
+                packet.transport != .udp(port: Self.tunnelPort)
+            {
                 see("gr_node", "the VPC is open: the node's own stack takes what is nobody's in it")
                 return .handed
             }

@@ -154,8 +154,7 @@ extension CNIError {
             case .badRequest: .decodingFailure
             case .unknownNode, .nodeNameTwice, .nodeAlive, .nodeIsSteward, .vpcExists, .vniTaken,
                 .openTaken, .groupInUse, .noSuchPath, .keys, .badKey, .badKeyID, .reservedRegister,
-                .watch,
-                .unknownSteward, .recovery, .unknownPod, .ambiguousPod, .traceRefused:
+                .watch, .unknownSteward, .recovery, .unknownPod, .ambiguousPod, .traceRefused:
                 .invalidConfiguration
             }
         self.init(code, error.description, cniVersion: cniVersion)
