@@ -118,6 +118,7 @@ extension Proposer {
         operation.holdsKey = false
         operation.wasHandedOn = true
         operation.phase = .handedOn(to: steward)
+        operation.asked = [steward]
         operations[operation.round] = operation
         sendRequests(operation)
         if heldKey { busyKeys.remove(operation.command.key) }

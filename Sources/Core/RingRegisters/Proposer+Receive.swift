@@ -38,6 +38,7 @@ extension Proposer {
         guard answers.count >= majority else { return }
         guard let value = agreed(answers.values) else {
             // One of the others may agree with one of these.
+            guard isWide(operation) else { return widen(operation, now: now) }
             guard answers.count == group.members.count else { return }
             operations[round] = nil
             operation.hasLooked = true
@@ -171,6 +172,7 @@ extension Proposer {
         takeCompany(&accepting)
         accepting.round = nextRound
         accepting.sentAt = now
+        accepting.asked = reach(accepting, now: now)
         accepting.rejections = SortedSet()
         nextRound += 1
         counter = max(counter, operation.ballot.counter) + 1
@@ -193,6 +195,7 @@ extension Proposer {
         operations[round] = operation
         guard acknowledgements.count >= majority else { return }
         operations[round] = nil
+        leaveTrail(operation, now: now)
         keepPromise(
             Promise(ballot: operation.nextBallot, value: accepted.value),
             operation.command.key

@@ -17,7 +17,9 @@ package import Determinism
 /// - D4 with phase two a majority also promises the next ballot, so the next change of the same
 ///   register by this proposer begins with phase two, unless somebody came between;
 /// - D5 a read is told without a write where a majority shows one ballot of this epoch, or nothing
-///   at all: whatever was chosen before it began would show on one of them.
+///   at all: whatever was chosen before it began would show on one of them;
+/// - D8 a phase is sent to a majority first, and to the others once one of those is slow, they
+///   disagree or a race was lost; a chosen value follows to the others soon after, many at once.
 /// - Source: Rystsov, "CASPaxos", sections 2.2 and 2.2.1 (one round trip).
 package struct Proposer: Sendable {
     /// What the caller must carry out.
@@ -36,6 +38,14 @@ package struct Proposer: Sendable {
         package var timeout = Span.seconds(3)
         /// Stewards that have not answered are asked again after this long: 300 ms.
         package var resendInterval = Span.milliseconds(300)
+        /// The stewards beyond a majority are asked too when it has not answered by then: 25 ms.
+        package var hedgeSpan = Span.milliseconds(25)
+        /// Chosen values follow to the stewards beyond a majority after this long: 20 ms.
+        package var trailSpan = Span.milliseconds(20)
+        /// They follow at once when there is more of them than this: 256 KiB.
+        package var trailBytesMax = 256 << 10
+        /// A steward that was slow is asked last for so long: 5 s.
+        package var slowSpan = Span.seconds(5)
         /// A read waits so long for the stewards beyond a majority that does not agree: 20 ms.
         package var lookPatience = Span.milliseconds(20)
         /// Those that lost against a change wait so long for the next one: 5 ms.
@@ -85,6 +95,8 @@ package struct Proposer: Sendable {
         /// The ballot that stewards promise together with phase two (D4).
         var nextBallot = Ballot.zero
         var sentAt = Instant.zero
+        /// The stewards that this phase was sent to (D8).
+        var asked: [NodeID] = []
         var rejections = SortedSet<NodeID>()
         var lostRaces = 0
         var hasLooked = false
@@ -123,6 +135,12 @@ package struct Proposer: Sendable {
     /// Stewards that did not answer what was handed on, until when they get nothing more of it.
     var silent = SortedMap<NodeID, Instant>()
     var promises = SortedMap<String, Promise>()
+    /// The stewards in the order in which they are asked (D8).
+    var preference: [NodeID]
+    /// Stewards that were slow, until when they are asked last.
+    var slow = SortedMap<NodeID, Instant>()
+    /// What is yet to follow to stewards beyond a majority.
+    var trail = Trail()
     /// What commands came to so far, for people.
     package internal(set) var counters = RegisterCounters()
     /// The stewards that are asked.
@@ -142,6 +160,7 @@ package struct Proposer: Sendable {
         self.boot = boot
         self.group = group
         self.parameters = parameters
+        preference = Self.preference(own: own, group: group, slow: SortedMap())
         generator = SeededGenerator(seed: seed)
         nextRound = generator.next() >> 1
     }
@@ -192,7 +211,7 @@ package struct Proposer: Sendable {
 
     /// When ``tick(now:)`` wants to be called next; nil while nothing is under way.
     package var nextDeadline: Instant? {
-        var earliest: Instant?
+        var earliest = trail.dueAt
         func note(_ due: Instant) { earliest = earliest.map { min($0, due) } ?? due }
         for (_, operation) in operations { note(min(due(operation), operation.expiresAt)) }
         for (key, queue) in queues {
@@ -210,12 +229,15 @@ package struct Proposer: Sendable {
             operation.sentAt.advanced(by: parameters.lookPatience)
         case .handedOn: operation.sentAt.advanced(by: parameters.helpPatience)
         case .looking, .preparing, .accepting, .listing:
-            operation.sentAt.advanced(by: parameters.resendInterval)
+            operation.sentAt.advanced(
+                by: isWide(operation) ? parameters.resendInterval : parameters.hedgeSpan
+            )
         }
     }
 
     /// Does what is due: gives up, goes on after a pause, asks the silent again.
     package mutating func tick(now: Instant) {
+        if let dueAt = trail.dueAt, now >= dueAt { sendTrail() }
         for round in operations.keys {
             dropLateCompany(of: round, now: now)
             guard let operation = operations[round] else { continue }
@@ -261,6 +283,10 @@ package struct Proposer: Sendable {
             silent[steward] = now.advanced(by: parameters.silenceSpan)
             doItself(operation, now: now)
         case .looking, .preparing, .accepting, .listing:
+            guard isWide(operation) else {
+                noteSlow(operation, now: now)
+                return widen(operation, now: now)
+            }
             // The others may never answer: a higher ballot moves those that refused.
             guard operation.rejections.isEmpty else { return attempt(operation, now: now) }
             operation.sentAt = now
@@ -276,6 +302,9 @@ package struct Proposer: Sendable {
         guard group.epoch > self.group.epoch else { return }
         self.group = group
         promises = SortedMap()
+        // A majority has it, and the new group what a majority had.
+        trail = Trail()
+        preference = Self.preference(own: own, group: group, slow: slow)
         effects.append(.adopted(group))
         let pending = operations
         for (round, operation) in pending {
@@ -296,6 +325,7 @@ package struct Proposer: Sendable {
         operation.sentAt = now
         operation.rejections = SortedSet()
         nextRound += 1
+        operation.asked = reach(operation, now: now)
         let key = operation.command.key
         if case .list = operation.command {
             operation.phase = .listing(answers: SortedMap())
@@ -335,13 +365,13 @@ package struct Proposer: Sendable {
 
     /// Asks those stewards that have not answered in this phase.
     mutating func sendRequests(_ operation: Operation) {
-        for steward in group.members.map(\.node) {
+        for steward in operation.asked {
             guard let message = request(operation, to: steward) else { continue }
             effects.append(.send(message, to: steward))
         }
     }
 
-    private func request(_ operation: Operation, to steward: NodeID) -> RegisterMessage? {
+    func request(_ operation: Operation, to steward: NodeID) -> RegisterMessage? {
         let key = operation.command.key
         let (round, epoch) = (operation.round, group.epoch)
         switch operation.phase {
