@@ -79,6 +79,105 @@ struct ReachTests {
         stage.sent = []
         stage.change(2, token: 3)
         #expect(stage.sent.map(\.to) == [own, slow])
+        // It is slow again: the next while is twice as long.
+        stage.sent.removeAll { $0.to == slow }
+        stage.answer()
+        stage.advance(Self.parameters.hedgeSpan)
+        stage.answerAll()
+        stage.advance(Self.parameters.slowSpan)
+        stage.sent = []
+        stage.change(3, token: 4)
+        #expect(stage.sent.map(\.to) == [own, third])
+    }
+
+    @Test("D8: one that does not serve yet is not waited for")
+    func reach_notReady() throws {
+        var stage = try Stage(own: RegisterNet.steward(0))
+        stage.change(0, token: 1)
+        let message = try #require(stage.sent.last).0
+        stage.sent.removeLast()
+        stage.answer()
+        stage.proposer.receive(
+            .notReady(round: message.round),
+            from: RegisterNet.steward(1),
+            now: stage.now
+        )
+        stage.collect()
+        #expect(stage.sent.map(\.to) == [RegisterNet.steward(2)])
+        stage.answerAll()
+        #expect(stage.outcomes[1] != nil)
+    }
+
+    @Test(
+        "D8: where one has promised another, the third decides, in both phases, in either order",
+        arguments: [true, false]
+    )
+    func reach_thirdDecides(isRefusalFirst: Bool) throws {
+        let own = RegisterNet.steward(0)
+        var stage = try Stage(own: own)
+        stage.change(0, token: 1)
+        stage.answerAll()
+        stage.followTrail()
+        // Another's phase one has come to the second alone.
+        let rival = Ballot(epoch: 1, counter: 500, proposer: NodeID(high: 0, low: 8), boot: 1)
+        let prepare = RegisterMessage.prepare(round: 1, epoch: 1, key: "k", ballot: rival)
+        _ = stage.acceptors[1].receive(prepare, from: rival.proposer)
+        stage.change(1, token: 2)
+        #expect(stage.sent.count == 2)
+        if isRefusalFirst { stage.sent.reverse() }
+        stage.answer()
+        #expect(stage.sent.map(\.to) == [RegisterNet.steward(2)])
+        stage.answerAll()
+        #expect(stage.outcomes[2].map { if case .committed = $0 { true } else { false } } == true)
+        // A read of another finds the value at the third and at the first.
+        #expect(stage.acceptors[2].accepted("k")?.version == 2)
+    }
+
+    @Test("D8: phase two is not left to one that has refused phase one")
+    func reach_phaseTwoStaysWide() throws {
+        let own = RegisterNet.steward(0)
+        var stage = try Stage(own: own)
+        let rival = Ballot(epoch: 1, counter: 500, proposer: NodeID(high: 0, low: 8), boot: 1)
+        let prepare = RegisterMessage.prepare(round: 1, epoch: 1, key: "k", ballot: rival)
+        _ = stage.acceptors[1].receive(prepare, from: rival.proposer)
+        stage.change(0, token: 1)
+        stage.answer()
+        #expect(stage.sent.map(\.to) == [RegisterNet.steward(2)], "phase one")
+        stage.answer()
+        #expect(Set(stage.sent.map(\.to)).contains(RegisterNet.steward(2)), "phase two")
+        stage.answerAll()
+        #expect(stage.outcomes[1].map { if case .committed = $0 { true } else { false } } == true)
+    }
+
+    @Test("D8: a read over two that disagree looks at all three anew, and writes nothing")
+    func read_looksAnew() throws {
+        var stage = try Stage(own: RegisterNet.steward(1))
+        let other = NodeID(high: 0, low: 8)
+        for version in UInt64(1)...2 {
+            let ballot = Ballot(epoch: 1, counter: version, proposer: other, boot: 1)
+            let operation = OperationID(node: other, boot: 1, number: version)
+            let value = RegisterValue(version: version, operation: operation, payload: [1])
+            // The second of two changes has not come to the third steward.
+            for index in version == 1 ? [0, 1, 2] : [0, 1] {
+                let accepted = AcceptedValue(ballot: ballot, value: value)
+                _ = stage.acceptors[index].receive(
+                    .accept(round: 1, epoch: 1, key: "k", accepted, next: ballot),
+                    from: other
+                )
+            }
+        }
+        stage.read(token: 1)
+        #expect(stage.sent.map(\.to) == [RegisterNet.steward(1), RegisterNet.steward(2)])
+        stage.answer()
+        #expect(stage.sent.count == 3)
+        #expect(stage.sent.allSatisfy { if case .look = $0.0 { true } else { false } })
+        stage.answer()
+        guard case .value(let read) = stage.outcomes[1] else {
+            Issue.record("\(stage.outcomes)")
+            return
+        }
+        #expect(read.version == 2)
+        #expect(stage.sent.isEmpty)
     }
 
     @Test("D8: everybody is asked after a lost race")

@@ -24,6 +24,8 @@ struct RegistryCheck: Sendable {
     var doubtlessIn: NodeID?
     /// Whether the unasked are being listed.
     var isListing = false
+    /// Those that were listed and not read yet.
+    var unasked: [NodeID] = []
 
     init(settled: NodeID?) {
         self.settled = settled
@@ -143,10 +145,24 @@ extension Peer {
     }
 
     mutating func takeUnasked(_ outcome: RegisterOutcome, now: Instant) {
+        switch outcome {
+        case .keys(let keys):
+            allocator.registryCheck.unasked = keys.compactMap { UnaskedNode.node(ofKey: $0) }
+        // A name may be of one that is settled: a steward that was cut off did not hear of it.
+        case .value(let value) where value.payload == nil:
+            allocator.registryCheck.unasked.removeFirst()
+        case .value:
+            let nodes = allocator.registryCheck.unasked
+            allocator.registryCheck.isListing = false
+            return failClaims(.blocksInDoubt(nodes), now)
+        default:
+            allocator.registryCheck.isListing = false
+            return failClaims(.registersUnavailable, now)
+        }
+        if let node = allocator.registryCheck.unasked.first {
+            return ask(.unasked, .read(key: UnaskedNode.registerKey(node)), now: now)
+        }
         allocator.registryCheck.isListing = false
-        guard case .keys(let keys) = outcome else { return failClaims(.registersUnavailable, now) }
-        let nodes = keys.compactMap { UnaskedNode.node(ofKey: $0) }
-        guard nodes.isEmpty else { return failClaims(.blocksInDoubt(nodes), now) }
         allocator.registryCheck.doubtlessIn = configuration.registry.id
         beginClaims(now: now)
     }

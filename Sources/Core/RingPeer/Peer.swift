@@ -240,6 +240,8 @@ package struct Peer: Sendable {
 
     /// Says good-bye; the service sends what is left in ``effects`` and stops.
     package mutating func leave(now: Instant) {
+        proposer.sendTrail()
+        carryProposer(now: now)
         membership.leave(now: now)
         collect(now: now)
     }

@@ -5,6 +5,7 @@ extension Proposer {
     package mutating func receive(_ message: RegisterMessage, from steward: NodeID, now: Instant) {
         if case .wrongEpoch(_, let group) = message { return adopt(group, now: now) }
         guard group.steward(on: steward) != nil else { return }
+        noteAnswer(of: steward)
         switch message {
         case .promise(let round, let accepted):
             notePromise(round, accepted, from: steward, now: now)
@@ -19,6 +20,7 @@ extension Proposer {
                 counter = max(counter, promised.counter)
             }
             noteRejected(round, promised, from: steward, now: now)
+        case .notReady(let round): noteNotReady(round, from: steward, now: now)
         default: break
         }
     }
@@ -37,9 +39,10 @@ extension Proposer {
         operations[round] = operation
         guard answers.count >= majority else { return }
         guard let value = agreed(answers.values) else {
-            // One of the others may agree with one of these.
-            guard isWide(operation) else { return widen(operation, now: now) }
-            guard answers.count == group.members.count else { return }
+            // One of the others may agree with one of these, but only on what is of this epoch.
+            let mayAgree = answers.values.contains { $0.map { isOfThisEpoch($0) } ?? true }
+            if !isWide(operation), mayAgree { return lookAtAll(operation, now: now) }
+            guard !mayAgree || answers.count == group.members.count else { return }
             operations[round] = nil
             operation.hasLooked = true
             return attempt(operation, now: now)
@@ -50,6 +53,24 @@ extension Proposer {
         operation.hasLooked = true
         attempt(operation, now: now)
         startNext(at: operation.command.key, now: now)
+    }
+
+    /// Looks anew, at everybody: answers of two moments differ wherever a register changes quickly.
+    private mutating func lookAtAll(_ operation: Operation, now: Instant) {
+        var operation = operation
+        operations[operation.round] = nil
+        operation.round = nextRound
+        operation.sentAt = now
+        operation.asked = preference
+        operation.phase = .looking(answers: SortedMap())
+        nextRound += 1
+        operations[operation.round] = operation
+        sendRequests(operation)
+    }
+
+    private func isOfThisEpoch(_ accepted: AcceptedValue) -> Bool {
+        accepted.ballot.epoch == group.epoch
+            || parameters.flaws.contains(.inheritedCountsAsChosen)
     }
 
     /// What a majority shows at one ballot of this epoch, or nothing where a majority shows that
@@ -63,11 +84,7 @@ extension Proposer {
             let count = shown.count { $0?.ballot == candidate?.ballot }
             guard count >= majority else { continue }
             guard let candidate else { return .never }
-            if candidate.ballot.epoch == group.epoch
-                || parameters.flaws.contains(.inheritedCountsAsChosen)
-            {
-                return candidate.value
-            }
+            if isOfThisEpoch(candidate) { return candidate.value }
         }
         return nil
     }
@@ -76,8 +93,7 @@ extension Proposer {
     private func isChosen(_ newest: AcceptedValue?, by shown: [AcceptedValue?]) -> Bool {
         guard shown.allSatisfy({ $0?.ballot == newest?.ballot }) else { return false }
         guard let newest else { return true }
-        return newest.ballot.epoch == group.epoch
-            || parameters.flaws.contains(.inheritedCountsAsChosen)
+        return isOfThisEpoch(newest)
     }
 
     private mutating func notePromise(
@@ -92,7 +108,7 @@ extension Proposer {
         promises[steward] = .some(accepted)
         operation.phase = .preparing(promises: promises)
         operations[round] = operation
-        guard promises.count >= majority else { return }
+        guard promises.count >= majority else { return endIfLost(round, now: now) }
         operations[round] = nil
         decide(operation, promises.values, now: now)
     }
@@ -172,7 +188,8 @@ extension Proposer {
         takeCompany(&accepting)
         accepting.round = nextRound
         accepting.sentAt = now
-        accepting.asked = reach(accepting, now: now)
+        // Who was asked besides may stand for one that has promised somebody else.
+        accepting.asked = isWide(operation) ? preference : nextAsked(operation, now: now)
         accepting.rejections = SortedSet()
         nextRound += 1
         counter = max(counter, operation.ballot.counter) + 1
@@ -193,7 +210,7 @@ extension Proposer {
         acknowledgements.insert(steward)
         operation.phase = .accepting(accepted, outcome, acknowledgements: acknowledgements)
         operations[round] = operation
-        guard acknowledgements.count >= majority else { return }
+        guard acknowledgements.count >= majority else { return endIfLost(round, now: now) }
         operations[round] = nil
         leaveTrail(operation, now: now)
         keepPromise(
@@ -228,8 +245,7 @@ extension Proposer {
         finish(operation, .keys(SortedSet(answers.values.joined()).elements), now: now)
     }
 
-    /// Once a majority has answered and not all agreed, somebody else's ballot is in the way: tries
-    /// again after a drawn pause, and does not wait for those that may never answer.
+    /// Somebody else's ballot is in the way of this steward; others may yet agree.
     private mutating func noteRejected(
         _ round: UInt64,
         _ promised: Ballot,
@@ -239,15 +255,29 @@ extension Proposer {
         guard var operation = operations[round] else { return }
         if case .pausing = operation.phase { return }
         operation.rejections.insert(steward)
+        operation.hasRival = operation.hasRival || promised.proposer != own
         operations[round] = operation
+        endIfLost(round, now: now)
+    }
+
+    /// Where one has refused, everybody is asked; once those that still may answer are too few,
+    /// tries again after a drawn pause.
+    private mutating func endIfLost(_ round: UInt64, now: Instant) {
+        guard var operation = operations[round], !operation.rejections.isEmpty else { return }
+        guard isWide(operation) else { return widen(operation, now: now) }
+        // Those that are slow may never answer.
+        let awaited = operation.asked.filter {
+            request(operation, to: $0) != nil && !operation.rejections.contains($0)
+                && !isSlow($0, now: now)
+        }
         let agreed =
             switch operation.phase {
             case .preparing(let promises): promises.count
             case .accepting(_, _, let acknowledgements): acknowledgements.count
             case .looking, .listing, .pausing, .handedOn: 0
             }
-        guard agreed + operation.rejections.count >= majority else { return }
-        if promised.proposer != own { noteContention(operation.command.key, now: now) }
+        guard agreed + awaited.count < majority else { return }
+        if operation.hasRival { noteContention(operation.command.key, now: now) }
         if helper(operation, now: now) != nil {
             operations[round] = nil
             return attempt(operation, now: now)

@@ -18,6 +18,10 @@ package import Determinism
 ///   register by this proposer begins with phase two, unless somebody came between;
 /// - D5 a read is told without a write where a majority shows one ballot of this epoch, or nothing
 ///   at all: whatever was chosen before it began would show on one of them;
+/// - D6 commands of this node that wait at a register when a phase is sent are told what that phase
+///   finds, without one of their own;
+/// - D7 after a race was lost to another proposer, commands at that register are handed on to one
+///   steward for a while, the same from everywhere;
 /// - D8 a phase is sent to a majority first, and to the others once one of those is slow, they
 ///   disagree or a race was lost; a chosen value follows to the others soon after, many at once.
 /// - Source: Rystsov, "CASPaxos", sections 2.2 and 2.2.1 (one round trip).
@@ -42,10 +46,14 @@ package struct Proposer: Sendable {
         package var hedgeSpan = Span.milliseconds(25)
         /// Chosen values follow to the stewards beyond a majority after this long: 20 ms.
         package var trailSpan = Span.milliseconds(20)
-        /// They follow at once when there is more of them than this: 256 KiB.
+        /// They follow at once when there is more of them than this, which some 2,000 small ones
+        /// are: 256 KiB.
         package var trailBytesMax = 256 << 10
-        /// A steward that was slow is asked last for so long: 5 s.
+        /// A steward that was slow is asked last for so long, and twice as long each time that it
+        /// is slow again: 5 s.
         package var slowSpan = Span.seconds(5)
+        /// And at the most for so long: 1 min.
+        package var slowMax = Span.seconds(60)
         /// A read waits so long for the stewards beyond a majority that does not agree: 20 ms.
         package var lookPatience = Span.milliseconds(20)
         /// Those that lost against a change wait so long for the next one: 5 ms.
@@ -98,6 +106,8 @@ package struct Proposer: Sendable {
         /// The stewards that this phase was sent to (D8).
         var asked: [NodeID] = []
         var rejections = SortedSet<NodeID>()
+        /// Whether one of those that refused has promised another proposer.
+        var hasRival = false
         var lostRaces = 0
         var hasLooked = false
         var holdsKey = false
@@ -137,8 +147,10 @@ package struct Proposer: Sendable {
     var promises = SortedMap<String, Promise>()
     /// The stewards in the order in which they are asked (D8).
     var preference: [NodeID]
-    /// Stewards that were slow, until when they are asked last.
-    var slow = SortedMap<NodeID, Instant>()
+    /// Stewards that were slow when they were asked last.
+    var slow = SortedMap<NodeID, Slowness>()
+    /// Until when the order holds.
+    var preferenceEnd: Instant?
     /// What is yet to follow to stewards beyond a majority.
     var trail = Trail()
     /// What commands came to so far, for people.
@@ -160,7 +172,7 @@ package struct Proposer: Sendable {
         self.boot = boot
         self.group = group
         self.parameters = parameters
-        preference = Self.preference(own: own, group: group, slow: SortedMap())
+        preference = Self.preference(own: own, group: group) { _ in false }
         generator = SeededGenerator(seed: seed)
         nextRound = generator.next() >> 1
     }
@@ -230,7 +242,8 @@ package struct Proposer: Sendable {
         case .handedOn: operation.sentAt.advanced(by: parameters.helpPatience)
         case .looking, .preparing, .accepting, .listing:
             operation.sentAt.advanced(
-                by: isWide(operation) ? parameters.resendInterval : parameters.hedgeSpan
+                by: isWide(operation) && operation.rejections.isEmpty
+                    ? parameters.resendInterval : parameters.hedgeSpan
             )
         }
     }
@@ -283,10 +296,8 @@ package struct Proposer: Sendable {
             silent[steward] = now.advanced(by: parameters.silenceSpan)
             doItself(operation, now: now)
         case .looking, .preparing, .accepting, .listing:
-            guard isWide(operation) else {
-                noteSlow(operation, now: now)
-                return widen(operation, now: now)
-            }
+            noteSlow(operation, now: now)
+            guard isWide(operation) else { return widen(operation, now: now) }
             // The others may never answer: a higher ballot moves those that refused.
             guard operation.rejections.isEmpty else { return attempt(operation, now: now) }
             operation.sentAt = now
@@ -302,9 +313,9 @@ package struct Proposer: Sendable {
         guard group.epoch > self.group.epoch else { return }
         self.group = group
         promises = SortedMap()
-        // A majority has it, and the new group what a majority had.
+        // The group before is sealed: it takes nothing any more, and was copied from a majority.
         trail = Trail()
-        preference = Self.preference(own: own, group: group, slow: slow)
+        order(now: now)
         effects.append(.adopted(group))
         let pending = operations
         for (round, operation) in pending {
@@ -324,8 +335,9 @@ package struct Proposer: Sendable {
         operation.round = nextRound
         operation.sentAt = now
         operation.rejections = SortedSet()
+        operation.hasRival = false
         nextRound += 1
-        operation.asked = reach(operation, now: now)
+        operation.asked = nextAsked(operation, now: now)
         let key = operation.command.key
         if case .list = operation.command {
             operation.phase = .listing(answers: SortedMap())

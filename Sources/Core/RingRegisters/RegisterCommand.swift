@@ -4,7 +4,8 @@ package enum RegisterCommand: Hashable, Sendable {
     case read(key: String)
     /// Sets the register if its version is still the expected one; nil deletes.
     case compareAndSet(key: String, expectedVersion: UInt64, payload: [UInt8]?, OperationID)
-    /// The names of the registers that begin so and hold content.
+    /// The names of the registers that begin so and hold content; a steward that was cut off may
+    /// have told of one that was deleted meanwhile, which a read shows.
     case list(prefix: String)
 }
 
