@@ -1,5 +1,7 @@
 import Addressing
 import BPFObjects
+import CGenieABI
+import CLibBPF
 import Glibc
 import Testing
 
@@ -80,6 +82,38 @@ struct PathNewsTests {
         let fixture = try F()
         _ = try fixture.run(.uplinkIngress, News(mtu: mtu).bytes)
         try expectPath(1280, fixture)
+    }
+
+    @Test("what was learnt of a path counts for ten minutes, and is as good as never heard then")
+    func end() throws {
+        let fixture = try F()
+        _ = try fixture.run(.uplinkIngress, News().bytes)
+        try expectPath(1350, fixture)
+        let map = bpf_obj_get(fixture.dataplane.pinDirectory + "/gr_path_r1")
+        try #require(map >= 0)
+        defer { close(map) }
+        var row = path_value()
+        var slot = try #require(
+            (0..<UInt32(GENIE_PATH_MAX)).first { slot in
+                var slot = slot
+                return bpf_map_lookup_elem(map, &slot, &row) == 0 && row.until != 0
+            }
+        )
+        #expect(row.mtu == 1350)
+        func nanoseconds() -> UInt64 {
+            var time = timespec()
+            clock_gettime(CLOCK_MONOTONIC, &time)
+            return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+        }
+        // RFC 1191 section 6.3.
+        let left = Double(row.until) - Double(nanoseconds())
+        #expect(left > 590e9 && left <= 600e9, "\(left) ns")
+        // Ten minutes later.
+        row.until = nanoseconds()
+        try #require(bpf_map_update_elem(map, &slot, &row, 0) == 0)
+        try expectPath(1450, fixture)
+        _ = try fixture.run(.uplinkIngress, News(mtu: 1390).bytes)
+        try expectPath(1340, fixture)
     }
 
     @Test("the segment size follows the path")

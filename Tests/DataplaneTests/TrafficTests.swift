@@ -241,6 +241,62 @@ struct TrafficTests {
         #expect(try lab.first.drops()["42/truncated"] == 19)
     }
 
+    @Test(
+        "E20: no flow is put out of order over uplinks and pods with two queues each",
+        arguments: [UplinkMode.nativeXDP, .trafficControlOnly]
+    )
+    func severalQueues(mode: UplinkMode) throws {
+        let lab = try TwoNodes(mode: mode)
+        let ends =
+            [(lab.first.namespace, "uplink"), (lab.second.namespace, "uplink")]
+            + [lab.a, lab.c].map { ($0.namespace, "eth0") }
+        // With XDP at one end the other may not send over more queues than it receives from.
+        for channels in ["rx 2", "tx 2"] {
+            for (namespace, device) in ends {
+                // It says 80 where nothing was to be changed.
+                try namespace.run("ethtool -L \(device) \(channels) || test $? = 80")
+            }
+        }
+        let listening = try lab.c.namespace.start("iperf3 -s -1")
+        defer { listening.stop() }
+        var report = Report()
+        let isDone = try eventually {
+            // A flow whose sender moves to another CPU overtakes itself in any kernel.
+            let (status, output) = try lab.a.namespace.tryRun(
+                "iperf3 -c \(lab.c.address) -u -b 50M -l 1000 -P 16 -t 2 -A 0 -J"
+            )
+            guard status == 0 else { return false }
+            report = try JSONDecoder().decode(Report.self, from: Data(output.utf8))
+            return true
+        }
+        #expect(isDone)
+        #expect(report.end.streams.count == 16)
+        for stream in report.end.streams {
+            #expect(stream.udp.packets > 1_000 && stream.udp.outOfOrder == 0)
+        }
+        if mode == .nativeXDP {
+            let queues = try lab.second.namespace.run("ethtool -S uplink").split(separator: "\n")
+                .filter { $0.contains("xdp_packets") }
+                .compactMap { $0.split(separator: " ").last.flatMap { Int($0) } }
+            #expect(queues.count == 2 && queues.allSatisfy { $0 > 100 }, "\(queues)")
+        }
+    }
+
+    /// What iperf3 says of datagrams, under its names.
+    private struct Report: Decodable {
+        struct End: Decodable { var streams: [Stream] = [] }
+        struct Stream: Decodable { let udp: Datagrams }
+        struct Datagrams: Decodable {
+            let packets: Int
+            let outOfOrder: Int
+            enum CodingKeys: String, CodingKey {
+                case packets
+                case outOfOrder = "out_of_order"
+            }
+        }
+        var end = End()
+    }
+
     // MARK: - Tools
 
     /// Sends 20 MB over TCP; the server may need a moment until it listens.

@@ -28,22 +28,10 @@ struct OpenVPCLabTests {
         }
     }
 
-    /// The addresses that a node has in the VPC; none while it is not in it.
-    private func nodeAddresses(_ lab: Lab, _ node: Int) throws -> [String] {
-        let shown = try lab.run(
-            on: node,
-            ["ip", "-o", "address", "show", "dev", "genie-node", "scope", "global"]
-        )
-        return shown.text.split(separator: "\n").compactMap { line in
-            line.split(separator: " ").first { $0.contains("/32") || $0.contains("/128") }
-                .map { String($0.prefix { $0 != "/" }) }
-        }
-    }
-
     private func waitForNodes(_ lab: Lab, count: Int) async throws {
         for node in 1...count {
             let isIn = try await lab.eventually(seconds: 12) {
-                try nodeAddresses(lab, node).count == 2
+                try lab.nodeAddresses(node).count == 2
             }
             #expect(isIn, "node\(node) is not in the VPC")
         }
@@ -114,7 +102,7 @@ struct OpenVPCLabTests {
                 for address in pod.addresses {
                     #expect(try reaches(lab, node: node, address), "node\(node) to \(address)")
                 }
-                for address in try nodeAddresses(lab, node) {
+                for address in try lab.nodeAddresses(node) {
                     #expect(try reaches(lab, pod, address), "\(pod.name) to node\(node) \(address)")
                 }
                 // What the node routes: its own address and those of others on the underlay.
@@ -215,7 +203,7 @@ struct OpenVPCLabTests {
 
     private func expectClosed(_ lab: Lab, _ pod: Pod, beside near: Pod) throws {
         let places =
-            try nodeAddresses(lab, 1) + nodeAddresses(lab, 2)
+            try lab.nodeAddresses(1) + lab.nodeAddresses(2)
             + ["172.30.\(lab.id).1", "172.30.\(lab.id).2", "fd30:\(lab.id)::1"]
         // Both VPCs have the same subnets: an address of the node may be the pod's own in its VPC.
         for address in places where !pod.addresses.contains(address) {
@@ -257,7 +245,7 @@ struct OpenVPCLabTests {
     }
 
     private func expectLifecycle(_ lab: Lab, _ near: Pod, _ far: Pod) async throws {
-        let before = try nodeAddresses(lab, 1)
+        let before = try lab.nodeAddresses(1)
         let ping = Task.detached {
             try lab.lostPings(near, to: "172.30.\(lab.id).3", count: 500)
         }
@@ -266,14 +254,14 @@ struct OpenVPCLabTests {
         #expect(try reaches(lab, node: 1, far.address))
         try lab.script("start", "node1")
         #expect(try await ping.value == 0)
-        #expect(try nodeAddresses(lab, 1) == before)
+        #expect(try lab.nodeAddresses(1) == before)
         #expect(try reaches(lab, near, "172.30.\(lab.id).2"))
 
         // A machine that was restarted has lost its device: it comes back with another.
         try lab.script("crash", "node3")
         try lab.script("start", "node3")
         let isBack = try await lab.eventually(seconds: 20) {
-            try nodeAddresses(lab, 3).count == 2 && reaches(lab, node: 3, near.address)
+            try lab.nodeAddresses(3).count == 2 && reaches(lab, node: 3, near.address)
         }
         #expect(isBack)
 
@@ -289,7 +277,7 @@ struct OpenVPCLabTests {
         for node in 1...3 {
             let isOut = try await lab.eventually(seconds: 12) {
                 let tables = try lab.run(on: node, ["nft", "list", "tables"]).text
-                return try nodeAddresses(lab, node).isEmpty && !tables.contains("genie-ring")
+                return try lab.nodeAddresses(node).isEmpty && !tables.contains("genie-ring")
             }
             #expect(isOut, "node\(node) is still in the VPC")
         }
