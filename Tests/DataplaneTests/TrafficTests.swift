@@ -1,6 +1,7 @@
 import Addressing
 import BPFObjects
 import CGenieABI
+import CLibBPF
 import CNetworkNamespace
 import Foundation
 import Testing

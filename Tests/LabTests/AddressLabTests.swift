@@ -1,6 +1,7 @@
 import Foundation
 import LabNet
 import LocalAPI
+import Synchronization
 import Testing
 
 @Suite(
@@ -9,6 +10,52 @@ import Testing
     .enabled(if: getuid() == 0, "namespaces and BPF need root")
 )
 struct AddressLabTests {
+    @Test("C17: 64 ADDs at once on two nodes give 64 addresses, and 64 DELs take them back")
+    func together() async throws {
+        try await Lab.with(nodes: 2, id: Lab.testID) { lab in
+            #expect(try lab.ring(1, "vpcs", "create", "red").status == 0)
+            let made = try lab.ring(1, "groups", "create", "red/web", "--subnet", "10.20.0.0/23")
+            #expect(made.status == 0, "\(made.errors)")
+            for index in 0..<64 {
+                try lab.script("pod", "add", "node\(1 + index % 2)", "p\(index)")
+            }
+            let added = Mutex<[String]>([])
+            for verb in ["ADD", "DEL"] {
+                // Threads of their own: every call waits for a process.
+                let calls = (0..<64).map { index in
+                    Thread {
+                        let output = try? lab.cni(verb, 1 + index % 2, "p\(index)", "red")
+                        let isDone = output?.status == 0
+                        added.withLock { $0.append(isDone ? output?.text ?? "" : "failed") }
+                    }
+                }
+                for call in calls { call.start() }
+                let isOver = try await lab.eventually(seconds: 60) {
+                    calls.allSatisfy { $0.isFinished }
+                }
+                #expect(isOver)
+                let said = added.withLock { said in
+                    defer { said = [] }
+                    return said
+                }
+                #expect(!said.contains("failed") && said.count == 64)
+                if verb == "ADD" {
+                    let addresses = try said.flatMap { text in
+                        try AddResult(text: text).ips.map(
+                            \.address
+                        )
+                    }
+                    #expect(Set(addresses).count == 64)
+                    #expect(
+                        try lab.ring(1, "endpoints", as: EndpointList.self).endpoints.count == 64
+                    )
+                }
+            }
+            #expect(try lab.ring(1, "endpoints", as: EndpointList.self).endpoints.isEmpty)
+            #expect(try lab.ring(1, "ipam", "check").status == 0)
+        }
+    }
+
     @Test(
         "groups with exclusions, wanted addresses, ipam and its check"
     )

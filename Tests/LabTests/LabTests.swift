@@ -203,12 +203,7 @@ struct LabTests {
             let second = try lab.cni("ADD", 1, "a", "red")
             #expect(second.status != 0 && second.text.contains("has interface eth0 already"))
             #expect(try lab.cni("CHECK", 1, "a", "red", prevResult: add.text).status == 0)
-            _ = try Lab.run(
-                "/usr/sbin/ip",
-                ["-n", "grlab\(lab.id)-node1-a", "link", "set", "eth0", "down"]
-            )
-            let damaged = try lab.cni("CHECK", 1, "a", "red", prevResult: add.text)
-            #expect(damaged.status != 0 && damaged.text.contains("is down"))
+            try await expectDamageFound(lab, add.text)
             for _ in 0..<3 { #expect(try lab.cni("DEL", 1, "a", "red").status == 0) }
             let status = try lab.ring(1, "dataplane", as: DataplaneStatus.self)
             #expect(status.attachments.map(\.interface).sorted() == ["eth0", "genie-merge"])
@@ -219,7 +214,58 @@ struct LabTests {
             #expect(try lab.ring(1, "endpoints", as: EndpointList.self).endpoints.isEmpty)
             let links = try lab.run(on: 1, ["ip", "-br", "link"]).text
             #expect(!links.contains("gr"), "\(links)")
+            try expectNoInterfaceTaken(lab)
         }
+    }
+
+    /// C11, C12: CHECK finds what is missing, and takes no offence at what is there besides.
+    private func expectDamageFound(_ lab: Lab, _ result: String) async throws {
+        func check() throws -> Lab.Output {
+            try lab.cni("CHECK", 1, "a", "red", prevResult: result)
+        }
+        func ip(_ words: String) throws {
+            let words =
+                ["-n", "grlab\(lab.id)-node1-a"] + words.split(separator: " ").map(String.init)
+            let output = try Lab.run("/usr/sbin/ip", words)
+            #expect(output.status == 0, "\(words): \(output.errors)")
+        }
+        let address = try #require(
+            AddResult(text: result).ips.first
+        )
+        #expect(try check().status == 0)
+        try ip("route add 192.0.2.0/24 dev eth0")
+        try ip("address add 192.0.2.1/32 dev lo")
+        #expect(try check().status == 0)
+        let host = String(address.address.prefix { $0 != "/" })
+        try ip("address delete \(host) dev eth0")
+        let bare = try check()
+        #expect(bare.status != 0 && bare.text.contains(host), "\(bare.text)")
+        try ip("link set eth0 down")
+        let damaged = try check()
+        #expect(damaged.status != 0 && damaged.text.contains("is down"))
+        try lab.script("kill", "node1")
+        let silent = try check()
+        #expect(silent.status != 0 && silent.text.contains("\"code\":11"), "\(silent.text)")
+        try lab.script("start", "node1")
+        let isBack = try await lab.eventually(seconds: 15) {
+            try lab.ring(1, "endpoints").status == 0
+        }
+        #expect(isBack)
+    }
+
+    /// C8, C10: an ADD over an interface of somebody else fails, and keeps no address.
+    private func expectNoInterfaceTaken(_ lab: Lab) throws {
+        try lab.script("pod", "add", "node1", "b")
+        let taken = try Lab.run(
+            "/usr/sbin/ip",
+            ["-n", "grlab\(lab.id)-node1-b", "link", "add", "eth0", "type", "veth", "peer", "x"]
+        )
+        #expect(taken.status == 0)
+        let added = try lab.cni("ADD", 1, "b", "red")
+        #expect(added.status != 0 && added.text.contains("eth0"), "\(added.text)")
+        #expect(try lab.ring(1, "endpoints", as: EndpointList.self).endpoints.isEmpty)
+        #expect(try lab.ring(1, "ipam", "check").status == 0)
+        #expect(try lab.cni("DEL", 1, "b", "red").status == 0)
     }
 }
 

@@ -210,7 +210,11 @@ struct AddResult: Decodable {
         guard output.status == 0 else {
             throw Failure(description: output.text + output.errors)
         }
-        self = try JSONDecoder().decode(AddResult.self, from: Data(output.text.utf8))
+        try self.init(text: output.text)
+    }
+
+    init(text: String) throws {
+        self = try JSONDecoder().decode(AddResult.self, from: Data(text.utf8))
     }
 
     /// `INTERFACE ADDRESS` of each address, in order.

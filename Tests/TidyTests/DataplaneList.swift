@@ -1,22 +1,6 @@
-import Foundation
-import Testing
-
-/// The correctness list of encapsulation and XDP, E1 to E23: which test covers what.
-///
-/// The table is held to the sources: each name must be a piece of a test's or a suite's title.
-@Suite("E1 to E23: the correctness list and the tests that cover it")
-struct CorrectnessListTests {
-    struct Item: CustomTestStringConvertible, Sendable {
-        let id: String
-        let what: String
-        let tests: [String]
-        /// What of it no test covers, and why.
-        var missing: String?
-
-        var testDescription: String { "\(id) \(what)" }
-    }
-
-    static let items: [Item] = [
+extension AcceptanceListTests {
+    /// Encapsulation and XDP, E1 to E23.
+    static let dataplane: [Item] = [
         Item(
             id: "E1",
             what: "outer UDP checksum",
@@ -228,30 +212,4 @@ struct CorrectnessListTests {
             ]
         ),
     ]
-
-    /// Every source of a test of the dataplane, as one text.
-    private static let sources: String = {
-        let tests = URL(filePath: #filePath).deletingLastPathComponent()
-            .deletingLastPathComponent()
-        return ["DataplaneTests", "LabTests"].flatMap { folder in
-            let folder = tests.appending(path: folder)
-            let names = try? FileManager.default.contentsOfDirectory(atPath: folder.path)
-            return (names ?? []).filter { $0 != "CorrectnessListTests.swift" }.sorted()
-                .compactMap { try? String(contentsOf: folder.appending(path: $0), encoding: .utf8) }
-        }
-        .joined()
-    }()
-
-    @Test("each item has tests that exist, or says what is missing", arguments: items)
-    func covered(item: Item) {
-        #expect(!item.tests.isEmpty || item.missing != nil)
-        for test in item.tests {
-            #expect(Self.sources.contains(test), "no test is called \"\(test)\"")
-        }
-    }
-
-    @Test("the list is whole")
-    func whole() {
-        #expect(Self.items.map(\.id) == (1...23).map { "E\($0)" })
-    }
 }
