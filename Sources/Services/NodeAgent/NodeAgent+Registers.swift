@@ -36,11 +36,10 @@ extension NodeAgent {
 
     /// The names of all registers that begin so and hold content.
     nonisolated func registers(prefix: String) async throws(AgentError) -> RegisterList {
-        try await checkJoined()
         do throws(RegisterFailure) {
             return RegisterList(prefix: prefix, keys: try await peer.list(prefix))
         } catch {
-            throw .registers(error)
+            throw await reason(for: error)
         }
     }
 
@@ -51,7 +50,6 @@ extension NodeAgent {
             throw .reservedRegister(wanted.key)
         }
         let content = try wanted.content
-        try await checkJoined()
         do throws(RegisterFailure) {
             let end = try await peer.compareAndSet(
                 wanted.key,
@@ -71,22 +69,25 @@ extension NodeAgent {
                 )
             }
         } catch {
-            throw .registers(error)
+            throw await reason(for: error)
         }
     }
 
     private nonisolated func readRegister(_ key: String) async throws(AgentError) -> RegisterValue {
         guard !key.isEmpty else { throw .badRequest("a register has a name") }
-        try await checkJoined()
         do throws(RegisterFailure) { return try await peer.read(key) } catch {
-            throw .registers(error)
+            throw await reason(for: error)
         }
     }
 
     /// Before it belongs to a ring a peer has no stewards to ask, which is another thing than
     /// stewards that do not answer.
-    private nonisolated func checkJoined() async throws(AgentError) {
-        guard await peer.isJoined else { throw .notJoined }
+    ///
+    /// Looked at behind a failure alone: before each request it would cost another change of
+    /// threads, there and back.
+    private nonisolated func reason(for failure: RegisterFailure) async -> AgentError {
+        if failure == .unavailable, await !peer.isJoined { return .notJoined }
+        return .registers(failure)
     }
 }
 

@@ -17,6 +17,14 @@ package import SQLiteRows
 /// Reconciliation looks at levels and not at edges: whatever changed, the wanted rows are computed
 /// anew and compared with the maps. What is pinned is adopted and never flushed.
 package actor NodeAgent {
+    /// A queue of its own: what it does waits for the disk and the kernel, and would keep other
+    /// requests waiting on the threads that read them.
+    private let executor = QueueExecutor(label: "genie.agent")
+
+    package nonisolated var unownedExecutor: UnownedSerialExecutor {
+        executor.asUnownedSerialExecutor()
+    }
+
     let settings: AgentSettings
     let peer: PeerService
     let store: RowStore

@@ -41,6 +41,21 @@ package struct FaultPlan: Hashable, Sendable {
     }
 }
 
+extension FaultPlan {
+    /// Whether several nodes come back from an absence while others are away, so that those that
+    /// know of the newest epoch may not be among those that they meet first.
+    package var hasReturnsAmongThemselves: Bool {
+        let absences = faults.filter(\.fault.endsProcesses)
+        return absences.contains { later in
+            let back = absences.filter { earlier in
+                let end = earlier.at + earlier.lasting
+                return earlier.at < later.at && later.at < end && end <= later.at + later.lasting
+            }
+            return SortedSet(back.flatMap(\.fault.nodes)).elements.count > 1
+        }
+    }
+}
+
 extension FaultPlan: CustomStringConvertible {
     /// Lines that ``init(_:)`` reads back: a head, and one for each fault.
     package var description: String {

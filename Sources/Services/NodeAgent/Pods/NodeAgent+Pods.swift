@@ -121,8 +121,8 @@ extension NodeAgent {
             }
         }
         let rest = record.parts.indices.filter { record.parts[$0].result == nil }
-        for (index, outcome) in await makeParts(record, rest, lock) {
-            record.parts[index].result = try outcome.get().text
+        for outcome in await makeParts(record, rest, lock) {
+            record.parts[outcome.index].result = try outcome.result.get().text
         }
         let results = try chooseRoutes(&record)
         let ways = Self.ways(record, results)
@@ -164,20 +164,33 @@ extension NodeAgent {
         _ record: PodRecord,
         _ indices: [Int],
         _ lock: PluginLock?
-    ) async -> [(Int, Result<JSONValue, AgentError>)] {
-        await withTaskGroup(of: (Int, Result<JSONValue, AgentError>).self) { group in
+    ) async -> [PartOutcome] {
+        await withTaskGroup(of: PartOutcome.self) { group in
             for index in indices {
-                group.addTask {
-                    do throws(AgentError) {
-                        return (index, .success(try await self.makePart(record, index, lock)))
-                    } catch {
-                        return (index, .failure(error))
-                    }
-                }
+                group.addTask { await self.tryPart(record, index, lock) }
             }
-            var outcomes: [(Int, Result<JSONValue, AgentError>)] = []
+            var outcomes: [PartOutcome] = []
             for await outcome in group { outcomes.append(outcome) }
-            return outcomes.sorted { $0.0 < $1.0 }
+            return outcomes.sorted { $0.index < $1.index }
+        }
+    }
+
+    /// What came of one of several networks.
+    private struct PartOutcome: Sendable {
+        let index: Int
+        let result: Result<JSONValue, AgentError>
+    }
+
+    private func tryPart(
+        _ record: PodRecord,
+        _ index: Int,
+        _ lock: PluginLock?
+    ) async -> PartOutcome {
+        do throws(AgentError) {
+            let value = try await makePart(record, index, lock)
+            return PartOutcome(index: index, result: .success(value))
+        } catch {
+            return PartOutcome(index: index, result: .failure(error))
         }
     }
 

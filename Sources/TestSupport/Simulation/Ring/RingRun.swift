@@ -18,8 +18,8 @@ import RingRegisters
 /// - ``RingLaw/rested`` where no clock leaps: a rest is measured on a node's own clock;
 /// - ``RingLaw/fresh`` where no disk is rolled back: a replica that forgot what it acknowledged is
 ///   believed until it was compared with another; and where no more than one disk is lost. Where
-///   nodes are cut off and run on, it holds among those that are in one epoch: what the others do
-///   while the owners change is not known;
+///   nodes are cut off and run on, or several come back while others are away, it holds among those
+///   that are in one epoch: what the others did while the owners changed is not known;
 /// - records of an origin that is gone for good while no more than one disk was lost.
 package struct RingRun: PlannedRun {
     private let plan: FaultPlan
@@ -58,7 +58,8 @@ package struct RingRun: PlannedRun {
         let addresses = AddressClients(&bench)
         let records = RecordClients(
             nodes: plan.nodes,
-            comparesWithinEpochs: plan.faults.contains(where: \.fault.cutsOff),
+            comparesWithinEpochs: plan.faults.contains(where: \.fault.cutsOff)
+                || plan.hasReturnsAmongThemselves,
             &bench
         )
         if plan.clients.contains(.registers) { self.registers = registers }
