@@ -84,6 +84,23 @@ struct AttachmentTests {
         }
     }
 
+    @Test("a quick attachment is a filter, and the next call makes it a link; a link stays one")
+    func quick() throws {
+        try node.inside {
+            let dataplane = try open()
+            #expect(try dataplane.attachPod(ifindex: first, key: "a", isQuick: true) == .clsact)
+            #expect(try dataplane.attachPod(ifindex: first, key: "a", isQuick: true) == .clsact)
+            #expect(try dataplane.attachments().map(\.hook) == [.clsact])
+            #expect(try dataplane.attachPod(ifindex: first, key: "a") == .tcx)
+            #expect(try dataplane.attachments().map(\.hook) == [.tcx])
+            #expect(try dataplane.attachPod(ifindex: first, key: "a", isQuick: true) == .tcx)
+            #expect(try dataplane.attachments().map(\.hook) == [.tcx])
+            try dataplane.detachPod(key: "a")
+            let told = try open(.tcxOnly)
+            #expect(try told.attachPod(ifindex: second, key: "b", isQuick: true) == .tcx)
+        }
+    }
+
     @Test("clsact serves where tcx does not, is adopted, and gives way to tcx")
     func clsact() throws {
         try node.inside {

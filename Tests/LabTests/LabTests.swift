@@ -200,6 +200,22 @@ struct LabTests {
             try lab.script("pod", "add", "node1", "a")
             let add = try lab.cni("ADD", 1, "a", "red")
             #expect(add.status == 0)
+            // It begins with what is there at once, and gets what is quicker for its packets.
+            func hook() throws -> String? {
+                try lab.ring(1, "dataplane", as: DataplaneStatus.self).attachments
+                    .first { $0.interface.hasPrefix("gr") }?.hook
+            }
+            #expect(try hook() == "clsact ingress")
+            let gateway = try #require(AddResult(add).ips.first?.gateway)
+            let ping = Task.detached {
+                let words = "ping -q -i 0.01 -c 450 -W 1 \(gateway)".split(separator: " ")
+                let pod = ["netns", "exec", "grlab\(lab.id)-node1-a"]
+                return try Lab.run("/usr/sbin/ip", pod + words.map(String.init)).text
+            }
+            let hasLink = try await lab.eventually(seconds: 8) { try hook() == "tcx ingress" }
+            #expect(hasLink)
+            let said = try await ping.value
+            #expect(said.contains("450 received"), "\(said)")
             let second = try lab.cni("ADD", 1, "a", "red")
             #expect(second.status != 0 && second.text.contains("has interface eth0 already"))
             #expect(try lab.cni("CHECK", 1, "a", "red", prevResult: add.text).status == 0)

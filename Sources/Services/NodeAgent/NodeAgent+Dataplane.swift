@@ -2,6 +2,7 @@ import Addressing
 import BPFObjects
 import Determinism
 import LocalAPI
+import Logging
 import Netlink
 
 extension NodeAgent {
@@ -115,6 +116,42 @@ extension NodeAgent {
             }
         }
         return rows
+    }
+}
+
+// MARK: - Hooks of pods
+
+extension NodeAgent {
+    /// Interfaces have to be at rest for so long before hooks are changed: 2 s.
+    private static let restSpan = Duration.seconds(2)
+
+    /// Makes links of filters, one by one, while no pod comes or goes: each keeps the kernel from
+    /// changing interfaces for some 10 ms.
+    func settleHooks() async {
+        while !Task.isCancelled {
+            try? await Task.sleep(for: .seconds(1))
+            while busy.isEmpty, ContinuousClock.now - interfacesChanged > Self.restSpan,
+                let key = quickPods.first
+            {
+                quickPods.removeFirst()
+                settleHook(key)
+                await Task.yield()
+            }
+        }
+    }
+
+    private func settleHook(_ key: AttachmentKey) {
+        guard let dataplane, let attachment = journal.attachments[key],
+            attachment.state == .attached
+        else { return }
+        do throws(BPFError) {
+            try dataplane.attachPod(ifindex: attachment.hostIndex, key: attachment.hostInterface)
+        } catch {
+            logger.warning(
+                "a pod's program stays a filter",
+                metadata: ["interface": "\(attachment.hostInterface)", "reason": "\(error)"]
+            )
+        }
     }
 }
 

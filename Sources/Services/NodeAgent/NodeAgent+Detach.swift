@@ -21,8 +21,8 @@ extension NodeAgent {
         // Told at once: the kernel takes its time over the link, and others need not wait for it.
         async let told: Void = publish(group)
         try await undo(attachment)
+        // What was told brings the rest of the maps up to date.
         await told
-        await reconcile()
     }
 
     /// From here on the attachment is nobody's, and is taken off after a crash.
@@ -36,16 +36,17 @@ extension NodeAgent {
     func undo(_ attachment: Attachment) async throws(AgentError) {
         var attachment = attachment
         try mark(&attachment)
+        let name = attachment.hostInterface
+        interfacesChanged = .now
+        // The kernel needs some 20 ms for it, most of DEL.
+        async let isDeleted = blocking { try Links.delete(name) }
+        let rows = Result { () throws(BPFError) in try unprogram(attachment) }
+        do { _ = try await isDeleted } catch { throw Self.translate(error) }
         do throws(BPFError) {
-            try unprogram(attachment)
+            try rows.get()
+            try dataplane?.detachPod(key: name)
         } catch {
             throw .dataplane(error)
-        }
-        let name = attachment.hostInterface
-        do {
-            _ = try await blocking { try Links.delete(name) }
-        } catch {
-            throw Self.translate(error)
         }
         let holder = AddressHolder(
             containerID: attachment.containerID,
@@ -62,10 +63,10 @@ extension NodeAgent {
         }
     }
 
+    /// Takes the rows away: what the pod sends is dropped from here on.
     private func unprogram(_ attachment: Attachment) throws(BPFError) {
         guard let dataplane, let vni = VNI(attachment.vni) else { return }
         if attachment.key == .node { try openNode(dataplane) }
-        try dataplane.detachPod(key: attachment.hostInterface)
         if attachment.hostIndex != 0 { try dataplane.deletePort(ifindex: attachment.hostIndex) }
         for held in attachment.held {
             try dataplane.deleteEndpoint(vni: vni, address: held.address)

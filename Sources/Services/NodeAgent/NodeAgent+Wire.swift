@@ -79,7 +79,8 @@ extension NodeAgent {
             throw Self.translate(error)
         }
         try journal.record(attachment)
-        do throws(BPFError) { try program(attachment, dataplane) } catch {
+        interfacesChanged = .now
+        do throws(BPFError) { try program(attachment, dataplane, isQuick: true) } catch {
             throw .dataplane(error)
         }
         attachment.state = .attached

@@ -53,6 +53,10 @@ package actor NodeAgent {
     /// Where packets to whole groups go, as the map has it; nil until it was read.
     var places: [GroupKey: [EndpointRow.Place]]?
     var isOpening = false
+    /// Pods whose program is a filter yet, which took less time, oldest first.
+    var quickPods: [AttachmentKey] = []
+    /// When an interface last came or went.
+    var interfacesChanged = ContinuousClock.now
     /// What was last told of the node's place in the open VPC.
     var toldOpenFailure: String?
     /// The rules that are in force for what pods of the open VPC send beyond it.
@@ -149,6 +153,7 @@ package actor NodeAgent {
             }
             group.addTask { await self.reread() }
             group.addTask { await self.watchDataplanes() }
+            group.addTask { await self.settleHooks() }
             await group.waitForAll()
         }
     }
@@ -235,7 +240,13 @@ package actor NodeAgent {
     }
 
     /// Writes the rows of an attached pod and attaches its program; again is harmless.
-    func program(_ attachment: Attachment, _ dataplane: Dataplane) throws(BPFError) {
+    ///
+    /// With `isQuick` the program may be a filter, which ``settleHooks()`` makes a link later.
+    func program(
+        _ attachment: Attachment,
+        _ dataplane: Dataplane,
+        isQuick: Bool = false
+    ) throws(BPFError) {
         let held = attachment.held
         guard let vni = VNI(attachment.vni), !held.isEmpty, let mac = MACAddress(attachment.mac)
         else { preconditionFailure("an attached pod has all of its addresses") }
@@ -262,7 +273,12 @@ package actor NodeAgent {
                 )
             )
         }
-        try dataplane.attachPod(ifindex: attachment.hostIndex, key: attachment.hostInterface)
+        let hook = try dataplane.attachPod(
+            ifindex: attachment.hostIndex,
+            key: attachment.hostInterface,
+            isQuick: isQuick
+        )
+        if isQuick, hook == .clsact { quickPods.append(attachment.key) }
         if attachment.key == .node { try openNode(dataplane) }
     }
 
@@ -276,11 +292,16 @@ package actor NodeAgent {
     static let gatewayMAC = MACAddress(bits: 0x02_67_72_00_00_01)
 
     /// Runs what blocks on a thread of its own, away from the pool that everybody shares.
+    ///
+    /// A queue of its own for each: the global queue has as many threads as the machine has
+    /// processors, and the kernel makes callers wait where they could wait side by side.
     nonisolated func blocking<Value: Sendable>(
         _ body: @escaping @Sendable () throws -> Value
     ) async throws -> Value {
         try await withCheckedThrowingContinuation { continuation in
-            DispatchQueue.global().async { continuation.resume(with: Result(catching: body)) }
+            DispatchQueue(label: "genie.kernel").async {
+                continuation.resume(with: Result(catching: body))
+            }
         }
     }
 }
