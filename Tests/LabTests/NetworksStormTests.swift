@@ -51,8 +51,9 @@ struct NetworksStormTests {
             #expect(group.status == 0, "\(group.errors)")
             let before = try networks.left()
             let ledger = Ledger()
-            // Threads of their own: every call waits for a process.
-            let workers = (0..<8).map { number in
+            // Threads of their own: every call waits for a process. Pods live for half a second on
+            // average, however many there are to be.
+            let workers = (0..<(Self.pods > 1_000 ? 48 : 8)).map { number in
                 Thread { Self.work(number, networks, ledger) }
             }
             for worker in workers { worker.start() }

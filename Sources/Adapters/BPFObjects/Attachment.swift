@@ -2,7 +2,7 @@
 package enum AttachHook: Hashable, Sendable, CustomStringConvertible {
     /// A tcx ingress link (Linux 6.6).
     case tcx
-    /// A filter on the ingress side of a clsact queueing discipline, where there is no tcx.
+    /// A filter on the ingress side of a clsact queueing discipline: without tcx, and for new pods.
     case clsact
     /// XDP in the driver.
     case nativeXDP
@@ -63,7 +63,7 @@ package enum UplinkMode: Hashable, Sendable {
 package struct UplinkAttachment: Hashable, Sendable {
     /// The mode that is in force.
     package let mode: UplinkMode
-    /// The tc hook that is in force; pods' interfaces get the same.
+    /// The tc hook that is in force; pods' interfaces get the same, new ones after a while.
     package let hook: AttachHook
     /// Why it is not the wanted one; nil when it is.
     package let fallbackReason: BPFError?

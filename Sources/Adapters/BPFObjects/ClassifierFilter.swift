@@ -1,7 +1,8 @@
 internal import CLibBPF
 internal import Glibc
 
-/// A program as a filter of a clsact queueing discipline, for kernels without tcx.
+/// A program as a filter of a clsact queueing discipline: for kernels without tcx, and for new
+/// pods.
 ///
 /// The kernel keeps it until the interface goes; there is no link to pin.
 struct ClassifierFilter {

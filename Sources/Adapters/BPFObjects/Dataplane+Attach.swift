@@ -17,7 +17,8 @@ extension Dataplane {
     /// more of each packet. With `isQuick` and ``TrafficControlChoice/automatic`` a new attachment
     /// is a filter; a call without it makes it a link, and no packet passes by both.
     /// - Returns: the hook in use.
-    /// - Throws: `.invalidKey`, `.noSuchInterface`, `.attach`, `.pin`; nothing new is attached.
+    /// - Throws: `.invalidKey`, `.noSuchInterface`, `.attach`; `.pin`, where a program is attached
+    ///   of which nothing tells: delete the interface.
     @discardableResult
     package func attachPod(
         ifindex: UInt32,
@@ -28,15 +29,28 @@ extension Dataplane {
         if isQuick, trafficControl == .automatic,
             try Link(pinnedAt: linkPath(name), hook: .tcx, in: directory) == nil
         {
-            try attachFilter(.podEgress, ifindex: ifindex, name: name)
-            return .clsact
+            do {
+                try attachFilter(.podEgress, ifindex: ifindex, name: name)
+                return .clsact
+            } catch BPFError.attach {
+                // A kernel may have tcx and no filters, and a filter may be another's.
+            }
         }
         return try attachIngress(.podEgress, ifindex: ifindex, name: name)
     }
 
+    /// Takes the pins of a pod away whose veth is gone, and its attachments with it.
+    package func forgetPod(key: String) throws(BPFError) {
+        let name = Self.podPrefix + (try AttachmentKey(key)).text
+        try directory.remove(linkPath(name))
+        for pin in try directory.filterPins() where pin.name == name {
+            try directory.remove(directory.filterPath(name, pin.ifindex))
+        }
+    }
+
     /// Detaches what is pinned under `key`; absent is success, and so is a veth that is gone.
     ///
-    /// Quicker behind the removal of the veth, which takes its attachments along.
+    /// While the veth is up, what it sends reaches the node from then on: see ``forgetPod(key:)``.
     package func detachPod(key: String) throws(BPFError) {
         let name = Self.podPrefix + (try AttachmentKey(key)).text
         try detachLink(name, hook: .tcx)

@@ -60,13 +60,15 @@ package enum PodLink {
         package let addresses: [InterfaceAddress]
     }
 
-    /// Makes the pair, with the pod's end born inside the pod's namespace, and the node's end up.
+    /// Makes the pair, with the pod's end born inside the pod's namespace, and the node's end up
+    /// where that is wanted.
     ///
     /// A call that fails leaves no interface behind, unless the error is not definite.
     /// - Parameters:
     ///   - pair: the two ends; both names must be free.
     ///   - netnsPath: the pod's namespace.
     ///   - hostNetnsPath: where the node's end goes; nil means the caller's namespace.
+    ///   - isHostUp: whether the node's end is to be up.
     ///   - isOfNode: whether the "pod" is the node itself, so that both ends stay in one namespace.
     /// - Returns: the numbers of both ends.
     /// - Throws: `.nameTaken` where either name is in use, `.namespaceNotForeign` where both ends
@@ -76,6 +78,7 @@ package enum PodLink {
         _ pair: VethPair,
         netnsPath: String,
         hostNetnsPath: String? = nil,
+        isHostUp: Bool = true,
         isOfNode: Bool = false
     ) throws(NetlinkError) -> Ends {
         try LinkName.check(pair.hostName)
@@ -96,7 +99,7 @@ package enum PodLink {
             // Only now, and not in one batch with the creation: had that been refused, the name
             // would be somebody else's interface.
             let host = try socket.link(pair.hostName, netnsPath: hostNetnsPath)
-            try socket.perform([.setUp(index: host.index)])
+            if isHostUp { try socket.perform([.setUp(index: host.index)]) }
             guard let podIndex = host.peerIndex else {
                 throw .linkMissing(name: pair.podName, netnsPath: netnsPath)
             }

@@ -121,35 +121,58 @@ extension NodeAgent {
 
 // MARK: - Hooks of pods
 
+/// A pod whose program is a filter and is to be a link.
+struct QuickPod {
+    let key: AttachmentKey
+    let since = ContinuousClock.now
+    var attempts = 0
+}
+
 extension NodeAgent {
     /// Interfaces have to be at rest for so long before hooks are changed: 2 s.
     private static let restSpan = Duration.seconds(2)
+    /// A pod that waits for longer than this has its turn though they are not: 1 min.
+    private static let restPatience = Duration.seconds(60)
+    private static let attemptsMax = 3
 
-    /// Makes links of filters, one by one, while no pod comes or goes: each keeps the kernel from
-    /// changing interfaces for some 10 ms.
+    /// Makes links of filters, one by one, while no pod comes or goes.
+    ///
+    /// Each keeps the kernel from changing interfaces for some 10 ms. Where they never rest, those
+    /// that have waited for a minute have their turn, one each second.
     func settleHooks() async {
         while !Task.isCancelled {
             try? await Task.sleep(for: .seconds(1))
-            while busy.isEmpty, ContinuousClock.now - interfacesChanged > Self.restSpan,
-                let key = quickPods.first
+            if let first = quickPods.first, ContinuousClock.now - first.since > Self.restPatience {
+                settleHook()
+            }
+            while busy.isEmpty, !quickPods.isEmpty,
+                ContinuousClock.now - interfacesChanged > Self.restSpan
             {
-                quickPods.removeFirst()
-                settleHook(key)
+                settleHook()
                 await Task.yield()
             }
         }
     }
 
-    private func settleHook(_ key: AttachmentKey) {
-        guard let dataplane, let attachment = journal.attachments[key],
-            attachment.state == .attached
+    /// The first of those that wait.
+    private func settleHook() {
+        var pod = quickPods.removeFirst()
+        guard let dataplane, let attachment = journal.attachments[pod.key],
+            attachment.state == .attached,
+            // A runtime may have taken the interface away, and the number may be another's.
+            (try? Links.index(of: attachment.hostInterface)) == attachment.hostIndex
         else { return }
         do throws(BPFError) {
             try dataplane.attachPod(ifindex: attachment.hostIndex, key: attachment.hostInterface)
         } catch {
+            pod.attempts += 1
+            if pod.attempts < Self.attemptsMax { quickPods.append(pod) }
             logger.warning(
-                "a pod's program stays a filter",
-                metadata: ["interface": "\(attachment.hostInterface)", "reason": "\(error)"]
+                "a pod's filter could not be made a link",
+                metadata: [
+                    "interface": "\(attachment.hostInterface)", "attempts": "\(pod.attempts)",
+                    "reason": "\(error)",
+                ]
             )
         }
     }

@@ -21,8 +21,9 @@ extension NodeAgent {
         // Told at once: the kernel takes its time over the link, and others need not wait for it.
         async let told: Void = publish(group)
         try await undo(attachment)
-        // What was told brings the rest of the maps up to date.
         await told
+        // The rows are gone; where packets to the whole group go follows.
+        Task { await reconcile() }
     }
 
     /// From here on the attachment is nobody's, and is taken off after a crash.
@@ -38,13 +39,14 @@ extension NodeAgent {
         try mark(&attachment)
         let name = attachment.hostInterface
         interfacesChanged = .now
+        quickPods.removeAll { $0.key == attachment.key }
         // The kernel needs some 20 ms for it, most of DEL.
         async let isDeleted = blocking { try Links.delete(name) }
         let rows = Result { () throws(BPFError) in try unprogram(attachment) }
         do { _ = try await isDeleted } catch { throw Self.translate(error) }
         do throws(BPFError) {
             try rows.get()
-            try dataplane?.detachPod(key: name)
+            try dataplane?.forgetPod(key: name)
         } catch {
             throw .dataplane(error)
         }

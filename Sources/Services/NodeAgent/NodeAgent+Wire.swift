@@ -83,6 +83,9 @@ extension NodeAgent {
         do throws(BPFError) { try program(attachment, dataplane, isQuick: true) } catch {
             throw .dataplane(error)
         }
+        // Only now: what comes in by it without its program would reach the node.
+        let name = attachment.hostInterface
+        do { try await blocking { try Links.setUp(name) } } catch { throw Self.translate(error) }
         attachment.state = .attached
         try journal.record(attachment)
     }
@@ -106,7 +109,7 @@ extension NodeAgent {
         }
     }
 
-    /// Makes the veth with one end in the pod, and configures it.
+    /// Makes the veth with one end in the pod, and configures it; the node's end stays down.
     private static func makeLink(
         _ attachment: Attachment,
         mtu: UInt32,
@@ -127,6 +130,7 @@ extension NodeAgent {
         let ends = try PodLink.create(
             pair,
             netnsPath: attachment.netns,
+            isHostUp: false,
             isOfNode: attachment.key == .node
         )
         do {

@@ -25,6 +25,11 @@ package actor NodeAgent {
         executor.asUnownedSerialExecutor()
     }
 
+    /// Calls of the kernel, at most so many at once.
+    let kernelGate = BlockingGate(width: 64)
+    /// Plugins of others, which may take a minute each.
+    let pluginGate = BlockingGate(width: 128)
+
     let settings: AgentSettings
     let peer: PeerService
     let store: RowStore
@@ -54,7 +59,7 @@ package actor NodeAgent {
     var places: [GroupKey: [EndpointRow.Place]]?
     var isOpening = false
     /// Pods whose program is a filter yet, which took less time, oldest first.
-    var quickPods: [AttachmentKey] = []
+    var quickPods: [QuickPod] = []
     /// When an interface last came or went.
     var interfacesChanged = ContinuousClock.now
     /// What was last told of the node's place in the open VPC.
@@ -225,8 +230,9 @@ package actor NodeAgent {
         let recorded = SortedSet(journal.attachments.values.map(\.hostInterface))
         for attachment in try dataplane.attachments() {
             guard case .pod(let key) = attachment.role, !recorded.contains(key) else { continue }
-            try dataplane.detachPod(key: key)
+            // The interface first: without its program a pod would reach the node.
             _ = try Links.delete(key)
+            try dataplane.detachPod(key: key)
         }
         let ports = SortedSet(journal.attachments.values.map(\.hostIndex))
         for port in try dataplane.ports() where !ports.contains(port.ifindex) {
@@ -278,7 +284,9 @@ package actor NodeAgent {
             key: attachment.hostInterface,
             isQuick: isQuick
         )
-        if isQuick, hook == .clsact { quickPods.append(attachment.key) }
+        if isQuick, hook == .clsact, uplink?.hook == .tcx {
+            quickPods.append(QuickPod(key: attachment.key))
+        }
         if attachment.key == .node { try openNode(dataplane) }
     }
 
@@ -291,17 +299,10 @@ package actor NodeAgent {
     /// Every pod's gateway has this address: it is one hop away and leads into the dataplane.
     static let gatewayMAC = MACAddress(bits: 0x02_67_72_00_00_01)
 
-    /// Runs what blocks on a thread of its own, away from the pool that everybody shares.
-    ///
-    /// A queue of its own for each: the global queue has as many threads as the machine has
-    /// processors, and the kernel makes callers wait where they could wait side by side.
+    /// Runs what the kernel may keep waiting on a thread of its own.
     nonisolated func blocking<Value: Sendable>(
         _ body: @escaping @Sendable () throws -> Value
     ) async throws -> Value {
-        try await withCheckedThrowingContinuation { continuation in
-            DispatchQueue(label: "genie.kernel").async {
-                continuation.resume(with: Result(catching: body))
-            }
-        }
+        try await kernelGate.run(body)
     }
 }

@@ -52,10 +52,11 @@ struct UninstallCommand: ParsableCommand {
         if try Links.delete(NodeAgent.mergeDevice) == .deleted {
             print("removed interface \(NodeAgent.mergeDevice)")
         }
-        for removed in try removal?.run() ?? [] { say(removed, names) }
+        // Before their programs: without them pods would reach the node.
         for name in interfaces.sorted() where try Links.delete(name) == .deleted {
             print("removed interface \(name), with the pod's end, its addresses and routes")
         }
+        for removed in try removal?.run() ?? [] { say(removed, names) }
         if recorded.contains(where: { $0.name == own }) {
             try NodeMasquerade.remove()
             print("removed nftables table inet \(NodeMasquerade.table)")

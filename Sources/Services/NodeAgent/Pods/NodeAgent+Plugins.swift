@@ -57,7 +57,7 @@ extension NodeAgent {
         hash.combine(key.bytes)
         let value = hash.value
         do {
-            return try await blocking {
+            return try await pluginGate.run {
                 try PluginLock(path: path, key: value, waitMilliseconds: Self.lockMilliseconds)
             }
         } catch let error as PluginProcessError {
@@ -92,7 +92,7 @@ extension NodeAgent {
         )
         let outcome: PluginProcess.Outcome
         do {
-            outcome = try await blocking { try PluginProcess.run(process, holding: lock) }
+            outcome = try await pluginGate.run { try PluginProcess.run(process, holding: lock) }
         } catch let error as PluginProcessError {
             throw .process(error)
         } catch {
