@@ -1,8 +1,8 @@
 import Foundation
 import Testing
 
-/// The lists of what a dataplane (E), a CNI plugin (C) and a plugin for many networks (N) have to
-/// do: which test covers what.
+/// The lists of what a dataplane (E), a CNI plugin (C), a plugin for many networks (N) and an heir of
+/// CNI-Genie (G) have to do: which test covers what.
 ///
 /// The tables are held to the sources: each name must be a piece of a test's or a suite's title.
 @Suite("The lists of what has to be right, and the tests that cover it")
@@ -32,7 +32,7 @@ struct AcceptanceListTests {
 
     @Test(
         "each item has tests that exist, or says what is missing",
-        arguments: dataplane + plugin + networks
+        arguments: dataplane + plugin + networks + genie
     )
     func covered(item: Item) {
         #expect(!item.tests.isEmpty || item.missing != nil)
@@ -46,5 +46,6 @@ struct AcceptanceListTests {
         #expect(Self.dataplane.map(\.id) == (1...23).map { "E\($0)" })
         #expect(Self.plugin.map(\.id) == (1...20).map { "C\($0)" })
         #expect(Self.networks.map(\.id) == (1...29).map { "N\($0)" })
+        #expect(Self.genie.map(\.id) == (1...24).map { "G\($0)" })
     }
 }
