@@ -323,6 +323,25 @@ struct NetworksLabTests {
         }
     }
 
+    @Test("an ADD that fails for a plugin that is not installed leaves nothing, and DEL says so")
+    func absentPlugin() async throws {
+        try await Lab.with(nodes: 1, id: Lab.testID) { lab in
+            let networks = try Networks(lab)
+            try networks.write(
+                "net.d/60-absent.conf",
+                #"{"cniVersion":"1.0.0","name":"absent","type":"nosuchplugin"}"#
+            )
+            let before = try networks.left()
+            try lab.script("pod", "add", "node1", "a")
+            let added = try networks.call("ADD", "a", annotations: ["cni": "inner,red/web,absent"])
+            #expect(added.status != 0 && added.text.contains("nosuchplugin"), "\(added.text)")
+            #expect(try networks.left() == before)
+            #expect(try networks.call("DEL", "a").status == 0)
+            #expect(try networks.call("ADD", "a", annotations: ["cni": "inner"]).status == 0)
+            #expect(try networks.call("DEL", "a").status == 0)
+        }
+    }
+
     @Test("a DEL of an old sandbox takes nothing from the new one at the same path")
     func oldSandbox() async throws {
         try await with { networks in
