@@ -148,22 +148,24 @@ extension NodeAgent {
             while busy.isEmpty, !quickPods.isEmpty,
                 ContinuousClock.now - interfacesChanged > Self.restSpan
             {
-                settleHook()
+                guard settleHook() else { break }
                 await Task.yield()
             }
         }
     }
 
-    /// The first of those that wait.
-    private func settleHook() {
+    /// The first of those that wait; false where it has to be tried again a little later.
+    @discardableResult
+    private func settleHook() -> Bool {
         var pod = quickPods.removeFirst()
         guard let dataplane, let attachment = journal.attachments[pod.key],
             attachment.state == .attached,
             // A runtime may have taken the interface away, and the number may be another's.
             (try? Links.index(of: attachment.hostInterface)) == attachment.hostIndex
-        else { return }
+        else { return true }
         do throws(BPFError) {
             try dataplane.attachPod(ifindex: attachment.hostIndex, key: attachment.hostInterface)
+            return true
         } catch {
             pod.attempts += 1
             if pod.attempts < Self.attemptsMax { quickPods.append(pod) }
@@ -174,6 +176,7 @@ extension NodeAgent {
                     "reason": "\(error)",
                 ]
             )
+            return false
         }
     }
 }

@@ -1,7 +1,6 @@
 import Addressing
 import BPFObjects
 import Determinism
-import Dispatch
 package import Logging
 import NetForwarding
 import NetModel
