@@ -115,6 +115,11 @@ final class TwoNodes {
         }
     }
 
+    /// Gives the router one more address on the first node's link.
+    func addRouterAddress(_ address: IPAddress) throws {
+        try #require(router).run("ip addr add \(address)/24 dev one")
+    }
+
     private static func makeRouter(
         _ first: Node,
         _ second: Node,

@@ -20,6 +20,7 @@
 #include <genie/icmp_error.h>
 #include <genie/ipv4.h>
 #include <genie/ipv6.h>
+#include <genie/leave.h>
 #include <genie/many.h>
 #include <genie/maps/drop.h>
 #include <genie/maps/node.h>
@@ -305,12 +306,12 @@ int pod_egress(struct __sk_buff *skb)
 		return TC_ACT_SHOT;
 	case VERDICT_REMOTE:
 		node = node_lookup();
-		if (!node)
+		if (!node || !route.vtep)
 			return drop(skb, port->vni, DROP_NOT_CONFIGURED);
 		count(COUNT_POD_REMOTE);
 		if (probe)
 			probe_mark_tunnel(skb);
-		return bpf_redirect_neigh(node->uplink_ifindex, NULL, 0, 0);
+		return leave(skb, node, route.vtep);
 	default:
 		drop_count(port->vni, skb->ifindex, -verdict);
 		if (!icmp_error(skb, port, -verdict, route.mtu))

@@ -35,6 +35,7 @@ package final class Dataplane {
         case probeSeen = "gr_seen_r1"
         case many = "gr_many_r1"
         case manyRate = "gr_many_rate_r1"
+        case hop = "gr_hop_r1"
     }
 
     /// The directory that everything is pinned in.

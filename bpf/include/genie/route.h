@@ -28,6 +28,7 @@ struct pod_route {
 	__u32 ifindex; /* where to: the pod's veth */
 	__u32 mtu;     /* of the path, where the packet is too big for it */
 	__u32 group;   /* the sender's, where it goes to the whole group */
+	const struct ip_address *vtep; /* of the node where to */
 };
 
 /* The bytes of headers and data of a segment that `skb`'s transport, which
@@ -122,6 +123,7 @@ static __always_inline int route_check(const struct endpoint_value *endpoint,
 		return -DROP_TOO_BIG;
 	plan->source = &node->vtep;
 	plan->target = &endpoint->vtep;
+	route->vtep = &endpoint->vtep;
 	return 0;
 }
 

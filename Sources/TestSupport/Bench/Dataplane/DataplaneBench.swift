@@ -96,7 +96,13 @@ struct DataplaneFigures {
             for kind in PathKind.allCases where kind != .genie {
                 for what in TrafficCase.allCases { figures += compare(place, kind, what) }
             }
-            for what in TrafficCase.allCases { figures += compareFamilies(place, what) }
+            for what in TrafficCase.allCases {
+                figures += compareFamilies(place, .genie, what)
+                for kind in [PathKind.straight, .vxlan] {
+                    figures += compareOverIPv6(place, kind, what)
+                    figures += compareFamilies(place, kind, what)
+                }
+            }
         }
         return figures
     }
@@ -160,23 +166,53 @@ struct DataplaneFigures {
         }
     }
 
-    /// Ours over IPv6 beside ours over IPv4.
-    private func compareFamilies(_ place: PathPlace, _ what: TrafficCase) -> [Figure] {
-        let four = DataplanePath(place: place, kind: .genie)
-        let six = DataplanePath(place: place, kind: .genie, isV6: true)
+    /// A path over IPv6 beside the same over IPv4; the bar is for ours, and what it costs others
+    /// says how much of it is the stack's.
+    private func compareFamilies(
+        _ place: PathPlace,
+        _ kind: PathKind,
+        _ what: TrafficCase
+    ) -> [Figure] {
+        let four = DataplanePath(place: place, kind: kind)
+        let six = DataplanePath(place: place, kind: kind, isV6: true)
         guard let ours = results.median(six, what, \.value),
             let peer = results.median(four, what, \.value)
         else { return [] }
+        let isOurs = kind == .genie
+        let name = isOurs ? "ipv6" : "ipv6.\(kind.rawValue)"
         return [
             Figure(
-                "dataplane.\(place.rawValue).ipv6.\(what.rawValue)",
+                "dataplane.\(place.rawValue).\(name).\(what.rawValue)",
                 unit: what.unit,
                 ours: ours,
                 peer: peer,
-                peerName: "IPv4",
-                atMost: what == .echo ? peer / Self.v6Floor : nil,
-                atLeast: what == .echo ? nil : peer * Self.v6Floor,
+                peerName: isOurs ? "IPv4" : "\(kind.name) IPv4",
+                atMost: isOurs && what == .echo ? peer / Self.v6Floor : nil,
+                atLeast: isOurs && what != .echo ? peer * Self.v6Floor : nil,
                 runs: results.count(six, what)
+            )
+        ]
+    }
+
+    /// Ours over IPv6 beside another's over IPv6.
+    private func compareOverIPv6(
+        _ place: PathPlace,
+        _ kind: PathKind,
+        _ what: TrafficCase
+    ) -> [Figure] {
+        let own = DataplanePath(place: place, kind: .genie, isV6: true)
+        let other = DataplanePath(place: place, kind: kind, isV6: true)
+        guard let ours = results.median(own, what, \.value),
+            let peer = results.median(other, what, \.value)
+        else { return [] }
+        return [
+            Figure(
+                "dataplane.\(place.rawValue).\(kind.rawValue)6.\(what.rawValue)",
+                unit: what.unit,
+                ours: ours,
+                peer: peer,
+                peerName: "\(kind.name) IPv6",
+                runs: results.count(own, what)
             )
         ]
     }

@@ -87,7 +87,14 @@ struct DataplaneCommand: ParsableCommand {
     ) throws -> [DataplanePath: (from: PathEnd, to: PathEnd)] {
         var paths: [DataplanePath: (from: PathEnd, to: PathEnd)] = [:]
         for (place, kinds) in try nodes.makePeers() {
-            for (kind, ends) in kinds { paths[DataplanePath(place: place, kind: kind)] = ends }
+            for (kind, ends) in kinds {
+                paths[DataplanePath(place: place, kind: kind)] = ends
+                // What IPv6 costs where nothing of ours is on the path.
+                guard kind == .straight || kind == .vxlan, let from = ends.0.overIPv6,
+                    let to = ends.1.overIPv6
+                else { continue }
+                paths[DataplanePath(place: place, kind: kind, isV6: true)] = (from, to)
+            }
         }
         for (place, ends) in try nodes.makePods(group: "four", subnet: "10.4.0.0/16") {
             paths[DataplanePath(place: place, kind: .genie)] = ends

@@ -168,16 +168,20 @@ struct DataplaneLab {
         return (path.split(separator: "/").last.map(String.init) ?? path, path)
     }
 
+    /// Gives a pod an address of each family; the IPv6 one has the IPv4 one's digits.
     private func address(
         _ pod: (name: String, path: String),
         _ address: String
     ) throws(BenchError) -> PathEnd {
+        let four = address.split(separator: "/").first.map(String.init) ?? address
+        let six = "fd00::" + four.split(separator: ".").joined(separator: ":")
         try Command.run("ip", ["-n", pod.name, "address", "add", address, "dev", "eth0"])
-        try Command.run("ip", ["-n", pod.name, "link", "set", "eth0", "up"])
-        return PathEnd(
-            netns: pod.path,
-            address: address.split(separator: "/").first.map(String.init) ?? address
+        try Command.run(
+            "ip",
+            ["-n", pod.name, "address", "add", "\(six)/112", "dev", "eth0", "nodad"]
         )
+        try Command.run("ip", ["-n", pod.name, "link", "set", "eth0", "up"])
+        return PathEnd(netns: pod.path, address: four, address6: six)
     }
 
     private func ip(_ node: Int, _ words: String) throws(BenchError) {

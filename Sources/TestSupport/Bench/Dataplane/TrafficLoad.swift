@@ -31,6 +31,11 @@ struct PathEnd: Hashable, Sendable {
     let netns: String
     /// The address.
     let address: String
+    /// The address of the other family, where one pod has both.
+    var address6: String?
+
+    /// The same end by its address of the other family.
+    var overIPv6: PathEnd? { address6.map { PathEnd(netns: netns, address: $0) } }
 }
 
 /// What one run of a case showed.
