@@ -90,6 +90,8 @@ struct Networks {
                 case "$fault" in
                 "\(type) $CNI_COMMAND $1 fail")
                     echo '{"cniVersion":"0.4.0","code":107,"msg":"told to fail"}'; exit 1 ;;
+                "\(type) $CNI_COMMAND $1 hang")
+                    sleep 25 ;;
                 "\(type) $CNI_COMMAND $1 kill")
                     rm '\(folder.path)/fault'
                     kill -9 "$(cat /run/genie-lab/\(lab.id)/node1/genied.pid)" ;;

@@ -68,6 +68,21 @@ struct PluginProcessTests {
         #expect(numbers.prefix(4) == ["0", "1", "2", "3"] && numbers.count <= 5, "\(numbers)")
     }
 
+    @Test("a child that it leaves behind with its outputs open is not waited for")
+    func leftBehind() throws {
+        let start = Date()
+        let outcome = try run("sleep 4 & echo done; echo fine >&2")
+        #expect(Date().timeIntervalSince(start) < 3)
+        #expect(outcome.status == 0 && outcome.output == Array("done\n".utf8))
+        #expect(outcome.errors == "fine\n")
+    }
+
+    @Test("relative directories are passed over: they are the runtime's and not ours")
+    func relative() {
+        #expect(PluginProcess.find("sh", in: "../bin:bin:/bin") == "/bin/sh")
+        #expect(PluginProcess.find("sh", in: "../../../../../../../../bin") == nil)
+    }
+
     @Test("one that takes too long is killed with its children, one that says too much too")
     func bounds() throws {
         let start = Date()

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -80,4 +81,11 @@ pid_t genie_spawn(const char *path, char *const arguments[],
 	posix_spawnattr_destroy(&attributes);
 	posix_spawn_file_actions_destroy(&actions);
 	return status ? -status : process;
+}
+
+int genie_process_descriptor(pid_t process)
+{
+	int descriptor = (int)syscall(SYS_pidfd_open, process, 0);
+
+	return descriptor < 0 ? -errno : descriptor;
 }

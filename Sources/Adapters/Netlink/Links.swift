@@ -89,6 +89,17 @@ package enum Links {
         }
     }
 
+    /// Removes the interface with that number, whatever its name is by now.
+    @discardableResult
+    package static func delete(index: UInt32) throws(NetlinkError) -> Deletion {
+        do throws(NetlinkError) {
+            try NetlinkSocket(netnsPath: nil).perform([.deleteLink(index: index)])
+            return .deleted
+        } catch .refused(_, ENODEV, _) {
+            return .absent
+        }
+    }
+
     /// Brings the interface up.
     ///
     /// - Throws: `.linkMissing` where there is none.

@@ -77,6 +77,18 @@ extension Request {
         return Request(.deleteLink(name: name), type: RTM_DELLINK, flags: NLM_F_ACK, body: body)
     }
 
+    /// The same of an interface whose name may have changed.
+    package static func deleteLink(index: UInt32) -> Request {
+        var body = MessageWriter()
+        body.writeLinkHeader(index: index)
+        return Request(
+            .deleteLinkAt(index: index),
+            type: RTM_DELLINK,
+            flags: NLM_F_ACK,
+            body: body
+        )
+    }
+
     /// Reads one interface.
     package static func readLink(name: String) -> Request {
         var body = MessageWriter()

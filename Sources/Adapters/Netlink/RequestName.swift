@@ -10,6 +10,7 @@ package enum RequestName: Hashable, Sendable {
     case setUp(index: UInt32)
     /// Removing an interface.
     case deleteLink(name: String)
+    case deleteLinkAt(index: UInt32)
     /// Reading one interface.
     case readLink(name: String)
     /// Reading every interface.
@@ -41,6 +42,7 @@ extension RequestName: CustomStringConvertible {
         case .createTunnelReceiver(let name): "create tunnel device \(name)"
         case .setUp(let index): "bring link \(index) up"
         case .deleteLink(let name): "delete link \(name)"
+        case .deleteLinkAt(let index): "delete link number \(index)"
         case .readLink(let name): "read link \(name)"
         case .listLinks: "list the links"
         case .addAddress(let address, let index): "add address \(address) to link \(index)"

@@ -1,7 +1,7 @@
 internal import CLinux
 internal import Glibc
 
-/// What goes to a program and comes from it, both at once, until it closes its outputs.
+/// What goes to a program and comes from it, both at once, until it closes its outputs or ends.
 struct PluginExchange: ~Copyable {
     private let path: String
     private let deadlineMilliseconds: Int
@@ -27,11 +27,17 @@ struct PluginExchange: ~Copyable {
         _ = fcntl(self.input.writer, F_SETFL, O_NONBLOCK)
     }
 
-    mutating func run() throws(PluginProcessError) {
+    /// Exchanges everything.
+    ///
+    /// - Parameter ended: can be read from once the program has ended, or is negative. All that it
+    ///   said is in the pipes then; a child of it may keep them open for as long as it likes.
+    /// - Throws: `.tooSlow`, `.tooMuch`.
+    mutating func run(untilReadable ended: Int32) throws(PluginProcessError) {
         let end = Self.nowMilliseconds() + deadlineMilliseconds
         if unsent.isEmpty { input.closeWriter() }
         var isOutputOpen = true
         var areErrorsOpen = true
+        var hasEnded = false
         while isOutputOpen || areErrorsOpen {
             var entries = [
                 pollfd(fd: isOutputOpen ? output.reader : -1, events: Int16(POLLIN), revents: 0),
@@ -41,9 +47,12 @@ struct PluginExchange: ~Copyable {
                     events: Int16(POLLOUT),
                     revents: 0
                 ),
+                pollfd(fd: hasEnded ? -1 : ended, events: Int16(POLLIN), revents: 0),
             ]
-            let ready = poll(&entries, nfds_t(entries.count), left(until: end))
+            let ready = poll(&entries, nfds_t(entries.count), hasEnded ? 0 : left(until: end))
             if ready < 0, errno == EINTR { continue }
+            if hasEnded, entries[0].revents | entries[1].revents == 0 { return }
+            hasEnded = hasEnded || entries[3].revents != 0
             guard ready > 0 else {
                 throw .tooSlow(path: path, milliseconds: deadlineMilliseconds)
             }

@@ -48,9 +48,11 @@ package enum PluginProcess {
     package static let outputBytesMax = 4 << 20
 
     /// The first program of that name in directories joined by colons; nil where there is none.
+    ///
+    /// Relative ones are passed over: the caller's working directory is not the runtime's.
     package static func find(_ name: String, in path: String) -> String? {
         guard !name.isEmpty, !name.contains("/") else { return nil }
-        for directory in path.split(separator: ":") {
+        for directory in path.split(separator: ":") where directory.first == "/" {
             let candidate = "\(directory)/\(name)"
             var status = stat()
             if stat(candidate, &status) == 0, status.st_mode & S_IFMT == S_IFREG {
@@ -82,8 +84,10 @@ package enum PluginProcess {
         output.closeWriter()
         errors.closeWriter()
         var exchange = PluginExchange(call, input: input, output: output, errors: errors)
+        let end = genie_process_descriptor(process)
+        defer { if end >= 0 { close(end) } }
         do throws(PluginProcessError) {
-            try exchange.run()
+            try exchange.run(untilReadable: end)
         } catch {
             kill(-process, SIGKILL)
             _ = wait(process)

@@ -14,6 +14,8 @@ package struct SelectionRequest: Sendable {
     package var interface: String
     /// Interfaces that plugins before this one made; none unless it is a later one of a chain.
     package var taken: [String]
+    /// Interfaces that other calls made for the same container.
+    package var occupied: [String]
     /// What the runtime asks for; it is for the cluster-wide network alone (NPWG 1.3, 4.1.2).
     package var wishes: AttachmentWishes
 
@@ -24,6 +26,7 @@ package struct SelectionRequest: Sendable {
         node: NodeFacts,
         interface: String,
         taken: [String] = [],
+        occupied: [String] = [],
         wishes: AttachmentWishes = AttachmentWishes()
     ) {
         self.settings = settings
@@ -31,6 +34,7 @@ package struct SelectionRequest: Sendable {
         self.node = node
         self.interface = interface
         self.taken = taken
+        self.occupied = occupied
         self.wishes = wishes
     }
 }
@@ -340,7 +344,7 @@ struct SelectionMaker {
     /// Gives every network an interface of its own: the names asked for first, then the runtime's,
     /// then the free ones from below.
     func nameInterfaces(_ candidates: inout [Selection.Candidate]) throws(SelectionError) {
-        var used = SortedSet(request.taken)
+        var used = SortedSet(request.taken + request.occupied)
         // The cluster-wide network is on the runtime's interface, whatever those beside it ask for.
         if let first = candidates.first, first.ordinal == nil, first.interface == nil,
             candidates.contains(where: { $0.ordinal != nil })

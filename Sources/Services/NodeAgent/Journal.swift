@@ -42,6 +42,9 @@ struct Attachment: Codable, Hashable, Sendable {
     var network: String?
     /// Whether the pod's default routes lead through it; nil where its first interface decides.
     var isDefaultRoute: Bool?
+    /// The metric of its routes, another one for each interface of a container; nil in rows of
+    /// older releases.
+    var metric: UInt32?
 
     /// An address of the group's second subnet, with what belongs to it.
     struct SecondAddress: Codable, Hashable, Sendable {

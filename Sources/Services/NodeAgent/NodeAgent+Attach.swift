@@ -28,6 +28,8 @@ extension NodeAgent {
         var network: String
         /// Whether the pod's default routes lead through it; nil where its first interface decides.
         var isDefaultRoute: Bool?
+        /// The metric of its routes, unless another interface of the container has it.
+        var metric: UInt32 = 0
     }
 
     /// Attaches one interface: journal, address, veth, maps, record; undoes all of it on failure.
@@ -118,6 +120,13 @@ extension NodeAgent {
         hash.combine(request.key.containerID.utf8)
         hash.combine(request.key.interface.utf8)
         let digits = String(hash.value, radix: 16)
+        // Interfaces of one pod may lead into one group.
+        let others = Set(
+            journal.attachments.values.filter { other in
+                other.containerID == request.key.containerID && other.key != request.key
+            }.map { $0.metric ?? 0 }
+        )
+        let metric = (request.metric...).first { !others.contains($0) }
         return Attachment(
             containerID: request.key.containerID,
             interface: request.key.interface,
@@ -134,7 +143,8 @@ extension NodeAgent {
             podNamespace: request.podNamespace,
             podName: request.podName,
             network: request.network,
-            isDefaultRoute: request.isDefaultRoute
+            isDefaultRoute: request.isDefaultRoute,
+            metric: metric
         )
     }
 

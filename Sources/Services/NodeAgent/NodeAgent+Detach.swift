@@ -43,7 +43,11 @@ extension NodeAgent {
         // The kernel needs some 20 ms for it, most of DEL.
         async let isDeleted = blocking { try Links.delete(name) }
         let rows = Result { () throws(BPFError) in try unprogram(attachment) }
-        do { _ = try await isDeleted } catch { throw Self.translate(error) }
+        do {
+            if try await isDeleted == .absent { try await deleteRenamed(attachment) }
+        } catch {
+            throw Self.translate(error)
+        }
         do throws(BPFError) {
             try rows.get()
             try dataplane?.forgetPod(key: name)
@@ -63,6 +67,32 @@ extension NodeAgent {
             // Taken off at the next start; no packet of the VPC finds an endpoint here meanwhile.
             logger.warning("cannot forget a VPC", metadata: ["reason": "\(error)"])
         }
+    }
+
+    /// Removes the node's end of a pod that somebody gave another name: without its program, what
+    /// the pod sends would reach the node.
+    ///
+    /// The number alone may be another interface's by now. Ours has our Ethernet address, too, and
+    /// its program.
+    private func deleteRenamed(_ attachment: Attachment) async throws {
+        guard attachment.hostIndex != 0, attachment.key != .node, let dataplane,
+            try dataplane.attachments().contains(where: {
+                $0.role == .pod(key: attachment.hostInterface)
+                    && $0.ifindex == attachment.hostIndex
+            })
+        else { return }
+        let index = attachment.hostIndex
+        let renamed = try await blocking {
+            let link = try Links.list().first { $0.index == index }
+            guard let link, link.mac == Self.gatewayMAC else { return nil as String? }
+            try Links.delete(index: index)
+            return link.name
+        }
+        guard let renamed else { return }
+        logger.warning(
+            "removed a pod's interface that had been given another name",
+            metadata: ["interface": "\(attachment.hostInterface)", "name": "\(renamed)"]
+        )
     }
 
     /// Takes the rows away: what the pod sends is dropped from here on.
@@ -89,7 +119,7 @@ extension NodeAgent {
         for key in journal.all.filter({ $0.state != .attached }).map(\.key) {
             do throws(AgentError) {
                 // A call for the same interface may be quicker: then there is nothing left to do.
-                guard !busy.contains(key) else { continue }
+                guard !busy.contains(key), !isPlanBusy(of: key) else { continue }
                 try begin(key)
                 defer { busy.remove(key) }
                 guard let attachment = journal.attachments[key], attachment.state != .attached
@@ -132,35 +162,6 @@ extension NodeAgent {
         let call = CNICall(verb: .delete, containerID: key.containerID, ifname: key.interface)
         guard (try? spool.read(name: call.spoolName)) ?? nil != nil else { return false }
         return (try? spool.remove(name: call.spoolName)) != nil
-    }
-
-    /// DEL calls that came while no daemon ran.
-    func replaySpool() async {
-        let spool = SpoolDirectory(path: settings.spoolDirectory)
-        guard let names = try? spool.names() else { return }
-        for name in names {
-            guard let bytes = try? spool.read(name: name),
-                let call = try? JSONDecoder().decode(CNICall.self, from: Data(bytes))
-            else {
-                logger.error("cannot read a spooled removal", metadata: ["file": "\(name)"])
-                try? spool.remove(name: name)
-                continue
-            }
-            let key = AttachmentKey(containerID: call.containerID, interface: call.ifname)
-            do throws(AgentError) {
-                try await detachPod(key)
-                try? spool.remove(name: name)
-                logger.notice(
-                    "replayed a removal",
-                    metadata: ["container_id": "\(call.containerID)"]
-                )
-            } catch {
-                logger.error(
-                    "cannot replay a removal",
-                    metadata: ["container_id": "\(call.containerID)", "reason": "\(error)"]
-                )
-            }
-        }
     }
 
     /// Compares an attachment with what was set up, as CHECK demands.

@@ -10,27 +10,27 @@ import RingPlacement
 import RingRecords
 
 extension NodeAgent {
-    /// Makes the maps what the ring and the journal say; runs again while things change meanwhile.
+    /// Makes the maps what the ring and the journal say, in a pass that begins after this call;
+    /// calls that come before it begins share it.
     func reconcile() async {
-        guard !isReconciling else {
-            isReconcileDue = true
-            await withCheckedContinuation { reconcileWaiters.append($0) }
-            return
-        }
-        isReconciling = true
-        repeat {
-            isReconcileDue = false
-            // Who came before this pass began is served by it.
-            let served = reconcileWaiters
-            reconcileWaiters = []
-            defer { for waiter in served { waiter.resume() } }
+        await (queuedPass ?? queuePass()).value
+    }
+
+    private func queuePass() -> Task<Void, Never> {
+        let before = lastPass
+        let pass = Task {
+            await before?.value
+            // What changes from here on needs another one.
+            queuedPass = nil
             do {
                 try await reconcileOnce()
             } catch {
                 logger.error("cannot reconcile the dataplane", metadata: ["reason": "\(error)"])
             }
-        } while isReconcileDue
-        isReconciling = false
+        }
+        queuedPass = pass
+        lastPass = pass
+        return pass
     }
 
     private func reconcileOnce() async throws {

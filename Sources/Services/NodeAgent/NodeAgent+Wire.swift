@@ -65,15 +65,9 @@ extension NodeAgent {
         let planned = attachment
         // Those of the node lead to all groups of the VPC and change with them.
         let routes = attachment.key == .node ? [] : routes(attachment, group)
-        // Interfaces of one pod may lead into one group.
-        let metric = UInt32(
-            journal.attachments.values.count { other in
-                other.containerID == planned.containerID && other.interface < planned.interface
-            }
-        )
         do {
             attachment.hostIndex = try await blocking {
-                try Self.makeLink(planned, mtu: mtu, routes: routes, metric: metric)
+                try Self.makeLink(planned, mtu: mtu, routes: routes)
             }
         } catch {
             throw Self.translate(error)
@@ -113,8 +107,7 @@ extension NodeAgent {
     private static func makeLink(
         _ attachment: Attachment,
         mtu: UInt32,
-        routes: [Route],
-        metric: UInt32
+        routes: [Route]
     ) throws -> UInt32 {
         let held = attachment.held
         guard let mac = MACAddress(attachment.mac), !held.isEmpty else {
@@ -143,7 +136,7 @@ extension NodeAgent {
                     gatewayMAC: gatewayMAC,
                     isDefaultRoute: false,
                     routes: routes,
-                    metric: metric
+                    metric: attachment.metric ?? 0
                 )
             )
             try Offload.gro.set(true, on: attachment.hostInterface)

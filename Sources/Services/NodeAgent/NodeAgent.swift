@@ -39,6 +39,8 @@ package actor NodeAgent {
     var uplink: UplinkState?
     var busy: Set<AttachmentKey> = []
     var busyPods: Set<AttachmentKey> = []
+    /// Pods that could not be taken off their networks.
+    var podRetries: [AttachmentKey: PodRetry] = [:]
     /// Where it is known what pods ask for.
     let podFacts: any PodFactsSource
     var loads = InterfaceLoads()
@@ -69,9 +71,10 @@ package actor NodeAgent {
     var isMasqueradeRemoved = false
     /// When they were last put in place.
     var masqueradeSet = ContinuousClock.now
-    var isReconciling = false
-    var isReconcileDue = false
-    var reconcileWaiters: [CheckedContinuation<Void, Never>] = []
+    /// The pass over the maps that has not begun yet.
+    var queuedPass: Task<Void, Never>?
+    /// The pass that was asked for last.
+    var lastPass: Task<Void, Never>?
 
     /// What is known of the underlay interface.
     struct UplinkState {
@@ -135,7 +138,6 @@ package actor NodeAgent {
 
     /// Keeps the maps as the ring says until the task is cancelled.
     package func run() async {
-        await finishInterruptedPods()
         await finishInterrupted()
         await releaseOrphans()
         await publishAll()
@@ -144,9 +146,6 @@ package actor NodeAgent {
             group.addTask { for await _ in self.peer.registerChanges { await self.takeVPCs() } }
             group.addTask {
                 while !Task.isCancelled {
-                    // Not only at the start: a DEL may be spooled while the socket is coming up.
-                    await self.replaySpool()
-                    await self.finishInterruptedPods()
                     await self.finishInterrupted()
                     await self.sampleLoads()
                     await self.followVPCs()
@@ -155,6 +154,7 @@ package actor NodeAgent {
                     try? await Task.sleep(for: .seconds(5))
                 }
             }
+            group.addTask { await self.repairPods() }
             group.addTask { await self.reread() }
             group.addTask { await self.watchDataplanes() }
             group.addTask { await self.settleHooks() }
@@ -208,12 +208,12 @@ package actor NodeAgent {
     /// A pod whose interface is gone (the machine was restarted) is marked for removal, and what is
     /// pinned for pods that nobody recorded is taken off.
     private func adoptPods(_ dataplane: Dataplane) throws {
+        // Only what is certainly not there counts as gone.
+        let indices = try Links.list().reduce(into: [:]) { $0[$1.name] = $1.index }
         for var attachment in journal.all where attachment.state == .attached {
-            // Only what is certainly not there counts as gone.
-            let links = try Links.list()
-            let link = links.first { $0.name == attachment.hostInterface }
-            if let link, link.index == attachment.hostIndex {
-                try program(attachment, dataplane)
+            if indices[attachment.hostInterface] == attachment.hostIndex {
+                // Filters become links later: nothing is to wait for hundreds of them.
+                try program(attachment, dataplane, isQuick: true)
                 continue
             }
             logger.notice(

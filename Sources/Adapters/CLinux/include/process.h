@@ -20,4 +20,10 @@ ssize_t genie_pipe_write(int end, const void *bytes, size_t count);
 pid_t genie_spawn(const char *path, char *const arguments[],
 		  char *const environment[], const int *descriptors, int count);
 
+/*
+ * A descriptor that can be read from once the child "process" has ended
+ * (pidfd_open(2), Linux 5.3), or a negated errno.
+ */
+int genie_process_descriptor(pid_t process);
+
 #endif

@@ -18,6 +18,20 @@ extension NodeAgent {
     ///
     /// - Throws: the first failure; the plan is kept then, and undone again later.
     func undoPod(_ record: PodRecord) async throws(AgentError) {
+        do throws(AgentError) {
+            try await undoParts(record)
+            podRetries[record.key] = nil
+        } catch {
+            podRetries[record.key] = PodRetry(
+                after: podRetries[record.key],
+                reason: "\(error)",
+                now: .now
+            )
+            throw error
+        }
+    }
+
+    private func undoParts(_ record: PodRecord) async throws(AgentError) {
         var record = record
         record.state = .removing
         try journal.record(record)
@@ -152,27 +166,6 @@ extension NodeAgent {
                 AttachmentKey(containerID: record.containerID, interface: part.interface),
                 netns: netns
             )
-        }
-    }
-
-    /// Undoes additions and finishes removals that a dead daemon or a failure left half done.
-    func finishInterruptedPods() async {
-        for key in journal.pods.values.filter({ $0.state != .attached }).map(\.key).sorted() {
-            guard !busyPods.contains(key), (try? beginPod(key)) != nil else { continue }
-            defer { busyPods.remove(key) }
-            guard let record = journal.pods[key], record.state != .attached else { continue }
-            do throws(AgentError) {
-                try await undoPod(record)
-                logger.notice(
-                    "undid an interrupted pod",
-                    metadata: ["container_id": "\(key.containerID)"]
-                )
-            } catch {
-                logger.error(
-                    "cannot undo an interrupted pod",
-                    metadata: ["container_id": "\(key.containerID)", "reason": "\(error)"]
-                )
-            }
         }
     }
 }

@@ -29,7 +29,9 @@ extension NodeAgent {
             }
             try await undoPod(old)
         }
-        guard journal.attachments[key]?.state != .attached || isDeleteDue else {
+        guard journal.attachments[key]?.state != .attached || isDeleteDue,
+            !occupiedInterfaces(besides: key).contains(key.interface)
+        else {
             throw .alreadyAttached(containerID: key.containerID, interface: key.interface)
         }
         guard !call.netns.isEmpty else { throw .namespaceMissing(containerID: key.containerID) }
@@ -69,7 +71,10 @@ extension NodeAgent {
         let taken = (previous?.interfaces ?? []).filter { $0.sandbox?.isEmpty == false }.map(\.name)
         let selection: Selection
         do throws(PodError) {
-            let request = try await selectionRequest(call, arguments, taken: taken)
+            var request = try await selectionRequest(call, arguments, taken: taken)
+            request.occupied = occupiedInterfaces(
+                besides: AttachmentKey(containerID: call.containerID, interface: call.ifname)
+            )
             selection = try await explained(request, configuration)
         } catch {
             throw .pod(error)
@@ -90,6 +95,18 @@ extension NodeAgent {
         )
         if let previous { record.previous = try Self.value(previous, .latest).text }
         return record
+    }
+
+    /// The interfaces that other calls made for the same container; a failure of this one must not
+    /// undo them.
+    private func occupiedInterfaces(besides key: AttachmentKey) -> [String] {
+        let own = journal.pods[key]?.parts.map(\.interface) ?? []
+        let attached = journal.attachments.keys.filter { $0.containerID == key.containerID }
+            .map(\.interface).filter { $0 != key.interface && !own.contains($0) }
+        let planned = journal.pods.values.filter {
+            $0.containerID == key.containerID && $0.key != key
+        }.flatMap { $0.parts.map(\.interface) }
+        return attached + planned
     }
 
     /// A configuration that names a place in the ring is one network; any other is a choice.
@@ -259,7 +276,8 @@ extension NodeAgent {
             wanted: wishes.address,
             mac: wishes.mac,
             network: "",
-            isDefaultRoute: part.isDefault && !isRoutedElsewhere
+            isDefaultRoute: part.isDefault && !isRoutedElsewhere,
+            metric: UInt32(record.parts.firstIndex { $0.interface == part.interface } ?? 0)
         )
     }
 }

@@ -66,6 +66,9 @@ struct OwnWishes {
                 "\(text.prefix(50)), asked for as MAC or mac, is no interface's hardware address"
             )
         }
+        guard address != NodeAgent.gatewayMAC else {
+            throw .badRequest("\(address), asked for as MAC or mac, is the gateway's: take another")
+        }
         return address
     }
 }

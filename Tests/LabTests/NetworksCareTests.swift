@@ -1,0 +1,162 @@
+import Foundation
+import LabNet
+import LocalAPI
+import Testing
+
+@Suite(
+    "One pod's trouble is not another's, and one call's not another's",
+    .serialized,
+    .enabled(if: getuid() == 0, "namespaces and BPF need root"),
+    .enabled(if: Networks.isStockThere, "containernetworking-plugins is not installed")
+)
+struct NetworksCareTests {
+    private static let web = ",\"vpc\":\"red\",\"group\":\"web\""
+
+    private func with(_ body: (Networks) async throws -> Void) async throws {
+        try await Lab.with(nodes: 1, id: Lab.testID) { lab in try await body(try Networks(lab)) }
+    }
+
+    private func hook(_ lab: Lab, of interface: String) throws -> String? {
+        try lab.ring(1, "dataplane", as: DataplaneStatus.self).attachments
+            .first { $0.interface == interface }?.hook
+    }
+
+    @Test("a plugin that hangs keeps neither other pods nor the node's own work waiting")
+    func hanging() async throws {
+        try await with { networks in
+            let lab = networks.lab
+            for pod in ["stuck", "other", "late"] { try lab.script("pod", "add", "node1", pod) }
+            for (pod, network) in [("stuck", "inner"), ("other", "line")] {
+                _ = try AddResult(try networks.call("ADD", pod, annotations: ["cni": network]))
+            }
+            // Both removals come while nobody is there.
+            try lab.script("stop", "node1")
+            for pod in ["stuck", "other"] {
+                #expect(try networks.call("DEL", pod).errors.contains("is kept"))
+            }
+            try networks.setFault("bridge DEL before hang")
+            try lab.script("start", "node1")
+            func pods() throws -> [String] {
+                try lab.ring(1, "pods", as: PodList.self).pods.map(\.containerID)
+            }
+            let isBack = try await lab.eventually(seconds: 10) {
+                try lab.ring(1, "pods").status == 0
+            }
+            #expect(isBack, "the daemon is not back")
+            let isGone = try await lab.eventually(seconds: 10) { try pods() == ["stuck"] }
+            #expect(isGone, "the other pod waits for the plugin, too")
+            let result = try AddResult(try networks.call("ADD", "late", config: Self.web))
+            let isSettled = try await lab.eventually(seconds: 10) {
+                try hook(lab, of: result.interfaces[0].name) != "clsact"
+            }
+            #expect(isSettled, "hooks of new pods wait for the plugin")
+            let during = try pods()
+            #expect(during == ["late", "stuck"], "it hung for too short a time: \(during)")
+            try networks.setFault(nil)
+            let isOver = try await lab.eventually(seconds: 40) { try pods() == ["late"] }
+            #expect(isOver, "the pod whose plugin hung is still there")
+        }
+    }
+
+    @Test("a call that fails undoes nothing that another call for the same container made")
+    func otherCall() async throws {
+        try await with { networks in
+            try networks.lab.script("pod", "add", "node1", "a")
+            let first = try AddResult(try networks.call("ADD", "a", config: Self.web))
+            let address = try #require(first.ips.first?.address.dropLast(3)).description
+            let second = try networks.call(
+                "ADD",
+                "a",
+                annotations: ["cni": "inner,red/web@eth0"],
+                interface: "eth1"
+            )
+            #expect(second.status != 0 && second.text.contains("asks for interface eth0"))
+            let again = try networks.call("ADD", "a", annotations: ["cni": "inner"])
+            #expect(again.status != 0 && again.text.contains("has interface eth0 already"))
+            let ping = try networks.inPod("a", "ping -c 2 -i 0.05 -W 1 -I \(address) 10.60.0.1")
+            #expect(ping.contains(" 0% packet loss"), "\(ping)")
+            // Names that nobody asked for go round what is taken.
+            let third = try AddResult(
+                try networks.call(
+                    "ADD",
+                    "a",
+                    annotations: ["cni": "red/web,red/web"],
+                    interface: "eth1"
+                )
+            )
+            #expect(third.shown.map { $0.prefix(4) } == ["eth1", "eth2"], "\(third.shown)")
+            #expect(try networks.call("DEL", "a", interface: "eth1").status == 0)
+            #expect(try networks.inPod("a", "ip -br link").contains("eth0"))
+            #expect(try networks.call("DEL", "a").status == 0)
+        }
+    }
+
+    @Test("networks that are made side by side do not wait for the node's next look around")
+    func sideBySide() async throws {
+        try await with { networks in
+            let lab = networks.lab
+            for name in ["api", "db"] {
+                let subnet = name == "api" ? "10.64.0.0/24" : "10.65.0.0/24"
+                let made = try lab.ring(1, "groups", "create", "red/\(name)", "--subnet", subnet)
+                #expect(made.status == 0)
+            }
+            try lab.script("pod", "add", "node1", "a")
+            // It looks around every 5 s; a wake-up that is lost is served by that.
+            for round in 0..<12 {
+                let start = ContinuousClock.now
+                let ask = ["cni": "red/web,red/api,red/db"]
+                _ = try AddResult(try networks.call("ADD", "a", annotations: ask))
+                let span = ContinuousClock.now - start
+                #expect(span < .seconds(2), "round \(round) took \(span)")
+                #expect(try networks.call("DEL", "a").status == 0)
+                try await Task.sleep(for: .milliseconds(700))
+            }
+        }
+    }
+
+    @Test("interfaces of one group may come in any order, each with routes of its own metric")
+    func anyOrder() async throws {
+        try await with { networks in
+            try networks.lab.script("pod", "add", "node1", "a")
+            for interface in ["eth1", "eth0", "eth2"] {
+                let add = try networks.call("ADD", "a", config: Self.web, interface: interface)
+                #expect(add.status == 0, "\(interface): \(add.text)")
+            }
+            for interface in ["eth0", "eth2", "eth1"] {
+                let delete = try networks.call("DEL", "a", interface: interface)
+                #expect(delete.status == 0, "\(interface): \(delete.text)")
+            }
+        }
+    }
+
+    @Test("the node's end is removed though somebody gave it another name")
+    func renamed() async throws {
+        try await with { networks in
+            let before = try networks.left()
+            try networks.lab.script("pod", "add", "node1", "a")
+            let add = try AddResult(try networks.call("ADD", "a", config: Self.web))
+            let name = add.interfaces[0].name
+            for command in ["set \(name) down", "set \(name) name stray0", "set stray0 up"] {
+                let words = ["ip", "link"] + command.split(separator: " ").map(String.init)
+                #expect(try networks.lab.run(on: 1, words).status == 0)
+            }
+            #expect(try networks.call("DEL", "a").status == 0)
+            let after = try networks.left()
+            #expect(after == before)
+        }
+    }
+
+    @Test("a pod does not get its gateway's hardware address")
+    func gatewayMAC() async throws {
+        try await with { networks in
+            try networks.lab.script("pod", "add", "node1", "a")
+            let add = try networks.call(
+                "ADD",
+                "a",
+                config: Self.web,
+                arguments: ";MAC=02:67:72:00:00:01"
+            )
+            #expect(add.status != 0 && add.text.contains("is the gateway's"), "\(add.text)")
+        }
+    }
+}
