@@ -146,6 +146,46 @@ struct NetworksCareTests {
         }
     }
 
+    @Test("a pod whose plugin never undoes its network can be forgotten, and ours is undone")
+    func forgotten() async throws {
+        try await with { networks in
+            let lab = networks.lab
+            try lab.script("pod", "add", "node1", "a")
+            let ask = ["cni": "red/web,inner"]
+            _ = try AddResult(try networks.call("ADD", "a", annotations: ask))
+            let inUse = try lab.ring(1, "pods", "forget", "shop/a")
+            #expect(inUse.status == 1 && inUse.errors.contains("delete the pod"), "\(inUse)")
+            try networks.setFault("bridge DEL before fail")
+            #expect(try networks.call("DEL", "a").status != 0)
+            let listed = try lab.ring(1, "pods")
+            #expect(listed.errors.contains("cannot be taken off its networks"), "\(listed)")
+            #expect(listed.errors.contains("plugin bridge of network inner for eth1"))
+            let page = try lab.run(on: 1, ["curl", "-s", "http://127.0.0.1:7941/metrics"]).text
+            #expect(page.contains("genie_pods_stuck 1"))
+            #expect(page.contains(#"genie_cni_calls_total{verb="ADD",code="0"} 1"#))
+            #expect(page.contains(#"genie_cni_calls_total{verb="DEL",code="107"} 1"#))
+            let forgot = try lab.ring(1, "pods", "forget", "shop/a")
+            #expect(forgot.status == 0 && forgot.text.contains("bridge"), "\(forgot)")
+            #expect(try lab.ring(1, "pods").errors == "no pods\n")
+            #expect(try lab.ring(1, "endpoints").text.contains("10.60.0.") == false)
+            #expect(try lab.ring(1, "pods", "forget", "shop/a").status == 1)
+        }
+    }
+
+    @Test("uninstall does not pass over pods that have networks of others alone")
+    func uninstall() async throws {
+        try await with { networks in
+            let lab = networks.lab
+            try lab.script("pod", "add", "node1", "a")
+            _ = try AddResult(try networks.call("ADD", "a", annotations: ["cni": "inner"]))
+            try lab.script("stop", "node1")
+            let refused = try lab.run(on: 1, ["genied", "uninstall"])
+            #expect(refused.status != 0 && refused.errors.contains("a:eth0"), "\(refused)")
+            let forced = try lab.run(on: 1, ["genied", "uninstall", "--force"])
+            #expect(forced.text.contains("NOT removed: network inner of a:eth0"), "\(forced)")
+        }
+    }
+
     @Test("a pod does not get its gateway's hardware address")
     func gatewayMAC() async throws {
         try await with { networks in

@@ -124,6 +124,11 @@ struct NetworksLabTests {
             let explained = try networks.lab.ring(1, "pods", "explain", "shop/a").text
             #expect(explained.contains("annotation k8s.v1.cni.cncf.io/networks[0] of pod shop/a"))
             #expect(explained.contains("the first configuration of \(networks.folder.path)/net.d"))
+            let own = "/run/genie-lab/\(networks.lab.id)/node1/net.d/10-own.conf"
+            try #"{"cniVersion":"1.0.0","name":"own","type":"bridge"}"#
+                .write(to: URL(filePath: own), atomically: true, encoding: .utf8)
+            let stranger = try networks.lab.ring(1, "pods", "explain", "shop/stranger")
+            #expect(stranger.errors.contains("nothing is known of its annotations"))
             #expect(try networks.call("DEL", "a").status == 0)
             #expect(try networks.lab.ring(1, "pods").errors == "no pods\n")
         }
@@ -296,6 +301,14 @@ struct NetworksLabTests {
             let made = try lab.ring(1, "groups", "create", "red/tiny", "--subnet", "10.68.0.0/29")
             #expect(made.status == 0, "\(made.errors)")
             #expect(try status(tiny) == "content" && status("") == "content")
+            let wrong = try status(#","default_plugin":"absent""#)
+            #expect(wrong.contains("\"code\":50") && wrong.contains("default_plugin[0]"))
+            try networks.write(
+                "net.d/70-missing.conf",
+                #"{"cniVersion":"0.4.0","name":"missing","type":"nosuchplugin"}"#
+            )
+            let missing = try status(#","default_plugin":"missing""#)
+            #expect(missing.contains("\"code\":50") && missing.contains("plugin nosuchplugin"))
             var pods = 0
             while pods < 10 {
                 try lab.script("pod", "add", "node1", "t\(pods)")
@@ -334,8 +347,21 @@ struct NetworksLabTests {
             let before = try networks.left()
             try lab.script("pod", "add", "node1", "a")
             let added = try networks.call("ADD", "a", annotations: ["cni": "inner,red/web,absent"])
-            #expect(added.status != 0 && added.text.contains("nosuchplugin"), "\(added.text)")
+            #expect(added.status != 0, "\(added.text)")
+            for part in [
+                "plugin nosuchplugin of network absent for eth2",
+                "annotation cni[2] of pod shop/a", "install it there",
+            ] { #expect(added.text.contains(part), "\(added.text)") }
             #expect(try networks.left() == before)
+            // What is kept of it says when and why, and a replay what is in the way.
+            let kept = "/var/lib/genie/cni-failed/a@eth0.json"
+            let replay = try lab.ring(1, "cni", "replay", kept)
+            #expect(replay.status == 0 && replay.errors.contains("it failed at 20"), "\(replay)")
+            #expect(replay.errors.contains("code 7: plugin nosuchplugin"), "\(replay.errors)")
+            #expect(replay.errors.contains("for eth2 (annotation cni[2]"), "\(replay.errors)")
+            // A place in the ring that is not there names its element, too.
+            let own = try networks.call("ADD", "a", annotations: ["cni": "inner,red/none"])
+            #expect(own.text.contains("network red/none (annotation cni[1] of pod shop/a): "))
             #expect(try networks.call("DEL", "a").status == 0)
             #expect(try networks.call("ADD", "a", annotations: ["cni": "inner"]).status == 0)
             #expect(try networks.call("DEL", "a").status == 0)

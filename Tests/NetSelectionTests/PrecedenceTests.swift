@@ -98,6 +98,24 @@ struct PrecedenceTests {
         #expect(try world.selection().networks[0].reason.contains("least loaded of 3"))
     }
 
+    @Test("cni: \"\" passes over a network whose plugins are not installed: it carries nothing")
+    func notInstalled() throws {
+        var world = world.saying("cni", "")
+        for (name, load) in [("flannel.1", 1), ("weave", 20), ("br7", 30)] as [(String, UInt64)] {
+            world.node.loads[name] = load
+        }
+        #expect(try world.shown() == "flannel@eth0*")
+        world.node.plugins = SortedSet(["weave-net", "bridge", "bandwidth", "portmap"])
+        #expect(try world.selection().networks[0].name != "flannel")
+        #expect(try world.selection().networks[0].reason.contains("least loaded of 2"))
+    }
+
+    @Test("an element that names two interfaces is none")
+    func twoInterfaces() throws {
+        let world = World(files: []).saying("cni", "bridge@eth1@eth2")
+        #expect(throws: SelectionError.self) { try world.selection() }
+    }
+
     @Test("cni: \"\" without anything to measure falls to the default, and says so")
     func nothingMeasured() throws {
         let file = ConfigurationFile(

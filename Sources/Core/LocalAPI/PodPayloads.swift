@@ -149,3 +149,36 @@ package struct PodPlan: Codable, Hashable, Sendable {
         }
     }
 }
+
+/// A pod whose removal was given up.
+package struct ForgottenPod: Codable, Hashable, Sendable {
+    /// The schema.
+    package var schema = LocalAPI.schema
+    /// The pod, as it was asked for.
+    package var pod: String
+    /// Networks that may have left something on the node.
+    package var left: [Network]
+
+    /// Makes an answer.
+    package init(pod: String, left: [Network]) {
+        self.pod = pod
+        self.left = left
+    }
+
+    /// One network of others.
+    package struct Network: Codable, Hashable, Sendable {
+        /// The interface that the pod had on it.
+        package var interface: String
+        /// The network.
+        package var network: String
+        /// The plugins that were to undo it.
+        package var plugins: [String]
+
+        /// Makes a network.
+        package init(interface: String, network: String, plugins: [String]) {
+            self.interface = interface
+            self.network = network
+            self.plugins = plugins
+        }
+    }
+}

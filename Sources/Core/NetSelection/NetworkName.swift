@@ -47,6 +47,12 @@ package struct NetworkName: Hashable, Sendable {
         }
         guard halves.count == 2 else { return NetworkName(name: String(name), interface: nil) }
         let interface = String(halves[1].trimmed)
+        guard !interface.contains("@") else {
+            throw .malformed(
+                field,
+                reason: "is \"\(part.prefix(80))\", which names more than one interface"
+            )
+        }
         try checkInterface(interface, field)
         return NetworkName(name: String(name), interface: interface)
     }

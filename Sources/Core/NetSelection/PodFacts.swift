@@ -9,6 +9,8 @@ package struct PodFacts: Sendable {
     package var namespace: String
     /// The pod's name; empty where the runtime knows of none.
     package var name: String
+    /// Whether somebody knows of the pod, so that what is not said is known to be absent.
+    package var isKnown = false
     /// The pod's annotations.
     package var annotations = SortedMap<String, String>()
     /// The annotations of its namespace: what its pods get that ask for nothing.
@@ -90,9 +92,17 @@ package struct NodeFacts: Sendable {
     package var uplink = ""
     /// What the node's interfaces receive and send, in bytes a second.
     package var loads = SortedMap<String, UInt64>()
+    /// The plugins that are where the runtime looks for them; nil where nobody looked.
+    package var plugins: SortedSet<String>?
 
     /// Makes facts of a node that has nothing.
     package init() {}
+
+    /// Whether every plugin of a network is installed, as far as anybody knows.
+    func hasPlugins(of list: NetworkList) -> Bool {
+        guard let plugins else { return true }
+        return list.plugins.allSatisfy { $0.isOwn || plugins.contains($0.type) }
+    }
 }
 
 /// One file of the configuration directory.

@@ -323,9 +323,13 @@ struct SelectionMaker {
                 Selection.Candidate(name: String(file.networkName), list: list, field: field)
             }
         }
-        let measured = choices.enumerated().compactMap { index, choice in
-            InterfaceLoad.load(of: choice.list, request.node.loads).map { (load: $0, index: index) }
-        }
+        // One whose plugins are not installed carries nothing, and never will.
+        let measured = choices.enumerated().filter { request.node.hasPlugins(of: $1.list) }
+            .compactMap { index, choice in
+                InterfaceLoad.load(of: choice.list, request.node.loads).map {
+                    (load: $0, index: index)
+                }
+            }
         guard let best = measured.min(by: { ($0.load, $0.index) < ($1.load, $1.index) }) else {
             warnings.append(
                 "\(field) asks for the least loaded network, and no load could be "

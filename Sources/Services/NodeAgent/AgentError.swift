@@ -68,6 +68,8 @@ enum AgentError: Error, Sendable {
     case nameTooLong(what: String, max: Int)
     /// The networks of a pod.
     case pod(PodError)
+    /// One of a pod's networks, which it has for this reason.
+    indirect case network(String, reason: String, AgentError)
     /// Something that has no error of its own.
     case unexpected(String)
     /// The kernel's interfaces.
@@ -90,6 +92,8 @@ enum AgentError: Error, Sendable {
     case badRequest(String)
     /// No pod of this node, or none that this node knows, is called so.
     case unknownPod(String)
+    /// The pod is not one that could not be taken off its networks.
+    case podInUse(String)
     /// Several pod interfaces are called so.
     case ambiguousPod(String, [String])
     /// A packet that cannot be traced.
@@ -130,6 +134,7 @@ enum AgentError: Error, Sendable {
         case .groupFullOnNode: "group.full_on_node"
         case .nameTooLong: "name.too_long"
         case .pod(let error): error.code
+        case .network(_, _, let error): error.code
         case .unexpected: "node.unexpected"
         case .netlink: "node.netlink"
         case .dataplane: "node.dataplane"
@@ -140,6 +145,7 @@ enum AgentError: Error, Sendable {
         case .reservedRegister: "register.reserved"
         case .badRequest: "request.malformed"
         case .unknownPod: "pod.unknown"
+        case .podInUse: "pod.in_use"
         case .ambiguousPod: "pod.ambiguous"
         case .traceRefused: "trace.refused"
         case .noSuchPath: "request.unknown_path"
@@ -159,12 +165,13 @@ enum AgentError: Error, Sendable {
             400
         case .vpcExists, .vniTaken, .openTaken, .groupInUse, .alreadyAttached, .attachmentBusy,
             .groupFullOnNode, .addressTaken, .nodeNameTwice, .nodeAlive, .nodeIsSteward,
-            .reservedRegister, .recovery:
+            .reservedRegister, .recovery, .podInUse:
             409
         case .registers, .contended, .notJoined, .noDataplane, .endpointsUnknown,
             .addressesExhausted, .blocksInDoubt:
             503
         case .namespaceMissing, .checkFailed, .mtuTooSmall, .pod: 422
+        case .network(_, _, let error): error.status
         case .netlink, .dataplane, .storage, .unexpected: 500
         }
     }
@@ -249,6 +256,7 @@ extension AgentError: CustomStringConvertible {
         case .nameTooLong(let what, let max):
             "\(what) is longer than \(max) bytes: use a shorter one"
         case .pod(let error): error.description
+        case .network(let name, let reason, let error): "network \(name) (\(reason)): \(error)"
         case .unexpected(let detail): "the node could not do it: \(detail)"
         case .netlink(let error): error.description
         case .dataplane(let error): error.description
@@ -268,6 +276,9 @@ extension AgentError: CustomStringConvertible {
         case .unknownPod(let name):
             "no pod is called '\(name)' here: name one by its address, its namespace/name or its "
                 + "container id ('genie-ring dataplane' lists this node's)"
+        case .podInUse(let name):
+            "pod \(name) has its networks: only one whose removal failed can be forgotten; delete "
+                + "the pod, so that its runtime calls DEL"
         case .ambiguousPod(let name, let found):
             "'\(name)' may be \(found.prefix(8).joined(separator: ", ")): say CONTAINER:INTERFACE"
         case .traceRefused(let why): why

@@ -8,6 +8,14 @@ import PeerService
 extension NodeAgent {
     /// Serves one call of the plugin: the bytes for its standard output, or the error to print.
     func serve(_ call: CNICall) async -> Result<[UInt8], CNIError> {
+        let start = ContinuousClock.now
+        let answer = await answer(call)
+        let code = if case .failure(let error) = answer { error.code } else { nil as CNIErrorCode? }
+        callCounters.note(call.verb, code: code, span: ContinuousClock.now - start)
+        return answer
+    }
+
+    private func answer(_ call: CNICall) async -> Result<[UInt8], CNIError> {
         let configuration: NetworkConfiguration
         do {
             configuration = try JSONDecoder().decode(
@@ -24,7 +32,7 @@ extension NodeAgent {
             return .success(try await serve(call, configuration))
         } catch {
             // A passing condition is tried again, and says nothing of the call.
-            if call.verb == .add, error.code != .tryAgainLater { keepFailed(call) }
+            if call.verb == .add, error.code != .tryAgainLater { keepFailed(call, error) }
             return .failure(error)
         }
     }
@@ -137,26 +145,30 @@ extension CNIArguments {
 extension CNIError {
     /// The one place where the agent's errors get the plugin's numbers.
     fileprivate init(_ error: AgentError, cniVersion: String) {
-        let code: CNIErrorCode =
-            switch error {
-            case .unknownVPC, .model(.unknownGroup): .unknownGroup
-            case .model, .addressUnusable, .mtuTooSmall: .invalidConfiguration
-            case .registers, .contended, .notJoined, .noDataplane, .attachmentBusy,
-                .endpointsUnknown, .addressesExhausted, .addressTaken, .blocksInDoubt:
-                .tryAgainLater
-            case .alreadyAttached, .netlink(.nameTaken(_, _)): .interfaceExists
-            case .namespaceMissing: .invalidEnvironment
-            case .notAttached, .checkFailed: .attachmentDamaged
-            case .netlink, .dataplane, .storage, .unexpected: .inputOutputFailure
-            case .nameTooLong: .invalidEnvironment
-            case .pod(let error): error.cniCode
-            case .groupFullOnNode: .addressSpaceFull
-            case .badRequest: .decodingFailure
-            case .unknownNode, .nodeNameTwice, .nodeAlive, .nodeIsSteward, .vpcExists, .vniTaken,
-                .openTaken, .groupInUse, .noSuchPath, .keys, .badKey, .badKeyID, .reservedRegister,
-                .watch, .unknownSteward, .recovery, .unknownPod, .ambiguousPod, .traceRefused:
-                .invalidConfiguration
-            }
-        self.init(code, error.description, cniVersion: cniVersion)
+        self.init(Self.code(of: error), error.description, cniVersion: cniVersion)
+    }
+
+    private static func code(of error: AgentError) -> CNIErrorCode {
+        switch error {
+        case .unknownVPC, .model(.unknownGroup): .unknownGroup
+        case .model, .addressUnusable, .mtuTooSmall: .invalidConfiguration
+        case .registers, .contended, .notJoined, .noDataplane, .attachmentBusy,
+            .endpointsUnknown, .addressesExhausted, .addressTaken, .blocksInDoubt:
+            .tryAgainLater
+        case .alreadyAttached, .netlink(.nameTaken(_, _)): .interfaceExists
+        case .namespaceMissing: .invalidEnvironment
+        case .notAttached, .checkFailed: .attachmentDamaged
+        case .netlink, .dataplane, .storage, .unexpected: .inputOutputFailure
+        case .nameTooLong: .invalidEnvironment
+        case .pod(let error): error.cniCode
+        case .network(_, _, let error): code(of: error)
+        case .groupFullOnNode: .addressSpaceFull
+        case .badRequest: .decodingFailure
+        case .unknownNode, .nodeNameTwice, .nodeAlive, .nodeIsSteward, .vpcExists, .vniTaken,
+            .openTaken, .groupInUse, .noSuchPath, .keys, .badKey, .badKeyID, .reservedRegister,
+            .watch, .unknownSteward, .recovery, .unknownPod, .podInUse, .ambiguousPod,
+            .traceRefused:
+            .invalidConfiguration
+        }
     }
 }

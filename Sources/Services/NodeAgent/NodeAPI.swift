@@ -119,6 +119,8 @@ package struct NodeAPI: Sendable {
         case ("POST", "cni", "replay"):
             return Self.json(try await agent.replay(try Self.read(request)))
         case ("GET", "pods", nil): return Self.json(await agent.podList())
+        case ("DELETE", "pods", nil):
+            return Self.json(try await agent.forget(pod: request.queryValue("pod") ?? ""))
         case ("GET", "pods", "explain"):
             return Self.json(try await agent.explain(pod: request.queryValue("pod") ?? ""))
         default: throw .noSuchPath("\(request.method) \(request.path)")

@@ -39,6 +39,8 @@ package actor NodeAgent {
     var uplink: UplinkState?
     var busy: Set<AttachmentKey> = []
     var busyPods: Set<AttachmentKey> = []
+    /// What came of runtimes' calls.
+    var callCounters = CNICallCounters()
     /// Pods that could not be taken off their networks.
     var podRetries: [AttachmentKey: PodRetry] = [:]
     /// Where it is known what pods ask for.

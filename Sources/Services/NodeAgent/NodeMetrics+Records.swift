@@ -163,7 +163,36 @@ extension MetricsPage {
         )
     }
 
-    mutating func pods(_ counts: SortedMap<String, Int>) {
+    mutating func calls(_ counters: CNICallCounters) {
+        counter(
+            "genie_cni_calls_total",
+            "Calls of container runtimes, by verb and error code, 0 for success.",
+            counters.calls.flatMap { verb, codes in
+                codes.map { code, count in
+                    Sample(.count(count), [("verb", verb), ("code", "\(code)")])
+                }
+            }
+        )
+        histogram(
+            "genie_cni_call_duration_seconds",
+            "How long calls took that succeeded.",
+            counters.spans.map { verb, spans in
+                Distribution(
+                    bounds: spans.bounds.map { Double($0.microseconds) / 1_000_000 },
+                    counts: spans.counts,
+                    sum: Double(spans.sum.microseconds) / 1_000_000,
+                    [("verb", verb)]
+                )
+            }
+        )
+    }
+
+    mutating func pods(_ counts: SortedMap<String, Int>, stuck: Int) {
+        gauge(
+            "genie_pods_stuck",
+            "Pods that could not be taken off their networks yet.",
+            stuck
+        )
         gauge(
             "genie_pod_interfaces",
             "Pod interfaces of this node, by state.",

@@ -76,7 +76,8 @@ struct NodeMetrics: Sendable {
             page.dataplane(status)
             page.traffic(status, isByEndpoint: agent.settings.hasEndpointMetrics)
         }
-        page.pods(await agent.podCounts)
+        page.pods(await agent.podCounts, stuck: await agent.podRetries.count)
+        page.calls(await agent.callCounters)
         return page
     }
 }

@@ -18,7 +18,7 @@ struct CNIReplayCommand: ParsableCommand {
         abstract: "Decide a recorded call again and show what it would do; nothing is done.",
         discussion: """
             genied keeps the last 32 ADD calls that failed in the folder cni-failed beside its database, \
-            one file each. With -o json also what every plugin would read on standard input.
+            one file each, with when and why. With -o json also what every plugin would read on standard input.
 
             Example: genie-ring cni replay /var/lib/genie/cni-failed/4f1a@eth0.json
             """
@@ -33,5 +33,19 @@ struct CNIReplayCommand: ParsableCommand {
         }
         let plan = try node.client.post("/v1/cni/replay", bytes: Array(content), as: PodPlan.self)
         try show(plan, as: node.output)
+        let kept = try? JSONDecoder().decode(KeptFailure.self, from: content)
+        if let kept {
+            printNote("it failed at \(kept.failedAt), code \(kept.error.code): \(kept.error.msg)")
+        }
     }
+}
+
+/// What genied keeps of a call beside the call.
+private struct KeptFailure: Decodable {
+    struct Answer: Decodable {
+        let code: Int
+        let msg: String
+    }
+    let failedAt: String
+    let error: Answer
 }

@@ -6,8 +6,8 @@ import LocalSocket
 struct PodsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "pods",
-        abstract: "List this node's pods with their networks, or explain one's.",
-        subcommands: [PodsListCommand.self, PodsExplainCommand.self],
+        abstract: "List this node's pods with their networks, explain one's, or forget one.",
+        subcommands: [PodsListCommand.self, PodsExplainCommand.self, PodsForgetCommand.self],
         defaultSubcommand: PodsListCommand.self
     )
 }
@@ -45,6 +45,42 @@ struct PodsListCommand: ParsableCommand {
                             String(pod.containerID.prefix(12)),
                         ]
                     }
+                }
+            )
+        }
+        for pod in list.pods where pod.state == "removing" {
+            let name = pod.pod.isEmpty ? pod.containerID : pod.pod
+            for warning in pod.warnings { printNote("\(name): \(warning)") }
+        }
+    }
+}
+
+/// `genie-ring pods forget`.
+struct PodsForgetCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "forget",
+        abstract: "Give up a pod whose removal goes on failing in a plugin of others.",
+        discussion: """
+            A plugin that refuses its DEL is asked again and again, each time later, up to every five \
+            minutes. Where it will never do it, its pod can be forgotten. It is asked once more, what \
+            Genie Ring made itself is undone, and what the plugin may have left is named, to be looked \
+            for by hand.
+
+            Example: genie-ring pods forget default/web-1
+            """
+    )
+
+    @OptionGroup var node: NodeOptions
+    @Argument(help: "The pod, NAMESPACE/NAME, or its container's id.") var pod: String
+
+    func run() throws {
+        let path = "/v1/pods?pod=\(LocalSocketClient.escaped(pod))"
+        let answer = try node.client.delete(path, as: ForgottenPod.self)
+        try render(answer, as: node.output, empty: "nothing is left of \(answer.pod)") { answer in
+            TextTable(
+                header: ["INTERFACE", "NETWORK", "MAY BE LEFT BY"],
+                rows: answer.left.map {
+                    [$0.interface, $0.network, $0.plugins.joined(separator: ",")]
                 }
             )
         }

@@ -1,5 +1,7 @@
 import ArgumentParser
 import BPFObjects
+import CNIProtocol
+import Determinism
 import Foundation
 import LocalAPI
 import Netlink
@@ -39,8 +41,15 @@ struct UninstallCommand: ParsableCommand {
         guard geteuid() == 0 else { throw DaemonError.notRoot }
         let recorded = try recordedPods()
         let own = "\(AttachmentKey.node.containerID):\(AttachmentKey.node.interface)"
-        guard recorded.allSatisfy({ $0.name == own }) || force else {
-            throw UninstallError.podsAttached(recorded.map(\.name).filter { $0 != own })
+        let others = try recordedPlugins()
+        guard recorded.allSatisfy({ $0.name == own }) && others.isEmpty || force else {
+            let names = recorded.map(\.name).filter { $0 != own } + others.map(\.name)
+            throw UninstallError.podsAttached(SortedSet(names).elements)
+        }
+        for (name, network) in others {
+            print(
+                "NOT removed: network \(network) of \(name), which only its own plugins can take away"
+            )
         }
         let removal = DataplaneRemoval(pinDirectory: pinDir)
         let names = Dictionary(
@@ -81,8 +90,25 @@ struct UninstallCommand: ParsableCommand {
         }
     }
 
-    /// What the journal says is attached; that it can be opened shows that no daemon runs.
+    /// What the journal says is attached.
     private func recordedPods() throws -> [(name: String, interface: String)] {
+        try recorded { journal in
+            journal.all.map { ("\($0.containerID):\($0.interface)", $0.hostInterface) }
+        }
+    }
+
+    /// The networks of others that pods have.
+    private func recordedPlugins() throws -> [(name: String, network: String)] {
+        try recorded { journal in
+            journal.pods.values.flatMap { record in
+                record.parts.filter { $0.network?.plugins.contains { !$0.isOwn } == true }
+                    .map { ("\(record.containerID):\($0.interface)", $0.name) }
+            }
+        }
+    }
+
+    /// Reads the journal; that it can be opened shows that no daemon runs.
+    private func recorded<Row>(_ rows: (Journal) -> [Row]) throws -> [Row] {
         let path = dataDir + "/genie.db"
         guard FileManager.default.fileExists(atPath: path) else { return [] }
         let store: RowStore
@@ -90,11 +116,9 @@ struct UninstallCommand: ParsableCommand {
             if case .locked = error { throw UninstallError.daemonRuns }
             throw error
         }
-        let pods = try Journal(store).all.map {
-            ("\($0.containerID):\($0.interface)", $0.hostInterface)
-        }
+        let found = rows(try Journal(store))
         try store.close()
-        return pods
+        return found
     }
 
     private func removeData() throws {

@@ -6,6 +6,7 @@ import Logging
 import NetModel
 import NetSelection
 import PeerService
+import PluginProcess
 import RingIPAM
 
 extension NodeAgent {
@@ -149,22 +150,41 @@ extension NodeAgent {
 
     /// The plugins of the network of pods that ask for nothing, as far as they can be asked.
     private func unavailablePlugin(_ call: CNICall) async -> String? {
-        guard let arguments = try? CNIArguments(""),
-            let request = try? await selectionRequest(call, arguments, taken: [])
-        else { return nil }
-        do throws(SelectionError) {
-            var request = request
-            request.interface = "eth0"
-            let selection = try Selection.make(request)
-            for network in selection.networks where network.list.cniVersion >= .v110 {
-                if let failure = await callAll(.status, network.list, call.path) {
-                    return "\(failure)"
-                }
-            }
-            return nil
+        guard let arguments = try? CNIArguments("") else { return nil }
+        var request: SelectionRequest
+        do throws(PodError) {
+            request = try await selectionRequest(call, arguments, taken: [])
         } catch {
             return "\(error)"
         }
+        request.interface = "eth0"
+        let networks: [SelectedNetwork]
+        do throws(SelectionError) { networks = try Selection.make(request).networks } catch {
+            return "\(error)"
+        }
+        for network in networks {
+            if let missing = Self.missingPlugin(of: network, path: call.path) { return missing }
+            guard network.list.cniVersion >= .v110 else { continue }
+            if let failure = await callAll(.status, network.list, call.path) {
+                return "\(failure)"
+            }
+        }
+        return nil
+    }
+
+    /// A plugin of others that is not installed, for people.
+    static func missingPlugin(of network: SelectedNetwork, path: String) -> String? {
+        let types = network.list.plugins.filter { !$0.isOwn }.map(\.type)
+        guard let missing = types.first(where: { PluginProcess.find($0, in: path) == nil }) else {
+            return nil
+        }
+        let place = PodError.Place(
+            network: network.name,
+            type: missing,
+            interface: network.interface,
+            reason: network.reason
+        )
+        return "\(PodError.pluginMissing(place, path: path))"
     }
 }
 

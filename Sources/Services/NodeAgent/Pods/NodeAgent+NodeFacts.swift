@@ -22,14 +22,14 @@ extension NodeAgent {
         return SelectionRequest(
             settings: settings,
             pod: pod,
-            node: nodeFacts(directory: settings.directory),
+            node: nodeFacts(directory: settings.directory, pluginPath: call.path),
             interface: call.ifname,
             taken: taken,
             wishes: AttachmentWishes(asked: whole)
         )
     }
 
-    private func nodeFacts(directory: String) -> NodeFacts {
+    private func nodeFacts(directory: String, pluginPath: String) -> NodeFacts {
         var facts = NodeFacts()
         let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
         facts.files = names.filter(ConfigurationFile.isConfiguration).sorted().compactMap { name in
@@ -38,6 +38,14 @@ extension NodeAgent {
             }
         }
         facts.uplink = settings.uplink
+        if !pluginPath.isEmpty {
+            let folders = pluginPath.split(separator: ":").filter { $0.first == "/" }
+            facts.plugins = SortedSet(
+                folders.flatMap { folder in
+                    (try? FileManager.default.contentsOfDirectory(atPath: String(folder))) ?? []
+                }
+            )
+        }
         facts.loads = loads.rates(InterfaceCounters.read())
         return facts
     }

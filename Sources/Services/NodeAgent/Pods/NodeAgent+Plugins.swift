@@ -38,7 +38,8 @@ struct PluginCall: Sendable {
         PodError.Place(
             network: part.name,
             type: list.plugins[index].type,
-            interface: part.interface
+            interface: part.interface,
+            reason: part.reason
         )
     }
 }
@@ -78,7 +79,7 @@ extension NodeAgent {
     ) async throws(PodError) -> [UInt8] {
         let type = call.list.plugins[index].type
         guard let program = PluginProcess.find(type, in: call.record.path) else {
-            throw .pluginMissing(type: type, path: call.record.path)
+            throw .pluginMissing(call.place(index), path: call.record.path)
         }
         let searchPath =
             ProcessInfo.processInfo.environment["PATH"] ?? "/usr/sbin:/usr/bin:/sbin:/bin"

@@ -120,13 +120,13 @@ extension NodeAgent {
             _ = try await callPlugin(call, index, previous: previous, lock)
         } catch .refused(_, let error) where error.code == .unknownContainer {
             // The plugin knows of nothing that would have to be removed.
-        } catch .pluginMissing(let type, _) where call.part.result == nil {
+        } catch .pluginMissing(let place, _) where call.part.result == nil {
             // The pod never got this network, and whoever is not there has not begun with it.
             logger.warning(
                 "nothing to take away: the plugin is not installed, and the ADD failed",
                 metadata: [
                     "container_id": "\(call.record.containerID)", "network": "\(call.part.name)",
-                    "plugin": "\(type)",
+                    "plugin": "\(place.type)",
                 ]
             )
         } catch {

@@ -1,6 +1,7 @@
 import CNIProtocol
 import Determinism
 import Foundation
+import LocalAPI
 import LocalSocket
 import Logging
 
@@ -76,6 +77,51 @@ extension NodeAgent {
                 ]
             )
         }
+    }
+
+    /// Gives up what plugins of others will not undo; our own part of it is undone first.
+    ///
+    /// - Parameter name: a container's id, or a pod as NAMESPACE/NAME.
+    /// - Returns: the networks that may have left something on the node.
+    /// - Throws: `.unknownPod`, `.podInUse`, `.attachmentBusy`; what keeps our own part from being
+    ///   undone, and the pod is kept then.
+    func forget(pod name: String) async throws(AgentError) -> ForgottenPod {
+        let records = journal.pods.values.filter {
+            $0.containerID == name || "\($0.podNamespace)/\($0.podName)" == name
+        }
+        guard !records.isEmpty else { throw .unknownPod(name) }
+        guard records.allSatisfy({ $0.state == .removing }) else { throw .podInUse(name) }
+        var left: [ForgottenPod.Network] = []
+        for record in records {
+            try beginPod(record.key)
+            defer { busyPods.remove(record.key) }
+            let failure: AgentError
+            do throws(AgentError) {
+                try await undoPod(record)
+                continue
+            } catch {
+                failure = error
+            }
+            for part in record.parts where part.network?.plugins[0].isOwn == true {
+                try await detach(
+                    AttachmentKey(containerID: record.containerID, interface: part.interface)
+                )
+            }
+            try journal.erasePod(record.key)
+            podRetries[record.key] = nil
+            left += record.parts.filter { $0.network?.plugins.allSatisfy(\.isOwn) != true }.map {
+                ForgottenPod.Network(
+                    interface: $0.interface,
+                    network: $0.name,
+                    plugins: $0.network?.plugins.filter { !$0.isOwn }.map(\.type) ?? []
+                )
+            }
+            logger.warning(
+                "a pod was forgotten: its plugins may have left something on this node",
+                metadata: ["container_id": "\(record.containerID)", "reason": "\(failure)"]
+            )
+        }
+        return ForgottenPod(pod: name, left: left)
     }
 
     /// Whether somebody is at work on the plan that an interface is part of.

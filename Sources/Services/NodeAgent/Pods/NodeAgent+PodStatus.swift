@@ -3,7 +3,9 @@ import CNIProtocol
 import Foundation
 import LocalAPI
 import LocalSocket
+import NetModel
 import NetSelection
+import PluginProcess
 
 extension NodeAgent {
     /// The pods of this node, those with one network of ours included.
@@ -15,7 +17,7 @@ extension NodeAgent {
                     AttachmentKey(containerID: record.containerID, interface: part.interface)
                 )
             }
-            return Self.item(record)
+            return item(record)
         }
         items += journal.all.filter { !parts.contains($0.key) && $0.key != .node }
             .map(Self.item)
@@ -26,7 +28,7 @@ extension NodeAgent {
         name.isEmpty || namespace.isEmpty ? name : "\(namespace)/\(name)"
     }
 
-    private static func item(_ record: PodRecord) -> PodList.Item {
+    private func item(_ record: PodRecord) -> PodList.Item {
         let results = record.parts.compactMap { part in
             part.attachmentResult.map {
                 PodStatus.Attachment(network: part.name, result: $0, isDefault: part.isDefault)
@@ -40,8 +42,15 @@ extension NodeAgent {
             record.state == .attached
                 ? value.map { PodList.Annotation(key: key, value: $0) } : nil
         }
+        var warnings = record.warnings
+        if let retry = podRetries[record.key] {
+            warnings.append(
+                "cannot be taken off its networks (\(retry.attempts) attempts; the last: "
+                    + "\(retry.reason))"
+            )
+        }
         return PodList.Item(
-            pod: podName(record.podNamespace, record.podName),
+            pod: Self.podName(record.podNamespace, record.podName),
             containerID: record.containerID,
             state: record.state.rawValue,
             netns: record.netns,
@@ -55,7 +64,7 @@ extension NodeAgent {
                     reason: part.reason
                 )
             },
-            warnings: record.warnings,
+            warnings: warnings,
             annotations: annotations
         )
     }
@@ -90,7 +99,7 @@ extension NodeAgent {
         guard halves.count == 2, halves.allSatisfy({ !$0.isEmpty }) else {
             throw .badRequest("'\(name.prefix(80))' is no pod: write NAMESPACE/NAME")
         }
-        return try await replay(
+        var plan = try await replay(
             CNICall(
                 verb: .add,
                 containerID: "explain",
@@ -99,6 +108,17 @@ extension NodeAgent {
                 config: Self.ownConfiguration() ?? #"{"name":"explain","type":"genie"}"#
             )
         )
+        let facts = try? await podFacts.facts(
+            namespace: String(halves[0]),
+            name: String(halves[1])
+        )
+        if facts?.isKnown != true {
+            plan.warnings.append(
+                "pod \(name) is not attached to this node and nothing is known of its "
+                    + "annotations: this is what a pod without any would get here"
+            )
+        }
+        return plan
     }
 
     /// The configuration that runtimes give the plugin: the first one of ours that chooses.
@@ -135,7 +155,36 @@ extension NodeAgent {
             return Self.plan(record, isAttached: record.state == .attached)
         }
         let record = try await plan(call, configuration, try CNIArguments(checking: call.args))
-        return Self.plan(record, isAttached: false)
+        var plan = Self.plan(record, isAttached: false)
+        for part in record.parts { plan.warnings += await obstacles(part, path: call.path) }
+        return plan
+    }
+
+    /// What would keep a pod from a network, as far as it can be told without attaching it.
+    private func obstacles(_ part: PodRecord.Part, path: String) async -> [String] {
+        guard let list = part.network else { return [] }
+        var found: [String] = []
+        if list.plugins[0].isOwn {
+            let own = list.plugins[0].object
+            do throws(AgentError) {
+                let vpc = try await catalog.vpc(own["vpc"]?.string ?? "")
+                do { _ = try vpc.group(own["group"]?.string ?? "") } catch { throw .model(error) }
+            } catch {
+                found.append("\(AgentError.network(part.name, reason: part.reason, error))")
+            }
+        }
+        // Where the call does not say where plugins are, nobody can tell.
+        let types = path.isEmpty ? [] : list.plugins.filter { !$0.isOwn }.map(\.type)
+        for type in types where PluginProcess.find(type, in: path) == nil {
+            let place = PodError.Place(
+                network: part.name,
+                type: type,
+                interface: part.interface,
+                reason: part.reason
+            )
+            found.append("\(PodError.pluginMissing(place, path: path))")
+        }
+        return found
     }
 
     private static func plan(_ record: PodRecord, isAttached: Bool) -> PodPlan {
@@ -159,10 +208,17 @@ extension NodeAgent {
         )
     }
 
-    /// Keeps a call that failed for whoever is asked for help; only the latest ones.
-    func keepFailed(_ call: CNICall) {
+    /// Keeps a call that failed for whoever is asked for help, with when and why; only the latest
+    /// ones.
+    func keepFailed(_ call: CNICall, _ error: CNIError) {
         let directory = SpoolDirectory(path: settings.failedCallsDirectory)
-        try? directory.write(name: call.spoolName, call.jsonText)
+        guard var kept = try? JSONValue(parsing: call.jsonText) else { return }
+        kept["failedAt"] = .string(Date().ISO8601Format())
+        kept["error"] = .members(
+            ("code", .integer(error.code.rawValue)),
+            ("msg", .string(error.msg))
+        )
+        try? directory.write(name: call.spoolName, Array(kept.text.utf8))
         guard let names = try? directory.names(), names.count > Self.failedCallsMax else { return }
         let oldest = names.min { left, right in
             Self.modified("\(directory.path)/\(left)") < Self.modified("\(directory.path)/\(right)")

@@ -223,8 +223,12 @@ extension NodeAgent {
         }
         var previous: JSONValue?
         if list.plugins[0].isOwn {
-            let result = try await attach(try ownRequest(record, part, list))
-            previous = try Self.value(result, list.cniVersion)
+            do throws(AgentError) {
+                let result = try await attach(try ownRequest(record, part, list))
+                previous = try Self.value(result, list.cniVersion)
+            } catch {
+                throw .network(part.name, reason: part.reason, error)
+            }
         }
         guard let lock else { return previous ?? .object([]) }
         let call = PluginCall(

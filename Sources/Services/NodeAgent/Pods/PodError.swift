@@ -10,7 +10,7 @@ enum PodError: Error, Sendable {
     /// What is known of pods could not be read.
     case facts(path: String, reason: String)
     /// A plugin is not where plugins are looked for.
-    case pluginMissing(type: String, path: String)
+    case pluginMissing(Place, path: String)
     /// A plugin answered with an error.
     case refused(Place, CNIError)
     /// A plugin failed without an answer of the protocol.
@@ -29,8 +29,13 @@ enum PodError: Error, Sendable {
         let network: String
         let type: String
         let interface: String
+        /// Why the pod has the network.
+        let reason: String
 
-        var description: String { "plugin \(type) of network \(network) for \(interface)" }
+        var description: String {
+            "plugin \(type) of network \(network) for \(interface)"
+                + (reason.isEmpty ? "" : " (\(reason))")
+        }
     }
 
     /// A stable code for programs.
@@ -66,9 +71,8 @@ extension PodError: CustomStringConvertible {
         case .selection(let error): "\(error)"
         case .facts(let path, let reason):
             "cannot read what is known of pods in \(path): \(reason)"
-        case .pluginMissing(let type, let path):
-            "there is no plugin \(type) in \(path.isEmpty ? "CNI_PATH, which is empty" : path): "
-                + "install it there"
+        case .pluginMissing(let place, let path):
+            "\(place) is not in \(path.isEmpty ? "CNI_PATH, which is empty" : path): install it there"
         case .refused(let place, let error): "\(place): \(error)"
         case .failed(let place, let status, let said):
             "\(place) ended with status \(status) and no answer"

@@ -55,6 +55,7 @@ struct FilePodFacts: PodFactsSource {
         switch kind {
         case "Pod" where namespace == facts.namespace && name == facts.name:
             facts.annotations = annotations(metadata)
+            facts.isKnown = true
         case "Namespace" where name == facts.namespace:
             facts.namespaceAnnotations = annotations(metadata)
         case "NetworkAttachmentDefinition":
