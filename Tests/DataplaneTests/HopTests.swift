@@ -13,84 +13,110 @@ struct HopTests {
     private static let router = IPAddress(literal: "192.0.2.254")
     private static let otherRouter = IPAddress(literal: "192.0.2.253")
 
-    /// What is remembered of the way to a VTEP: of each CPU that knows of one, the neighbour; nil
-    /// for the kernel finding it each time.
-    private func hops(_ node: TwoNodes.Node, to vtep: IPAddress) throws -> [IPAddress?] {
+    /// What is remembered of the way to a VTEP, of each CPU that knows of one.
+    private func hops(_ node: TwoNodes.Node, to vtep: IPAddress) throws -> [hop_value] {
         let map = bpf_obj_get(node.dataplane.pinDirectory + "/gr_hop_r1")
         try #require(map >= 0)
         defer { close(map) }
-        let size = 48
-        let cpus = Int(libbpf_num_possible_cpus())
-        var values = [UInt64](repeating: 0, count: size / 8 * cpus)
-        var found: [IPAddress?] = []
+        var rows = [hop_value](repeating: hop_value(), count: Int(libbpf_num_possible_cpus()))
+        var found: [hop_value] = []
         for slot in 0..<UInt32(GENIE_HOP_MAX) {
             var slot = slot
-            try #require(bpf_map_lookup_elem(map, &slot, &values) == 0)
-            for row in (0..<cpus).map({ values[(size / 8 * $0)...].prefix(size / 8) }) {
-                let bytes = row.flatMap { word in withUnsafeBytes(of: word) { Array($0) } }
-                guard Self.address(bytes.prefix(16)) == vtep else { continue }
-                let neighbour = bytes[28..<44]
-                switch bytes[24] {
-                case 2: found.append(Self.address(Self.mapped + neighbour.prefix(4)))
-                case 10: found.append(Self.address(neighbour))
-                default: found.append(nil)
-                }
-            }
+            try #require(bpf_map_lookup_elem(map, &slot, &rows) == 0)
+            found += rows.filter { UInt32(bigEndian: $0.vtep) == vtep.v4 }
         }
         return found
     }
 
-    private static let mapped = [UInt8](repeating: 0, count: 10) + [0xff, 0xff]
-
-    private static func address(_ bytes: some Collection<UInt8>) -> IPAddress {
-        let words = [bytes.prefix(8), bytes.dropFirst(8)].map { half in
-            half.reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+    /// The neighbours of those; nil for the kernel finding it each time.
+    private func neighbours(_ node: TwoNodes.Node, to vtep: IPAddress) throws -> [IPAddress?] {
+        try hops(node, to: vtep).map { hop in
+            let words = withUnsafeBytes(of: hop.neighbour) { bytes in
+                [0..<8, 8..<16].map { bytes[$0].reduce(UInt64(0)) { $0 << 8 | UInt64($1) } }
+            }
+            switch hop.family {
+            case 2: return IPAddress(v4: UInt32(words[0] >> 32))
+            case 10: return IPAddress(high: words[0], low: words[1])
+            default: return nil
+            }
         }
-        return IPAddress(high: words[0], low: words[1])
     }
 
-    private func forward(_ node: TwoNodes.Node) throws {
-        try node.namespace.run(
+    private func lab(pathMTU: Int? = nil, isOverIPv6: Bool = false) throws -> TwoNodes {
+        let lab = try TwoNodes(
+            mode: .trafficControlOnly,
+            pathMTU: pathMTU,
+            isOverIPv6: isOverIPv6
+        )
+        try lab.first.namespace.run(
             "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1"
         )
+        return lab
     }
 
-    @Test("a node that forwards remembers the neighbour on its own link", arguments: [false, true])
-    func direct(isOverIPv6: Bool) throws {
-        let lab = try TwoNodes(mode: .trafficControlOnly, isOverIPv6: isOverIPv6)
-        try forward(lab.first)
-        let (status, said) = try lab.a.ping(lab.c.address)
-        #expect(status == 0, "\(said)")
-        let found = try hops(lab.first, to: lab.second.vtep)
+    private func expectPings(_ lab: TwoNodes, _ options: String = "-c 3 -i 0.05") throws {
+        let (status, said) = try lab.a.ping(lab.c.address, options)
+        #expect(status == 0 && said.contains(" 0% packet loss"), "\(said)")
+    }
+
+    @Test("a node that forwards remembers the neighbour on its own link")
+    func direct() throws {
+        let lab = try lab()
+        try expectPings(lab)
+        let found = try neighbours(lab.first, to: lab.second.vtep)
         #expect(!found.isEmpty && found.allSatisfy { $0 == lab.second.vtep }, "\(found)")
+    }
+
+    @Test("over IPv6 the flow label chooses among routes, so none is remembered")
+    func overIPv6() throws {
+        let lab = try lab(isOverIPv6: true)
+        try expectPings(lab)
+        #expect(try hops(lab.first, to: IPAddress(literal: "0.0.0.0")).allSatisfy { $0.until == 0 })
     }
 
     @Test("a node that does not forward leaves the neighbour to the kernel, each time")
     func without() throws {
-        let lab = try TwoNodes(mode: .trafficControlOnly)
+        let lab = try lab()
         try lab.first.namespace.run("sysctl -qw net.ipv4.ip_forward=0")
-        let (status, said) = try lab.a.ping(lab.c.address)
-        #expect(status == 0, "\(said)")
-        let found = try hops(lab.first, to: lab.second.vtep)
+        try expectPings(lab)
+        let found = try neighbours(lab.first, to: lab.second.vtep)
         #expect(!found.isEmpty && found.allSatisfy { $0 == nil }, "\(found)")
     }
 
-    @Test("a route that changes is followed with the next packets")
+    @Test("a route that changes is followed with the next packets, to nowhere as well")
     func changed() throws {
-        let lab = try TwoNodes(mode: .trafficControlOnly, pathMTU: 1500)
-        try forward(lab.first)
-        var (status, said) = try lab.a.ping(lab.c.address)
-        #expect(status == 0, "\(said)")
-        #expect(Set(try hops(lab.first, to: lab.second.vtep)) == [Self.router])
+        let lab = try lab(pathMTU: 1500)
+        try expectPings(lab)
+        #expect(Set(try neighbours(lab.first, to: lab.second.vtep)) == [Self.router])
         try lab.addRouterAddress(Self.otherRouter)
         try lab.first.namespace.run("ip route replace default via \(Self.otherRouter)")
-        // Pings 20 ms apart, so that each CPU that sends has looked again by the last.
-        (status, said) = try lab.a.ping(lab.c.address, "-c 20 -i 0.03")
-        #expect(status == 0 && said.contains(" 0% packet loss"), "\(said)")
-        #expect(try hops(lab.first, to: lab.second.vtep).contains(Self.otherRouter))
-        // And one that leads nowhere is not gone on with.
+        // So far apart that each CPU that sends has looked again by the last.
+        try expectPings(lab, "-c 20 -i 0.03")
+        #expect(try neighbours(lab.first, to: lab.second.vtep).contains(Self.otherRouter))
+        // Nobody gets it, and it is counted.
         try lab.first.namespace.run("ip route replace unreachable default")
         usleep(50_000)
-        #expect(try lab.a.ping(lab.c.address, "-c 1").0 != 0)
+        #expect(try lab.a.ping(lab.c.address, "-c 2 -i 0.05").0 != 0)
+        let drops = try lab.first.drops()
+        #expect(drops["42/no_route"] == 2, "\(drops)")
+    }
+
+    @Test("an IPv4 node behind a router that has IPv6 alone is reached (RFC 5549)")
+    func byOtherFamily() throws {
+        let lab = try lab(pathMTU: 1500)
+        try lab.addRouterAddress(IPAddress(literal: "fd00:9::fe"), length: "64 nodad")
+        try lab.first.namespace.run("ip addr add fd00:9::1/64 dev uplink nodad")
+        try lab.first.namespace.run("ip -4 route replace default via inet6 fd00:9::fe dev uplink")
+        try expectPings(lab, "-c 10 -i 0.03")
+        let found = try neighbours(lab.first, to: lab.second.vtep)
+        #expect(found.contains(IPAddress(literal: "fd00:9::fe")), "\(found)")
+    }
+
+    @Test("what was remembered of one uplink does not count for another")
+    func otherUplink() throws {
+        let lab = try lab()
+        try expectPings(lab)
+        let uplink = try lab.first.namespace.ifindex(of: "uplink")
+        #expect(try hops(lab.first, to: lab.second.vtep).allSatisfy { $0.ifindex == uplink })
     }
 }

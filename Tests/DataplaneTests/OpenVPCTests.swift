@@ -89,7 +89,12 @@ struct OpenVPCTests {
         }
         _ = try fixture.run(.podEgress, packet(from: F.pod, to: Self.outside, port: 6081))
         _ = try fixture.run(.podEgress, packet(from: F.pod6, to: Self.outside6, port: 6081))
-        #expect(try fixture.drops() == ["42/no_endpoint=7"])
+        // A loopback, nobody, and IPv4 in the clothes of IPv6 are not for any router either.
+        for text in ["::1", "::", "::2", "fe80::7"] {
+            let target = try #require(IPAddress(text))
+            _ = try fixture.run(.podEgress, packet(from: F.pod6, to: target))
+        }
+        #expect(try fixture.drops() == ["42/no_endpoint=11"])
         #expect(try !fixture.counts().contains { $0.hasPrefix("pod_to_node") })
     }
 

@@ -225,6 +225,44 @@ struct TrafficTests {
         #expect(output.contains("1000 received, 0% packet loss"), "\(output)")
     }
 
+    @Test(
+        "whoever listens at the uplink with a packet socket keeps no packet from the pods",
+        arguments: [UplinkMode.nativeXDP, .trafficControlOnly]
+    )
+    func listener(mode: UplinkMode) throws {
+        let lab = try TwoNodes(mode: mode)
+        #expect(try lab.a.ping(lab.c.address).0 == 0)
+        let everything = Int32(UInt16(0x0003).bigEndian)
+        let socket = try lab.second.namespace.inside {
+            Glibc.socket(AF_PACKET, Int32(SOCK_RAW.rawValue), everything)
+        }
+        try #require(socket >= 0)
+        defer { close(socket) }
+        let (status, said) = try lab.a.ping(lab.c.address, "-c 20 -i 0.01")
+        #expect(status == 0 && said.contains(" 0% packet loss"), "\(said)")
+    }
+
+    @Test(
+        "what tc took out of a tunnel counts as the segments that it was",
+        .timeLimit(.minutes(1))
+    )
+    func countedSegments() throws {
+        let lab = try TwoNodes(mode: .trafficControlOnly)
+        try transfer(from: lab.a, to: lab.c)
+        let sent = try #require(
+            try lab.first.dataplane.traffic().first { $0.pod == .port(ifindex: lab.a.ifindex) }
+        )
+        let received = try #require(
+            try lab.second.dataplane.traffic().first { $0.pod == .port(ifindex: lab.c.ifindex) }
+        )
+        // Of a last segment that is short nobody can tell afterwards.
+        let ratio = Double(received.receivedPackets) / Double(sent.sentPackets)
+        #expect(
+            abs(ratio - 1) < 0.02,
+            "\(sent.sentPackets) sent, \(received.receivedPackets) received"
+        )
+    }
+
     @Test("short and tagged frames, which no test run can make, are dropped for their reason")
     func oddFrames() throws {
         let lab = try TwoNodes(mode: .trafficControlOnly)

@@ -116,8 +116,8 @@ final class TwoNodes {
     }
 
     /// Gives the router one more address on the first node's link.
-    func addRouterAddress(_ address: IPAddress) throws {
-        try #require(router).run("ip addr add \(address)/24 dev one")
+    func addRouterAddress(_ address: IPAddress, length: String = "24") throws {
+        try #require(router).run("ip addr add \(address)/\(length) dev one")
     }
 
     private static func makeRouter(

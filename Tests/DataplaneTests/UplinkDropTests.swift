@@ -68,6 +68,8 @@ struct UplinkDropTests {
             "no_port", "not_configured", "encap_failed", "bad_oam", "decap_failed", "ipv6",
             // By MulticastTests.
             "multicast_limited", "multicast_sender",
+            // By HopTests.
+            "no_route",
         ]
         let covered = Set(Self.cases.map(\.reason) + PodEgressDropTests.cases.map(\.reason))
         let all = Set(DropReason.all.map(\.name))

@@ -15,7 +15,9 @@ struct UplinkTests {
         let outcome = try fixture.run(.uplinkXDP, packet.bytes)
         #expect(outcome.verdict == Verdict.xdpPass)
         #expect(outcome.packet == packet.delivered)
-        let words = [GENIE_METADATA_MAGIC, 42, F.localIfindex].map { UInt32($0) }
+        // Marked by the node's own address, which is an IPv4 one.
+        let magic = UInt32(GENIE_METADATA_MAGIC) ^ 0xffff_0000 ^ (F.vtep.v4 ?? 0).bigEndian
+        let words = [magic, 42, UInt32(F.localIfindex)]
         #expect(outcome.metadata == words.flatMap { big($0.bigEndian) })
         #expect(try fixture.counts() == ["xdp_stripped=1"])
         #expect(try fixture.drops().isEmpty)

@@ -122,10 +122,20 @@ struct NetworksCareTests {
                 let add = try networks.call("ADD", "a", config: Self.web, interface: interface)
                 #expect(add.status == 0, "\(interface): \(add.text)")
             }
+            let pods = try networks.lab.ring(1, "pods", as: PodList.self).pods
+            for own in pods.flatMap(\.interfaces) {
+                let source = String(own.addresses[0].prefix { $0 != "/" })
+                let way = try networks.inPod("a", "ip route get 192.0.2.1 from \(source)")
+                #expect(way.contains("dev \(own.interface)"), "\(way)")
+                let ping = try networks.inPod("a", "ping -c 1 -W 1 -I \(source) 10.60.0.1")
+                #expect(ping.contains(" 0% packet loss"), "\(ping)")
+            }
             for interface in ["eth0", "eth2", "eth1"] {
                 let delete = try networks.call("DEL", "a", interface: interface)
                 #expect(delete.status == 0, "\(interface): \(delete.text)")
             }
+            let rules = try networks.inPod("a", "ip rule")
+            #expect(rules.split(separator: "\n").count <= 4, "\(rules)")
         }
     }
 

@@ -166,25 +166,101 @@ struct ServiceLabTests {
         for (index, pod) in pods.enumerated() {
             // It ends with the pod's namespace, or by itself.
             try start(lab, pod)
-            var translations = ""
-            for (service, address) in zip(Self.services(index + 1), pod.addresses) {
-                let family = address.contains(":") ? "ip6" : "ip"
-                let place = address.contains(":") ? "[\(address)]" : address
-                for (protocols, from, to) in [
-                    ("tcp", 80, 9_000), ("udp", 80, 9_000), ("udp", 81, 9_001), ("udp", 89, 9_009),
-                ] {
-                    translations +=
-                        "\(family) daddr \(service) \(protocols) dport \(from) "
-                        + "dnat \(family) to \(place):\(to); "
+            try translate(Self.services(index + 1), to: pod, "lab-service\(index)", on: lab)
+        }
+    }
+
+    /// Has node 1 translate what comes for an address of each family.
+    private func translate(
+        _ services: [String],
+        to pod: Pod,
+        _ table: String,
+        on lab: Lab
+    ) throws {
+        var translations = ""
+        for (service, address) in zip(services, pod.addresses) {
+            let family = address.contains(":") ? "ip6" : "ip"
+            let place = address.contains(":") ? "[\(address)]" : address
+            for (protocols, from, to) in [
+                ("tcp", 80, 9_000), ("udp", 80, 9_000), ("udp", 81, 9_001), ("udp", 89, 9_009),
+            ] {
+                translations +=
+                    "\(family) daddr \(service) \(protocols) dport \(from) "
+                    + "dnat \(family) to \(place):\(to); "
+            }
+        }
+        let rules = """
+            table inet \(table) {
+                chain prerouting { type nat hook prerouting priority dstnat; \(translations) }
+            }
+            """
+        let made = try lab.run(on: 1, ["nft", "-f", "/dev/stdin"], input: rules)
+        #expect(made.status == 0, "\(made.errors)")
+    }
+
+    @Test(
+        "a port of another node, whose pod is on a third place again: out of one tunnel into another",
+        .timeLimit(.minutes(2))
+    )
+    func nodePort() async throws {
+        try await Lab.with(nodes: 2, id: Lab.testID) { lab in
+            let (_, _, far) = try await makePods(lab)
+            let client = try lab.attach(2, "client2", "default")
+            try start(lab, far)
+            let nodeAddresses = try lab.nodeAddresses(1)
+            try translate(nodeAddresses, to: far, "lab-port", on: lab)
+            for (address, family) in zip(nodeAddresses, 0...) {
+                for checksum in 0...1 {
+                    let seen = try ask(lab, client, address, checksum)
+                    #expect(seen["datagram-from"] == [address], "\(seen)")
+                    #expect(seen["stream-seen"] == [nodeAddresses[family]], "\(seen)")
                 }
             }
-            let rules = """
-                table inet lab-service\(index) {
-                    chain prerouting { type nat hook prerouting priority dstnat; \(translations) }
+        }
+    }
+
+    @Test(
+        "E15: a pod's own tunnels carry datagrams and streams to a pod of another node",
+        .timeLimit(.minutes(2))
+    )
+    func nestedTunnel() async throws {
+        try await Lab.with(nodes: 2, id: Lab.testID) { lab in
+            let (client, _, far) = try await makePods(lab)
+            for (pod, other, number) in [(client, far, 1), (far, client, 2)] {
+                for (remote, id) in zip(other.addresses, [4, 6]) {
+                    let name = "vx\(id)"
+                    for words in [
+                        "link add \(name) type vxlan id \(id) dstport 478\(id) remote \(remote) "
+                            + (id == 6 ? "udp6zerocsumtx udp6zerocsumrx" : ""),
+                        "address add 10.99.\(id).\(number)/24 dev \(name)",
+                        "link set \(name) up",
+                    ] {
+                        let made = try Lab.run(
+                            "/usr/sbin/ip",
+                            ["-n", pod.namespace] + words.split(separator: " ").map(String.init)
+                        )
+                        #expect(made.status == 0, "\(words): \(made.errors)")
+                    }
                 }
-                """
-            let made = try lab.run(on: 1, ["nft", "-f", "/dev/stdin"], input: rules)
-            #expect(made.status == 0, "\(made.errors)")
+            }
+            try start(lab, far)
+            for id in [4, 6] {
+                let talk = """
+                    import socket
+                    s = socket.create_connection(('10.99.\(id).2', 9000), timeout=10)
+                    sent = bytes(range(256)) * 16384
+                    s.sendall(sent)
+                    s.shutdown(socket.SHUT_WR)
+                    data = b''
+                    while part := s.recv(65536):
+                        data += part
+                    assert data.split(b' ', 1)[1] == sent, len(data)
+                    """
+                let ping = try lab.inPod(client, "ping", "-c", "2", "-i", "0.1", "10.99.\(id).2")
+                #expect(ping.status == 0, "\(ping.text)")
+                let said = try lab.inPod(client, "timeout", "20", "python3", "-c", talk)
+                #expect(said.status == 0, "vxlan over \(id): \(said.errors)")
+            }
         }
     }
 

@@ -40,6 +40,16 @@ struct ForwardingPlanTests {
         }
     }
 
+    @Test("a row may be kept from taking the place of another one, and not from coming")
+    func refusedPut() throws {
+        let held = try entry(1, "10.0.0.5", vtep: "172.30.1.2", fence: 7)
+        var plan = ForwardingPlan()
+        plan.add(try entry(1, "10.0.0.5", vtep: "172.30.1.3", fence: 6))
+        plan.add(try entry(1, "10.0.0.6", vtep: "172.30.1.3", fence: 6))
+        let steps = plan.steps(from: [held], mayPut: { $0.fence >= $1.fence }) { _ in true }
+        #expect(steps == [.put(try entry(1, "10.0.0.6", vtep: "172.30.1.3", fence: 6))])
+    }
+
     @Test("only differences become steps, writes first, and a protected row stays")
     func steps() throws {
         let same = try entry(1, "10.0.0.2")

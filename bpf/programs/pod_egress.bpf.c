@@ -266,6 +266,7 @@ static __always_inline int many_leave(struct __sk_buff *skb)
 	if (!node)
 		return TC_ACT_SHOT;
 	skb->mark = 0;
+	skb->tc_index = 0;
 	return bpf_redirect_neigh(node->uplink_ifindex, NULL, 0, 0);
 }
 
@@ -280,7 +281,7 @@ int pod_egress(struct __sk_buff *skb)
 
 	if (!port)
 		return drop(skb, 0, DROP_NO_PORT);
-	if (skb->mark == MANY_MARK && !open_is_node(skb->ifindex))
+	if (many_is_marked(skb) && !open_is_node(skb->ifindex))
 		return many_leave(skb);
 	traffic_sent(skb, port->vni);
 	skb_linearize_front(skb, POD_FRONT);
@@ -306,12 +307,15 @@ int pod_egress(struct __sk_buff *skb)
 		return TC_ACT_SHOT;
 	case VERDICT_REMOTE:
 		node = node_lookup();
-		if (!node || !route.vtep)
+		if (!node)
 			return drop(skb, port->vni, DROP_NOT_CONFIGURED);
-		count(COUNT_POD_REMOTE);
 		if (probe)
 			probe_mark_tunnel(skb);
-		return leave(skb, node, route.vtep);
+		verdict = leave(skb, node, route.vtep, route.tos);
+		if (verdict < 0)
+			return drop(skb, port->vni, -verdict);
+		count(COUNT_POD_REMOTE);
+		return verdict;
 	default:
 		drop_count(port->vni, skb->ifindex, -verdict);
 		if (!icmp_error(skb, port, -verdict, route.mtu))

@@ -15,6 +15,7 @@
 #include <genie/many.h>
 #include <genie/maps/count.h>
 #include <genie/maps/drop.h>
+#include <genie/maps/node.h>
 #include <genie/path_news.h>
 #include <genie/probe.h>
 #include <genie/tunnel_echo.h>
@@ -28,17 +29,20 @@ static __always_inline int drop(const struct tunnel_target *target, int reason)
 
 /* Fills in the pod that XDP found for this packet. No packet off the wire can
  * have metadata: only a program on this node's uplink puts it there.
+ *
+ * Nothing in this file writes to a packet but by helpers. A program that does has
+ * cloned packets copied before it begins, and metadata does not survive that:
+ * whatever is received by a packet socket on the uplink is a clone.
  */
 static __always_inline int is_stripped(struct __sk_buff *skb,
 				       struct tunnel_target *target)
 {
-	struct uplink_metadata *metadata = (void *)(long)skb->data_meta;
+	const struct uplink_metadata *metadata = (void *)(long)skb->data_meta;
+	const struct node_value *node = node_lookup();
 
-	if ((void *)(metadata + 1) > (void *)(long)skb->data ||
-	    metadata->magic != GENIE_METADATA_MAGIC)
+	if (!node || (void *)(metadata + 1) > (void *)(long)skb->data ||
+	    metadata->magic != node_magic(node))
 		return 0;
-	/* Spent: it must not speak again if the packet is sent on. */
-	metadata->magic = 0;
 	target->vni = metadata->vni;
 	target->ifindex = metadata->ifindex;
 	return 1;
@@ -48,47 +52,75 @@ static __always_inline int is_stripped(struct __sk_buff *skb,
 #define ADJ_ROOM_DECAP_L3_IPV4 (1u << 7)
 #define ADJ_ROOM_DECAP_L3_IPV6 (1u << 8)
 
-/* Takes the outer headers off; the target MAC is left to the caller. Returns
- * NULL where that fails.
+/* Applies the change of ECN bits to the inner header; zero when it is not there.
  */
-static __always_inline struct ethhdr *
-strip_outer(struct __sk_buff *skb, const struct tunnel_target *target)
+static __always_inline int tunnel_store_ecn(struct __sk_buff *skb,
+					    const struct tunnel_target *target)
+{
+	struct ipv6hdr ip6;
+	struct iphdr ip;
+
+	if (!target->ecn_flips)
+		return 1;
+	if (target->protocol == bpf_htons(ETH_P_IP)) {
+		if (bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof(ip)))
+			return 0;
+		ipv4_set_tos(&ip, ip.tos ^ target->ecn_flips);
+		return !bpf_skb_store_bytes(skb, ETH_HLEN, &ip, sizeof(ip), 0);
+	}
+	if (bpf_skb_load_bytes(skb, ETH_HLEN, &ip6, sizeof(ip6)))
+		return 0;
+	ipv6_flip_class(&ip6, target->ecn_flips);
+	/* No checksum of its own makes up for it. */
+	return !bpf_skb_store_bytes(skb, ETH_HLEN, &ip6, sizeof(ip6),
+				    BPF_F_RECOMPUTE_CSUM);
+}
+
+/* Takes the outer headers off, and addresses the frame to `mac`. Returns zero, or
+ * minus a drop reason.
+ */
+static __always_inline int strip_outer(struct __sk_buff *skb,
+				       const struct tunnel_target *target,
+				       const __u8 *mac)
 {
 	int is_v6 = target->protocol == bpf_htons(ETH_P_IPV6);
 	__u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO;
 	int overhead = GENIE_TUNNEL_OVERHEAD;
-	struct ethhdr *eth;
-	struct cursor at;
+	struct ethhdr eth __attribute__((aligned(8)));
 
 	if (target->is_over_v6)
 		overhead = GENIE_TUNNEL_OVERHEAD_V6;
-	/* Told only where the families differ: older kernels know no better. */
+	/* Told only where the families differ: before Linux 6.3 nobody could be
+	 * told, and the packet goes on as of the other family.
+	 */
 	if (is_v6 && !target->is_over_v6)
 		flags |= ADJ_ROOM_DECAP_L3_IPV6;
 	if (!is_v6 && target->is_over_v6)
 		flags |= ADJ_ROOM_DECAP_L3_IPV4;
-	if (bpf_skb_adjust_room(skb, -overhead, BPF_ADJ_ROOM_MAC, flags))
-		return NULL;
-	skb_linearize_front(skb, ETH_HLEN + sizeof(struct ipv6hdr));
-	at = cursor_of_skb(skb);
-	eth = cursor_take(&at, sizeof(*eth));
-	if (!eth || !tunnel_apply_ecn(at, target))
-		return NULL;
-	mac_copy(eth->h_source, target->gateway_mac);
+	if (bpf_skb_adjust_room(skb, -overhead, BPF_ADJ_ROOM_MAC, flags) &&
+	    bpf_skb_adjust_room(skb, -overhead, BPF_ADJ_ROOM_MAC,
+				BPF_F_ADJ_ROOM_FIXED_GSO))
+		return -DROP_DECAP_FAILED;
 	/* The room is taken from behind the outer Ethernet header. */
-	eth->h_proto = target->protocol;
-	return eth;
+	mac_copy_by_halves(eth.h_dest, mac);
+	mac_copy_by_halves(eth.h_source, target->gateway_mac);
+	eth.h_proto = target->protocol;
+	if (!tunnel_store_ecn(skb, target) ||
+	    bpf_skb_store_bytes(skb, 0, &eth, sizeof(eth), 0))
+		return -DROP_DECAP_FAILED;
+	return 0;
 }
 
 static __always_inline int strip(struct __sk_buff *skb,
 				 const struct tunnel_target *target)
 {
-	struct ethhdr *eth = strip_outer(skb, target);
+	int error = strip_outer(skb, target, target->mac);
 
-	if (!eth)
-		return drop(target, DROP_DECAP_FAILED);
-	mac_copy(eth->h_dest, target->mac);
+	if (error)
+		return drop(target, -error);
 	count(COUNT_TC_DELIVERED);
+	if (skb->protocol != target->protocol)
+		return deliver_anew(skb, target->vni, target->ifindex);
 	return deliver(skb, target->vni, target->ifindex);
 }
 
@@ -145,8 +177,8 @@ static __noinline int receive_many(struct __sk_buff *skb,
 {
 	__u8 mac[6] __attribute__((aligned(8))) = { 0 };
 	const struct endpoint_value *sender;
-	struct ethhdr *eth;
 	__u32 group;
+	int error;
 
 	if (!target)
 		return TC_ACT_SHOT;
@@ -154,10 +186,9 @@ static __noinline int receive_many(struct __sk_buff *skb,
 	if (!sender)
 		return drop(target, DROP_MULTICAST_SENDER);
 	group = sender->group;
-	eth = strip_outer(skb, target);
-	if (!eth)
-		return drop(target, DROP_DECAP_FAILED);
-	mac_copy(eth->h_dest, mac);
+	error = strip_outer(skb, target, mac);
+	if (error)
+		return drop(target, -error);
 	many_to_pods(skb, target->vni, group, 0);
 	count(COUNT_MANY_RECEIVED);
 	return TC_ACT_SHOT;

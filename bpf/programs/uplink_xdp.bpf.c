@@ -30,12 +30,13 @@ static __always_inline int drop(const struct tunnel_target *target, int reason)
 static __always_inline int strip(struct xdp_md *xdp,
 				 const struct tunnel_target *target)
 {
+	const struct node_value *node = node_lookup();
 	struct uplink_metadata *metadata;
 	struct ethhdr *eth;
 	struct cursor at;
 
 	/* A driver without metadata support: the tc program does it all. */
-	if (bpf_xdp_adjust_meta(xdp, -(int)sizeof(*metadata)))
+	if (!node || bpf_xdp_adjust_meta(xdp, -(int)sizeof(*metadata)))
 		return XDP_PASS;
 	if (bpf_xdp_adjust_head(xdp, target->is_over_v6
 					     ? GENIE_TUNNEL_OVERHEAD_V6
@@ -49,7 +50,7 @@ static __always_inline int strip(struct xdp_md *xdp,
 	    !tunnel_apply_ecn(at, target))
 		return drop(target, DROP_DECAP_FAILED);
 	mac_copy(eth->h_source, target->gateway_mac);
-	metadata->magic = GENIE_METADATA_MAGIC;
+	metadata->magic = node_magic(node);
 	metadata->vni = target->vni;
 	metadata->ifindex = target->ifindex;
 	count(COUNT_XDP_STRIPPED);

@@ -43,7 +43,7 @@ extension Dataplane {
             case .traffic: entries = try trafficRows().count
             case .probeSeen: entries = try probesSeen().count
             case .many: entries = try places().values.reduce(0) { $0 + $1.count }
-            case .node, .count, .probe, .icmp, .path, .manyRate, .hop:
+            case .node, .count, .probe, .icmp, .path, .manyRate, .manyMark, .hop:
                 entries = Int(map.layout.entriesMax)
             }
             fill.append(

@@ -1,5 +1,6 @@
 package import Addressing
 internal import CGenieABI
+internal import Glibc
 
 // Written by the agent only. A row that no version of the agent can have written is removed when
 // it is met in a listing: it could not be reconciled otherwise.
@@ -58,6 +59,17 @@ extension Dataplane {
         let key = endpoint_key(vni, address)
         return try map(.endpoint).get(key, empty: endpoint_value())?.first
             .flatMap { EndpointRow(key: key, value: $0) }
+    }
+
+    /// What routers said that the path to a node carries, in bytes of a pod's packet; nil where none
+    /// did, or too long ago.
+    package func pathMTU(to vtep: IPAddress) throws(BPFError) -> UInt32? {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        let now = UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+        return try map(.path).rows(emptyKey: UInt32(0), emptyValue: path_value())
+            .compactMap(\.values.first)
+            .first { $0.until > now && $0.vtep.value == vtep }?.mtu
     }
 
     /// Every endpoint, by VPC and address.

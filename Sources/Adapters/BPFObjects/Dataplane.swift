@@ -35,6 +35,7 @@ package final class Dataplane {
         case probeSeen = "gr_seen_r1"
         case many = "gr_many_r1"
         case manyRate = "gr_many_rate_r1"
+        case manyMark = "gr_many_mark_r1"
         case hop = "gr_hop_r1"
     }
 
@@ -73,6 +74,11 @@ package final class Dataplane {
         }
         self.maps = maps
         try takeOverEndpoints()
+        // Anew at each start; what is under way with the old one is lost, which is a moment's copies.
+        try map(.manyMark).put(
+            UInt32(0),
+            many_secret(mark: .random(in: 1...UInt32.max), tc_index: .random(in: 1...0xffff))
+        )
     }
 
     /// Copies what the endpoint map of the revision before holds: no packet is lost while the

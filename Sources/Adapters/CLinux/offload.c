@@ -5,6 +5,7 @@
 #include <linux/ethtool.h>
 #include <linux/sockios.h>
 #include <net/if.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
@@ -60,4 +61,74 @@ int genie_driver_name(int control, const char *name,
 	memcpy(driver, info.driver, sizeof(info.driver));
 	driver[GENIE_DRIVER_NAME_BYTES - 1] = '\0';
 	return 0;
+}
+
+static const char *const foreign[] = {
+	"tx-gre-segmentation",	   "tx-gre-csum-segmentation",
+	"tx-ipxip4-segmentation",  "tx-ipxip6-segmentation",
+	"tx-udp_tnl-segmentation", "tx-udp_tnl-csum-segmentation",
+	"tx-sctp-segmentation",
+};
+static const char udp[] = "tx-udp-segmentation";
+
+enum { FEATURE_BLOCKS_MAX = 8 };
+
+static int feature_count(int control, const char *name)
+{
+	struct {
+		struct ethtool_sset_info info;
+		__u32 count;
+	} query = {
+		.info = { .cmd = ETHTOOL_GSSET_INFO,
+			  .sset_mask = 1ull << ETH_SS_FEATURES },
+	};
+	int status = request(control, name, &query);
+
+	if (status < 0)
+		return status;
+	return query.info.sset_mask ? (int)query.count : 0;
+}
+
+static int is_foreign(const char *feature, bool with_udp)
+{
+	size_t index;
+
+	if (with_udp && !strncmp(feature, udp, ETH_GSTRING_LEN))
+		return 1;
+	for (index = 0; index < sizeof(foreign) / sizeof(foreign[0]); index++)
+		if (!strncmp(feature, foreign[index], ETH_GSTRING_LEN))
+			return 1;
+	return 0;
+}
+
+int genie_foreign_segmentation_off(int control, const char *name, bool with_udp)
+{
+	struct {
+		struct ethtool_sfeatures head;
+		struct ethtool_set_features_block blocks[FEATURE_BLOCKS_MAX];
+	} change = { .head = { .cmd = ETHTOOL_SFEATURES } };
+	int count = feature_count(control, name);
+	struct ethtool_gstrings *names;
+	int status, index;
+
+	if (count <= 0)
+		return count;
+	if (count > FEATURE_BLOCKS_MAX * 32)
+		return -E2BIG;
+	names = calloc(1, sizeof(*names) + (size_t)count * ETH_GSTRING_LEN);
+	if (!names)
+		return -ENOMEM;
+	names->cmd = ETHTOOL_GSTRINGS;
+	names->string_set = ETH_SS_FEATURES;
+	names->len = (__u32)count;
+	status = request(control, name, names);
+	for (index = 0; !status && index < count; index++)
+		if (is_foreign((char *)names->data + index * ETH_GSTRING_LEN,
+			       with_udp))
+			change.blocks[index / 32].valid |= 1u << index % 32;
+	free(names);
+	if (status)
+		return status;
+	change.head.size = (__u32)(count + 31) / 32;
+	return request(control, name, &change);
 }

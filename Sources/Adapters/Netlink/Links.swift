@@ -74,6 +74,22 @@ package enum Links {
         try NetlinkSocket(netnsPath: netnsPath).addresses(index)
     }
 
+    /// The addresses of all interfaces.
+    package static func addresses() throws(NetlinkError) -> [IPAddress] {
+        let answers = try NetlinkSocket(netnsPath: nil).perform([.listAddresses()])
+        do throws(WireError) {
+            var addresses: [IPAddress] = []
+            for message in answers.joined() {
+                if let found = try InterfaceAddress.read(message) {
+                    addresses.append(found.address.address)
+                }
+            }
+            return addresses
+        } catch {
+            throw .unreadable(error)
+        }
+    }
+
     /// Removes the interface; one that is not there is as good as removed.
     @discardableResult
     package static func delete(

@@ -47,6 +47,23 @@ package enum Offload: String, Hashable, Sendable, CaseIterable {
         try check(genie_offload_set(socket.control, name, number, isOn), name, netnsPath)
     }
 
+    /// Has the interface take no super-packets of tunnels and of SCTP: whoever sends them cuts them
+    /// up first.
+    ///
+    /// The kernel puts one more tunnel around none of them (`bpf_skb_adjust_room`).
+    static func turnForeignSegmentationOff(
+        _ name: String,
+        withUDP: Bool,
+        through socket: NetlinkSocket,
+        netnsPath: String?
+    ) throws(NetlinkError) {
+        try Offload.gso.check(
+            genie_foreign_segmentation_off(socket.control, name, withUDP),
+            name,
+            netnsPath
+        )
+    }
+
     private func check(
         _ status: Int32,
         _ name: String,

@@ -29,6 +29,11 @@ package enum PodLink {
         ///
         /// Where two interfaces lead to the same places, it has to differ.
         package var metric: UInt32
+        /// Whether large packets of UDP are cut up in the pod, too.
+        ///
+        /// A veth for an uplink hands them over whole, and what tc takes out of the tunnel then, the
+        /// kernel goes on taking for a tunnel's: pods would not get them.
+        package var cutsUDP: Bool
         /// Offloads to turn on or off; the default turns `gro` on, which XDP redirects need.
         package var offloads: [Offload: Bool]
 
@@ -40,6 +45,7 @@ package enum PodLink {
             isDefaultRoute: Bool,
             routes: [Route] = [],
             metric: UInt32 = 0,
+            cutsUDP: Bool = false,
             offloads: [Offload: Bool] = [.gro: true]
         ) {
             self.addresses = addresses
@@ -48,6 +54,7 @@ package enum PodLink {
             self.isDefaultRoute = isDefaultRoute
             self.routes = routes
             self.metric = metric
+            self.cutsUDP = cutsUDP
             self.offloads = offloads
         }
     }
@@ -130,6 +137,12 @@ package enum PodLink {
             guard let isOn = settings.offloads[offload] else { continue }
             try offload.set(isOn, on: name, through: socket, netnsPath: netnsPath)
         }
+        try Offload.turnForeignSegmentationOff(
+            name,
+            withUDP: settings.cutsUDP,
+            through: socket,
+            netnsPath: netnsPath
+        )
         try socket.perform(requests(for: settings, index: link.index))
     }
 

@@ -94,15 +94,20 @@ package struct ForwardingPlan: Sendable {
     /// address that moved is never absent.
     ///
     /// `mayDelete` says whether a row that the plan lacks may go. A row whose group has not been
-    /// heard of since the start must stay: it was right when it was written.
+    /// heard of since the start must stay: it was right when it was written. `mayPut` says whether a
+    /// row of the plan may take the place of another one, which is the second.
     package func steps(
         from present: [ForwardingEntry],
+        mayPut: (ForwardingEntry, ForwardingEntry) -> Bool = { _, _ in true },
         mayDelete: (ForwardingEntry) -> Bool
     ) -> [Step] {
         let held = present.reduce(into: SortedMap<ForwardingEntry.Key, ForwardingEntry>()) {
             $0[$1.key] = $1
         }
-        let puts = entries.filter { held[$0.key] != $0.value }.map { Step.put($0.value) }
+        let puts = entries.filter { key, entry in
+            guard let held = held[key] else { return true }
+            return held != entry && mayPut(entry, held)
+        }.map { Step.put($0.value) }
         let deletes = held.filter { entries[$0.key] == nil && mayDelete($0.value) }
         return puts + deletes.map { Step.delete($0.key) }
     }

@@ -45,9 +45,17 @@ package struct PacketWalk: Hashable, Sendable {
         package let podMTU: UInt32
         /// Whether the port's VPC is open to the node.
         package let isOpen: Bool
+        /// What routers said that the path to the target's node carries; nil where none did.
+        package let pathMTU: UInt32?
 
         /// Makes a node's facts.
-        package init(vtep: IPAddress, podMTU: UInt32, isOpen: Bool = false) {
+        package init(
+            vtep: IPAddress,
+            podMTU: UInt32,
+            isOpen: Bool = false,
+            pathMTU: UInt32? = nil
+        ) {
+            self.pathMTU = pathMTU
             self.vtep = vtep
             self.podMTU = podMTU
             self.isOpen = isOpen
@@ -150,6 +158,14 @@ package struct PacketWalk: Hashable, Sendable {
                 see("gr_node", "this node's tunnel address and uplink are not set")
                 return .dropped(reason: "not_configured")
             }
+            guard vtep.isV4 == node.vtep.isV4 else {
+                see("gr_node", "\(vtep) is of another family than this node's \(node.vtep)")
+                return .dropped(reason: "vtep_family")
+            }
+            if let path = node.pathMTU, path < node.podMTU, packet.size > Int(path) {
+                see("gr_path", "\(packet.size) bytes are more than the path's \(path)")
+                return .dropped(reason: "too_big")
+            }
             guard packet.size <= Int(node.podMTU) else {
                 see("gr_node", "\(packet.size) bytes are more than the pod MTU of \(node.podMTU)")
                 return .dropped(reason: "too_big")
@@ -166,7 +182,11 @@ extension IPAddress {
     /// Whether nobody routes it: an address of the link alone (RFC 4291 section 2.5.6, RFC 3927), a
     /// loopback, or many.
     fileprivate var isOnLink: Bool {
-        guard isV4 else { return high >> 54 == 0xfe80 >> 6 }
+        guard isV4 else {
+            // ::/96 holds nobody and the loopback.
+            return high >> 54 == 0xfe80 >> 6 || high >> 56 == 0xff
+                || (high == 0 && low >> 32 == 0)
+        }
         let host = UInt32(truncatingIfNeeded: low)
         return [0, 127].contains(host >> 24) || host >> 16 == 0xa9fe || host >= 0xe000_0000
     }

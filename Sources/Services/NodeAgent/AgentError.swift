@@ -26,6 +26,8 @@ enum AgentError: Error, Sendable {
     case endpointsUnknown(group: String)
     /// Others kept changing the same register.
     case contended(name: String)
+    /// A subnet of the open VPC has a node's own address in it.
+    case subnetOverNode(Prefix, node: String, address: IPAddress)
     /// Every address of the group is in use.
     case addressesExhausted(group: String, subnet: Prefix, use: AddressUse)
     /// The address that a pod asks for is another's.
@@ -113,6 +115,7 @@ enum AgentError: Error, Sendable {
         case .groupInUse: "group.in_use"
         case .endpointsUnknown: "group.endpoints_unknown"
         case .contended: "ring.contended"
+        case .subnetOverNode: "subnet.over_node"
         case .addressesExhausted: "ipam.exhausted"
         case .addressTaken: "ipam.address_taken"
         case .addressUnusable: "ipam.address_unusable"
@@ -159,7 +162,8 @@ enum AgentError: Error, Sendable {
         case .model(.unknownGroup): 404
         case .watch(let error): error.status
         case .keys(let failure): failure.status
-        case .badRequest, .unknownPod, .ambiguousPod, .traceRefused, .model, .nameTooLong,
+        case .subnetOverNode, .badRequest, .unknownPod, .ambiguousPod, .traceRefused, .model,
+            .nameTooLong,
             .badKey, .badKeyID,
             .addressUnusable:
             400
@@ -201,6 +205,9 @@ extension AgentError: CustomStringConvertible {
                 + "ring or asked for too much at once: look at 'genie-ring ring' and try again"
         case .contended(let name):
             "others keep changing \(name) at the same time: try again"
+        case .subnetOverNode(let subnet, let node, let address):
+            "\(subnet) holds \(address), by which the ring knows node \(node): in the VPC that is open to "
+                + "the nodes it would lead them away from each other; use another range"
         case .addressesExhausted(let group, let subnet, let use):
             "group \(group) has no free address left in \(subnet): this node has \(use.blocks) of "
                 + "its \(use.blocksOfSubnet) blocks, with \(use.used) addresses in use and "

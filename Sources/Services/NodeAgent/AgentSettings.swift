@@ -51,6 +51,8 @@ package struct AgentSettings: Sendable {
     package let hookChoice: HookChoice
     /// The node's address on the underlay: where its ring port and its tunnels end.
     package let vtep: IPAddress
+    /// Whether that is whatever address the uplink has, since nobody named one.
+    package let isAddressOfUplink: Bool
     /// The unix socket of the node API.
     package let socketPath: String
     /// The group that may use the socket beside root; nil for none.
@@ -79,6 +81,7 @@ package struct AgentSettings: Sendable {
         uplinkChoice: UplinkChoice,
         hookChoice: HookChoice = .auto,
         vtep: IPAddress,
+        isAddressOfUplink: Bool = false,
         socketPath: String,
         socketGroupID: UInt32?,
         pinDirectory: String,
@@ -98,6 +101,7 @@ package struct AgentSettings: Sendable {
         self.uplinkChoice = uplinkChoice
         self.hookChoice = hookChoice
         self.vtep = vtep
+        self.isAddressOfUplink = isAddressOfUplink
         self.socketPath = socketPath
         self.socketGroupID = socketGroupID
         self.pinDirectory = pinDirectory

@@ -151,7 +151,7 @@ extension CNIError {
     private static func code(of error: AgentError) -> CNIErrorCode {
         switch error {
         case .unknownVPC, .model(.unknownGroup): .unknownGroup
-        case .model, .addressUnusable, .mtuTooSmall: .invalidConfiguration
+        case .model, .addressUnusable, .mtuTooSmall, .subnetOverNode: .invalidConfiguration
         case .registers, .contended, .notJoined, .noDataplane, .attachmentBusy,
             .endpointsUnknown, .addressesExhausted, .addressTaken, .blocksInDoubt:
             .tryAgainLater

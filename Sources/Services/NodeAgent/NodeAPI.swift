@@ -169,12 +169,15 @@ package struct NodeAPI: Sendable {
 
     private func createGroup(_ wanted: CreateGroup) async throws(AgentError) -> VPCList.GroupItem {
         let reference = try Self.reference(wanted.name)
+        let subnet = try Self.subnet(wanted.subnet)
+        let secondSubnet = try wanted.secondSubnet.map { text throws(AgentError) in
+            try Self.subnet(text)
+        }
+        try await agent.refuse([subnet] + [secondSubnet].compactMap(\.self), in: reference)
         let group = try await agent.catalog.createGroup(
             reference,
-            subnet: try Self.subnet(wanted.subnet),
-            secondSubnet: try wanted.secondSubnet.map { text throws(AgentError) in
-                try Self.subnet(text)
-            },
+            subnet: subnet,
+            secondSubnet: secondSubnet,
             exclusions: try (wanted.exclusions ?? []).map { text throws(AgentError) in
                 guard let range = AddressRange(text) else {
                     throw .model(.badExclusion(String(text.prefix(80))))

@@ -62,6 +62,7 @@ extension NodeAgent {
         try journal.record(attachment)
         do throws(AgentError) {
             try await wire(&attachment, group, wanted: request.wanted)
+            try await routeBySource(attachment)
             await activate(vpc, version: version)
             await publish(request.group)
             // The endpoint is told of; only now is it certain that the group was not deleted

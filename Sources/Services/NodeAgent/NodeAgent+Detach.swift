@@ -38,6 +38,7 @@ extension NodeAgent {
         var attachment = attachment
         try mark(&attachment)
         let name = attachment.hostInterface
+        await forgetSource(attachment)
         interfacesChanged = .now
         quickPods.removeAll { $0.key == attachment.key }
         // The kernel needs some 20 ms for it, most of DEL.
@@ -84,7 +85,7 @@ extension NodeAgent {
         let index = attachment.hostIndex
         let renamed = try await blocking {
             let link = try Links.list().first { $0.index == index }
-            guard let link, link.mac == Self.gatewayMAC else { return nil as String? }
+            guard let link, Self.isOurs(link) else { return nil as String? }
             try Links.delete(index: index)
             return link.name
         }
@@ -93,6 +94,11 @@ extension NodeAgent {
             "removed a pod's interface that had been given another name",
             metadata: ["interface": "\(attachment.hostInterface)", "name": "\(renamed)"]
         )
+    }
+
+    /// Whether an interface is the node's end of a pod, whatever its name is by now.
+    static func isOurs(_ link: LinkInfo) -> Bool {
+        link.kind == "veth" && link.mac == hostMAC
     }
 
     /// Takes the rows away: what the pod sends is dropped from here on.

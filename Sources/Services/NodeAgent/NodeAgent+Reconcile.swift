@@ -69,7 +69,15 @@ extension NodeAgent {
         let followed = SortedSet(watchedTopics.map(\.value))
         let busyAddresses = busyEntries()
         let present = try dataplane.endpoints().map(Self.entry)
-        let steps = plan.steps(from: present) { entry in
+        let steps = plan.steps(
+            from: present,
+            mayPut: { entry, held in
+                // What an ADD is writing is newer than what others tell, and what is told before
+                // all was heard may be older than what is held (rule A5).
+                !busyAddresses.contains(entry.key)
+                    && (entry.fence >= held.fence || !unsynced.contains(entry.vni))
+            }
+        ) { entry in
             // A VPC with pods here that is not followed yet, or not completely known, keeps its
             // rows.
             let isUnknown =

@@ -29,6 +29,12 @@ extension NodeAgent {
                 "\(sources[0]) and \(targets[0]) are of two families: name an address of one"
             )
         }
+        guard !target.isMany else {
+            throw .traceRefused(
+                "\(target) is many: a packet to it is copied to every pod of the sender's group; look "
+                    + "for it with 'genie-ring capture' on a receiver"
+            )
+        }
         let packet = try Self.packet(request, from: source, to: target)
         let walk: PacketWalk
         do throws(BPFError) {
@@ -65,6 +71,7 @@ extension NodeAgent {
 
     /// A pod interface of this node, by address, pod or container, with or without its interface.
     private func findOwn(_ text: String) throws(AgentError) -> Attachment {
+        guard !text.isEmpty else { throw .badRequest("a pod has no name: say which") }
         let parts = text.split(separator: ":", maxSplits: 1).map(String.init)
         let address = IPAddress(text)
         let name = address == nil ? parts.first ?? text : text
@@ -91,8 +98,20 @@ extension NodeAgent {
         seenFrom sender: Attachment
     ) async throws(AgentError) -> [IPAddress] {
         if let address = IPAddress(text) { return [address] }
-        if let own = try? findOwn(text), !own.held.isEmpty { return own.held.map(\.address) }
+        do throws(AgentError) {
+            let own = try findOwn(text)
+            guard own.vni == sender.vni else {
+                throw .traceRefused(
+                    "\(text) is in VPC \(own.vpc), and the sender in \(sender.vpc): nothing leads from "
+                        + "one VPC into another"
+                )
+            }
+            if !own.held.isEmpty { return own.held.map(\.address) }
+        } catch .unknownPod {
+            // It may be on another node.
+        }
         var found: [IPAddress] = []
+        var containers: Set<String> = []
         for (topic, vni) in watchedTopics where vni.number == sender.vni {
             for set in await peer.watched(topic).sets {
                 for record in set.records {
@@ -101,11 +120,14 @@ extension NodeAgent {
                         endpoint.containerID, endpoint.podName,
                         "\(endpoint.podNamespace)/\(endpoint.podName)",
                     ]
-                    if names.contains(text) { found.append(endpoint.address) }
+                    guard names.contains(text) else { continue }
+                    found.append(endpoint.address)
+                    containers.insert("\(endpoint.containerID) on \(endpoint.nodeName)")
                 }
             }
         }
         guard !found.isEmpty else { throw .unknownPod(text) }
+        guard containers.count == 1 else { throw .ambiguousPod(text, containers.sorted()) }
         return found.sorted()
     }
 
@@ -166,6 +188,8 @@ extension NodeAgent {
         let node = try dataplane.node()
         var entry: ForwardingEntry?
         if let vni = port?.vni { entry = try dataplane.endpoint(vni: vni, target).map(Self.entry) }
+        var pathMTU: UInt32?
+        if case .remote(let vtep)? = entry?.place { pathMTU = try dataplane.pathMTU(to: vtep) }
         return PacketWalk.Tables(
             port: port.map {
                 .init(
@@ -177,7 +201,12 @@ extension NodeAgent {
             isAttached: isAttached,
             node: node.map {
                 let isOpen = $0.open.map { $0.vni == port?.vni && $0.ifindex != port?.ifindex }
-                return .init(vtep: $0.vtep, podMTU: $0.podMTU, isOpen: isOpen ?? false)
+                return .init(
+                    vtep: $0.vtep,
+                    podMTU: $0.podMTU,
+                    isOpen: isOpen ?? false,
+                    pathMTU: pathMTU
+                )
             },
             target: entry
         )
@@ -283,6 +312,14 @@ private struct ProbeFlight: Sendable {
                 return
             }
         }
+    }
+}
+
+extension IPAddress {
+    /// Whether it stands for more than one receiver.
+    fileprivate var isMany: Bool {
+        if let v4 { return v4 >= 0xe000_0000 }
+        return high >> 56 == 0xff
     }
 }
 

@@ -67,7 +67,7 @@ extension NodeAgent {
         let routes = attachment.key == .node ? [] : routes(attachment, group)
         do {
             attachment.hostIndex = try await blocking {
-                try Self.makeLink(planned, mtu: mtu, routes: routes)
+                try Self.makeLink(planned, mtu: mtu, routes: routes, cutsUDP: uplink.isVeth)
             }
         } catch {
             throw Self.translate(error)
@@ -100,6 +100,21 @@ extension NodeAgent {
             let subnet = group.subnets.first { $0.isV4 == held.address.isV4 }
             guard !isDefault, let subnet else { return .byDefault(via: held.gateway) }
             return Route(destination: subnet, gateway: held.gateway)
+        } + ownSubnets(attachment, group)
+    }
+
+    /// The default interface's own subnets, where the pod has others beside it: theirs may be the
+    /// same, and this one comes first.
+    private func ownSubnets(_ attachment: Attachment, _ group: PodGroup) -> [Route] {
+        guard attachment.isDefaultRoute == true,
+            (journal.pods.values.first { record in
+                record.containerID == attachment.containerID
+                    && record.parts.contains { $0.interface == attachment.interface }
+            }?.parts.count ?? 0) > 1
+        else { return [] }
+        return attachment.held.compactMap { held in
+            group.subnets.first { $0.isV4 == held.address.isV4 }
+                .flatMap { Route(destination: $0, gateway: held.gateway) }
         }
     }
 
@@ -107,7 +122,8 @@ extension NodeAgent {
     private static func makeLink(
         _ attachment: Attachment,
         mtu: UInt32,
-        routes: [Route]
+        routes: [Route],
+        cutsUDP: Bool
     ) throws -> UInt32 {
         let held = attachment.held
         guard let mac = MACAddress(attachment.mac), !held.isEmpty else {
@@ -115,7 +131,7 @@ extension NodeAgent {
         }
         let pair = VethPair(
             hostName: attachment.hostInterface,
-            hostMAC: gatewayMAC,
+            hostMAC: hostMAC,
             podName: attachment.interface,
             podMAC: mac,
             mtu: mtu
@@ -136,7 +152,8 @@ extension NodeAgent {
                     gatewayMAC: gatewayMAC,
                     isDefaultRoute: false,
                     routes: routes,
-                    metric: attachment.metric ?? 0
+                    metric: attachment.metric ?? 0,
+                    cutsUDP: cutsUDP
                 )
             )
             try Offload.gro.set(true, on: attachment.hostInterface)
@@ -161,7 +178,7 @@ extension NodeAgent {
             interfaces: [
                 .init(
                     name: attachment.hostInterface,
-                    mac: Self.gatewayMAC.description,
+                    mac: Self.hostMAC.description,
                     mtu: mtu
                 ),
                 .init(

@@ -39,6 +39,7 @@ package actor NodeAgent {
     var uplink: UplinkState?
     var busy: Set<AttachmentKey> = []
     var busyPods: Set<AttachmentKey> = []
+    var uplinkWatch = UplinkWatch()
     /// What came of runtimes' calls.
     var callCounters = CNICallCounters()
     /// Pods that could not be taken off their networks.
@@ -65,6 +66,8 @@ package actor NodeAgent {
     var quickPods: [QuickPod] = []
     /// When an interface last came or went.
     var interfacesChanged = ContinuousClock.now
+    /// Subnets of the open VPC that hold addresses of nodes, and were told of.
+    var toldOverlaps: Set<Prefix> = []
     /// What was last told of the node's place in the open VPC.
     var toldOpenFailure: String?
     /// The rules that are in force for what pods of the open VPC send beyond it.
@@ -87,6 +90,8 @@ package actor NodeAgent {
         let hook: AttachHook
         let hookReason: String
         let merging: String
+        /// Whether it is a veth, which hands over super-packets.
+        let isVeth: Bool
     }
 
     /// Makes an agent that does nothing until ``start()``.
@@ -139,11 +144,13 @@ package actor NodeAgent {
     }
 
     /// Keeps the maps as the ring says until the task is cancelled.
-    package func run() async {
+    ///
+    /// - Throws: where the node has to start anew, since its address changed.
+    package func run() async throws {
         await finishInterrupted()
         await releaseOrphans()
         await publishAll()
-        await withTaskGroup(of: Void.self) { group in
+        try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { for await _ in self.peer.changes { await self.reconcile() } }
             group.addTask { for await _ in self.peer.registerChanges { await self.takeVPCs() } }
             group.addTask {
@@ -156,15 +163,17 @@ package actor NodeAgent {
                     try? await Task.sleep(for: .seconds(5))
                 }
             }
+            group.addTask { try await self.watchUplink() }
             group.addTask { await self.repairPods() }
             group.addTask { await self.reread() }
             group.addTask { await self.watchDataplanes() }
             group.addTask { await self.settleHooks() }
-            await group.waitForAll()
+            // The first that fails ends the others.
+            while try await group.next() != nil {}
         }
     }
 
-    private func attachUplink(
+    func attachUplink(
         _ dataplane: Dataplane,
         _ link: LinkInfo
     ) throws -> UplinkState {
@@ -175,7 +184,7 @@ package actor NodeAgent {
         }
         let attachment = try dataplane.attachUplink(ifindex: link.index, mode: wanted)
         if let reason = attachment.fallbackReason, settings.uplinkChoice == .xdp {
-            try dataplane.detachUplink()
+            // What is attached stays: pods that are here go on.
             throw AgentError.dataplane(reason)
         }
         return UplinkState(
@@ -185,7 +194,8 @@ package actor NodeAgent {
             reason: attachment.fallbackReason.map { "no native XDP: \($0)" } ?? why,
             hook: attachment.hook,
             hookReason: settings.hookChoice.reason(for: attachment.hook),
-            merging: makeMergeDevice(dataplane, attachment.mode)
+            merging: makeMergeDevice(dataplane, attachment.mode),
+            isVeth: (try? Links.driver(of: settings.uplink)) == "veth"
         )
     }
 
@@ -210,10 +220,11 @@ package actor NodeAgent {
     /// A pod whose interface is gone (the machine was restarted) is marked for removal, and what is
     /// pinned for pods that nobody recorded is taken off.
     private func adoptPods(_ dataplane: Dataplane) throws {
-        // Only what is certainly not there counts as gone.
-        let indices = try Links.list().reduce(into: [:]) { $0[$1.name] = $1.index }
+        // Only what is certainly not there counts as gone; a name may have been changed.
+        let links = try Links.list()
         for var attachment in journal.all where attachment.state == .attached {
-            if indices[attachment.hostInterface] == attachment.hostIndex {
+            let link = links.first { $0.index == attachment.hostIndex }
+            if let link, link.name == attachment.hostInterface || Self.isOurs(link) {
                 // Filters become links later: nothing is to wait for hundreds of them.
                 try program(attachment, dataplane, isQuick: true)
                 continue
@@ -299,6 +310,10 @@ package actor NodeAgent {
 
     /// Every pod's gateway has this address: it is one hop away and leads into the dataplane.
     static let gatewayMAC = MACAddress(bits: 0x02_67_72_00_00_01)
+
+    /// The node's end of every pod's veth has this one: should its program be missing, the node's stack
+    /// takes what pods send to their gateway for somebody else's, and drops it.
+    static let hostMAC = MACAddress(bits: 0x02_67_72_00_00_02)
 
     /// Runs what the kernel may keep waiting on a thread of its own.
     nonisolated func blocking<Value: Sendable>(

@@ -143,6 +143,12 @@ extension MetricsPage {
                 samples(rows, \.sentBytes, \.receivedBytes)
             )
         }
+        gauge(
+            "genie_vpc_info",
+            "The names of VPC numbers; the value is 1.",
+            status.vpcs.filter { !$0.vpc.isEmpty }
+                .map { Sample(.count(1), [("vni", "\($0.vni)"), ("vpc", $0.vpc)]) }
+        )
         count("vpc", "a VPC's pods here", status.vpcs.map { ($0.totals, [("vni", "\($0.vni)")]) })
         guard isByEndpoint else { return }
         func labels(_ endpoint: EndpointTraffic) -> Labels {

@@ -36,6 +36,9 @@ struct NodeMetrics: Sendable {
             )
         case "/healthz":
             if let trouble = await peer.trouble() { return Self.text(503, trouble + "\n") }
+            if let trouble = await agent.uplinkWatch.trouble {
+                return Self.text(503, trouble + "\n")
+            }
             if await !agent.hasDataplane { return Self.text(503, "the dataplane is not ready\n") }
             return Self.text(200, "ok\n")
         default: return Self.text(404, "there are /metrics and /healthz\n")

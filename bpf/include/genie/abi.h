@@ -173,6 +173,20 @@ struct many_value {
 };
 _Static_assert(sizeof(struct many_value) == 20, "many_value is ABI");
 
+/*
+ * What marks a copy of a packet to a whole group on its way to the uplink. One
+ * row, written by genied at each start: 48 bits that no pod can guess, since
+ * one with the right to may hand a packet over with a mark of its choice.
+ *   off size field
+ *    0   4   mark      zero: nothing is such a copy
+ *    4   4   tc_index  16 bits
+ */
+struct many_secret {
+	__u32 mark;
+	__u32 tc_index;
+};
+_Static_assert(sizeof(struct many_secret) == 8, "many_secret is ABI");
+
 /* A node whose tunnel packets are believed. The underlay knows no VPCs, so
  * its key has no VNI.
  */
@@ -203,6 +217,31 @@ struct path_value {
 _Static_assert(sizeof(struct path_value) == 32, "path_value is ABI");
 _Static_assert(__builtin_offsetof(struct path_value, mtu) == 24,
 	       "path_value is ABI");
+
+/*
+ * What the routes say of the way to a node; for programs alone.
+ *   off size field
+ *    0   8   until      in jiffies of the kernel
+ *    8   4   vtep       IPv4; zero until the slot is used
+ *   12   4   ifindex    the uplink that was asked for
+ *   16   4   verdict    zero, or minus an enum drop_reason
+ *   20   2   family     of the neighbour, AF_INET or AF_INET6; zero: the
+ *                       kernel is to find it, each time
+ *   22   2   tos        that was asked for
+ *   24  16   neighbour  an IPv4 address in the first four bytes
+ */
+struct hop_value {
+	__u64 until;
+	__be32 vtep;
+	__u32 ifindex;
+	__s32 verdict;
+	__u16 family;
+	__u16 tos;
+	__u8 neighbour[16];
+};
+_Static_assert(sizeof(struct hop_value) == 40, "hop_value is ABI");
+_Static_assert(__builtin_offsetof(struct hop_value, neighbour) == 24,
+	       "hop_value is ABI");
 
 /* A VPC that has an endpoint on this node. */
 struct vni_key {
@@ -265,6 +304,9 @@ struct uplink_metadata {
 	__u32 ifindex; /* host-side veth of the receiving pod */
 };
 _Static_assert(sizeof(struct uplink_metadata) == 12, "uplink_metadata is ABI");
+/* Exclusive-or the words of the own VTEP: what a packet brings along from another
+ * node of the same kernel is not believed.
+ */
 #define GENIE_METADATA_MAGIC 0x47524e47u
 
 /*
@@ -384,7 +426,8 @@ _Static_assert(sizeof(struct probe_seen_value) == 24, "probe_seen is ABI");
 	X(MULTICAST_REPORT, "multicast_report")       \
 	X(INNER_IPV6, "inner_ipv6")                   \
 	X(MULTICAST_LIMITED, "multicast_limited")     \
-	X(MULTICAST_SENDER, "multicast_sender")
+	X(MULTICAST_SENDER, "multicast_sender")       \
+	X(NO_ROUTE, "no_route")
 
 #define GENIE_AS_DROP(name, label) DROP_##name,
 enum drop_reason {

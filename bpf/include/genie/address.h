@@ -73,6 +73,16 @@ static __always_inline void mac_copy(__u8 *to, const __u8 *from)
 	*(__u16 *)(to + 4) = *(const __u16 *)(from + 4);
 }
 
+/* The same where an address is not aligned to four bytes, which the stack wants
+ * and packets do not.
+ */
+static __always_inline void mac_copy_by_halves(__u8 *to, const __u8 *from)
+{
+	((__u16 *)to)[0] = ((const __u16 *)from)[0];
+	((__u16 *)to)[1] = ((const __u16 *)from)[1];
+	((__u16 *)to)[2] = ((const __u16 *)from)[2];
+}
+
 static __always_inline int mac_is_group(const __u8 *it)
 {
 	return it[0] & 1;

@@ -8,6 +8,16 @@
 #include <genie/maps/traffic.h>
 #include <genie/open.h>
 
+/* The same of a packet that the kernel takes for one of the other family: by the
+ * veth itself, whose other end looks at the frame.
+ */
+static __always_inline int deliver_anew(struct __sk_buff *skb, __u32 vni,
+					__u32 ifindex)
+{
+	traffic_received(skb, vni, ifindex);
+	return bpf_redirect(ifindex, 0);
+}
+
 /* Kernels before 6.16 keep the packet type across the redirect, and the pod's
  * stack would drop what was not addressed to the device it came in by.
  */

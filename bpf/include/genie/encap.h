@@ -93,16 +93,57 @@ static __always_inline void encap_write_tunnel(struct udphdr *udp, __u32 size,
 	(BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L4_UDP | \
 	 BPF_F_ADJ_ROOM_ENCAP_L2_ETH | BPF_F_ADJ_ROOM_ENCAP_L2(ETH_HLEN))
 
-/* Makes room of `overhead` bytes behind the outer Ethernet header. Segment size
- * stays: the pod's MTU leaves room already.
+/* IPv6 has so much more of a header than IPv4. */
+#define ENCAP_FAMILY_GAP 20
+
+/* Room for outer headers of the other family, where the kernel takes no hint of
+ * what they are: it is told that the packet is one of that family, and what it
+ * did to the header is undone.
+ */
+static __noinline int encap_room_of_other(struct __sk_buff *skb, __u32 overhead,
+					  __u32 is_to_v4)
+{
+	__u8 header[sizeof(struct ipv6hdr)];
+
+	/* It would change what the segments are, too. */
+	if (skb->gso_size)
+		return -1;
+	if (!is_to_v4)
+		return bpf_skb_change_proto(skb, bpf_htons(ETH_P_IPV6), 0) ||
+		       bpf_skb_adjust_room(skb, overhead - ENCAP_FAMILY_GAP,
+					   BPF_ADJ_ROOM_MAC,
+					   BPF_F_ADJ_ROOM_FIXED_GSO);
+	return bpf_skb_load_bytes(skb, ETH_HLEN, header, sizeof(header)) ||
+	       bpf_skb_change_proto(skb, bpf_htons(ETH_P_IP), 0) ||
+	       bpf_skb_adjust_room(skb, overhead + ENCAP_FAMILY_GAP,
+				   BPF_ADJ_ROOM_MAC,
+				   BPF_F_ADJ_ROOM_FIXED_GSO) ||
+	       bpf_skb_store_bytes(skb, ETH_HLEN + overhead, header,
+				   sizeof(header), 0);
+}
+
+/* Makes room of `overhead` bytes behind the outer Ethernet header, whose type
+ * will be `outer`. Segment size stays: the pod's MTU leaves room already.
+ *
+ * The kernel takes no second set of inner headers. What came out of a tunnel,
+ * ours or the pod's own, may still have one and then gets room alone. Of a
+ * packet that we stripped, the set is right again as soon as our headers are in
+ * front.
  */
 static __always_inline void *encap_make_room(struct __sk_buff *skb,
-					     __u32 overhead, __u64 flags)
+					     const struct encap_plan *plan,
+					     __u32 overhead, __be16 outer,
+					     __u64 flags)
 {
 	struct cursor at;
 
 	if (bpf_skb_adjust_room(skb, overhead, BPF_ADJ_ROOM_MAC,
-				ENCAP_FLAGS | flags))
+				ENCAP_FLAGS | flags) &&
+	    (plan->protocol == outer
+		     ? bpf_skb_adjust_room(skb, overhead, BPF_ADJ_ROOM_MAC,
+					   BPF_F_ADJ_ROOM_FIXED_GSO)
+		     : encap_room_of_other(skb, overhead,
+					   outer == bpf_htons(ETH_P_IP))))
 		return NULL;
 	at = cursor_of_skb(skb);
 	return cursor_take(&at, ETH_HLEN + overhead);
@@ -120,7 +161,8 @@ static __always_inline int encap_v4(struct __sk_buff *skb,
 
 	if (size > 0xffff)
 		return -DROP_TOO_BIG;
-	front = encap_make_room(skb, GENIE_TUNNEL_OVERHEAD,
+	front = encap_make_room(skb, plan, GENIE_TUNNEL_OVERHEAD,
+				bpf_htons(ETH_P_IP),
 				BPF_F_ADJ_ROOM_ENCAP_L3_IPV4);
 	if (!front)
 		return -DROP_ENCAP_FAILED;
@@ -140,7 +182,8 @@ static __always_inline int encap_v6(struct __sk_buff *skb,
 
 	if (size - sizeof(*ip) > 0xffff)
 		return -DROP_TOO_BIG;
-	front = encap_make_room(skb, GENIE_TUNNEL_OVERHEAD_V6,
+	front = encap_make_room(skb, plan, GENIE_TUNNEL_OVERHEAD_V6,
+				bpf_htons(ETH_P_IPV6),
 				BPF_F_ADJ_ROOM_ENCAP_L3_IPV6);
 	if (!front)
 		return -DROP_ENCAP_FAILED;

@@ -86,12 +86,14 @@ static __always_inline int icmp_may_answer_v4(struct __sk_buff *skb,
 }
 
 /* The same (RFC 4443 section 2.4 e). */
-static __always_inline int icmp_may_answer_v6(struct __sk_buff *skb)
+static __always_inline int icmp_may_answer_v6(struct __sk_buff *skb,
+					      const struct ipv6hdr *ip)
 {
 	struct ipv6_transport transport;
 	__u8 type;
 
-	if (ipv6_transport(skb, ETH_HLEN, &transport) ||
+	if (ipv6_is_multicast(&ip->daddr) ||
+	    ipv6_transport(skb, ETH_HLEN, &transport) ||
 	    transport.is_later_fragment)
 		return 0;
 	if (transport.protocol != IPPROTO_ICMPV6)
@@ -226,7 +228,7 @@ static __noinline int icmp_error(struct __sk_buff *skb,
 		size = sizeof(*ip6) + bpf_ntohs(ip6->payload_len);
 		notice.quote =
 			size < ICMP_QUOTE_MAX_V6 ? size : ICMP_QUOTE_MAX_V6;
-		return icmp_may_answer_v6(skb) && icmp_is_allowed(skb) &&
+		return icmp_may_answer_v6(skb, ip6) && icmp_is_allowed(skb) &&
 		       icmp_make_room(skb, notice.quote, ICMP_ROOM_V6) &&
 		       icmp_write_v6(skb, port, &notice);
 	}

@@ -40,6 +40,20 @@ static __always_inline int ipv6_is_link_local(const void *address)
 	       bpf_htonl(0xfe800000);
 }
 
+/* Whether a router passes on what is sent there: not to the link alone, to a
+ * loopback, to nobody, or to what stands for an IPv4 address (RFC 4291 section
+ * 2.5), and not to many.
+ */
+static __always_inline int ipv6_is_routed(const void *address)
+{
+	const __be32 *words = address;
+
+	if (ipv6_is_link_local(address) || ipv6_is_multicast(address))
+		return 0;
+	return words[0] || words[1] ||
+	       (words[2] && words[2] != bpf_htonl(0xffff));
+}
+
 /* DSCP and ECN, as the type of service of IPv4 has them. */
 static __always_inline __u8 ipv6_class(const struct ipv6hdr *it)
 {

@@ -5,10 +5,13 @@
 #define GENIE_LEAVE_H
 
 #include <linux/bpf.h>
+#include <linux/in.h>
 #include <bpf/bpf_helpers.h>
 #include <genie/abi.h>
-#include <genie/address.h>
 #include <genie/maps/hop.h>
+
+/* Address families by their numbers; <sys/socket.h> is not for programs. */
+#define LEAVE_AF_INET 2
 
 /*
  * How long a route is believed without looking: two ticks, 2 - 20 ms. A route
@@ -17,61 +20,83 @@
  */
 #define HOP_LIFE_JIFFIES 2
 
+/* What became of a walk through the routing table. */
+static __always_inline __s32 hop_verdict(int result)
+{
+	switch (result) {
+	case BPF_FIB_LKUP_RET_BLACKHOLE:
+	case BPF_FIB_LKUP_RET_UNREACHABLE:
+	case BPF_FIB_LKUP_RET_PROHIBIT:
+		return -DROP_NO_ROUTE;
+	default:
+		return 0;
+	}
+}
+
 /* Asks the routing table for the neighbour. It answers only where the uplink
- * forwards, as on every node of Kubernetes.
+ * forwards, as on every node of Kubernetes; elsewhere, and where the route is
+ * another device's, the kernel is to find it for each packet.
  */
 static __noinline int hop_find(struct __sk_buff *skb, struct hop_value *hop,
-			       const struct node_value *node)
+			       const struct node_value *node, __be32 vtep,
+			       __u32 tos)
 {
 	struct bpf_fib_lookup fib = { 0 };
 	int result;
 
 	if (!hop || !node)
 		return 0;
+	fib.family = LEAVE_AF_INET;
+	fib.l4_protocol = IPPROTO_UDP;
+	fib.tos = tos;
 	fib.ifindex = node->uplink_ifindex;
-	if (address_is_v4(&hop->vtep)) {
-		fib.family = HOP_AF_INET;
-		fib.ipv4_src = node->vtep.words[3];
-		fib.ipv4_dst = hop->vtep.words[3];
-	} else {
-		fib.family = HOP_AF_INET6;
-		__builtin_memcpy(fib.ipv6_src, &node->vtep,
-				 sizeof(fib.ipv6_src));
-		__builtin_memcpy(fib.ipv6_dst, &hop->vtep,
-				 sizeof(fib.ipv6_dst));
-	}
+	fib.ipv4_src = node->vtep.words[3];
+	fib.ipv4_dst = vtep;
 	result = bpf_fib_lookup(skb, &fib, sizeof(fib), BPF_FIB_LOOKUP_OUTPUT);
-	hop->neighbour.nh_family = 0;
+	hop->vtep = vtep;
+	hop->tos = tos;
+	hop->ifindex = node->uplink_ifindex;
+	hop->verdict = hop_verdict(result);
+	hop->family = 0;
 	/* Its address is there before the neighbour answers. */
 	if ((result != BPF_FIB_LKUP_RET_SUCCESS &&
 	     result != BPF_FIB_LKUP_RET_NO_NEIGH) ||
 	    fib.ifindex != node->uplink_ifindex)
 		return 0;
-	hop->neighbour.nh_family = fib.family;
-	__builtin_memcpy(hop->neighbour.ipv6_nh, fib.ipv6_dst,
-			 sizeof(hop->neighbour.ipv6_nh));
+	/* It may be of the other family (RFC 5549). */
+	hop->family = fib.family;
+	__builtin_memcpy(&hop->neighbour, fib.ipv6_dst, sizeof(fib.ipv6_dst));
 	return 1;
 }
 
-/* Sends an encapsulated packet to `vtep`. */
+/* Sends an encapsulated packet to `vtep`, which is zero where it is of IPv6: the
+ * flow label chooses among its routes, so none is remembered. Returns a tc
+ * action, or minus a drop reason.
+ */
 static __always_inline int leave(struct __sk_buff *skb,
-				 const struct node_value *node,
-				 const struct ip_address *vtep)
+				 const struct node_value *node, __be32 vtep,
+				 __u8 tos)
 {
-	struct hop_value *hop = hop_slot(vtep);
+	struct hop_value *hop = vtep ? hop_slot(vtep) : NULL;
+	struct bpf_redir_neigh neighbour = { 0 };
 	__u64 now = bpf_jiffies64();
 
 	if (!hop)
 		return bpf_redirect_neigh(node->uplink_ifindex, NULL, 0, 0);
-	if (now >= hop->until || !address_equals_v6(&hop->vtep, vtep)) {
-		hop->vtep = *vtep;
+	if (now >= hop->until || hop->vtep != vtep || hop->tos != tos ||
+	    hop->ifindex != node->uplink_ifindex) {
+		hop_find(skb, hop, node, vtep, tos);
 		hop->until = now + HOP_LIFE_JIFFIES;
-		hop_find(skb, hop, node);
 	}
-	if (!hop->neighbour.nh_family)
+	if (hop->verdict)
+		return hop->verdict;
+	if (!hop->family)
 		return bpf_redirect_neigh(node->uplink_ifindex, NULL, 0, 0);
-	return bpf_redirect_neigh(node->uplink_ifindex, &hop->neighbour,
-				  sizeof(hop->neighbour), 0);
+	neighbour.nh_family = hop->family;
+	__builtin_memcpy(neighbour.ipv6_nh, &hop->neighbour,
+			 sizeof(neighbour.ipv6_nh));
+	return bpf_redirect_neigh(node->uplink_ifindex, &neighbour,
+				  sizeof(neighbour), 0);
 }
 
 #endif

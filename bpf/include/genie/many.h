@@ -26,12 +26,32 @@
 #include <genie/maps/node.h>
 #include <genie/maps/traffic.h>
 
-/* Marks a copy for another node that comes by its pod's port once more, to be
- * sent by the neighbour table: no copy can be sent that way at once. Pods cannot
- * set it, since a mark does not leave its namespace; at the node's own port,
- * which makes no such copies, it means nothing.
+/* Marks a copy for another node, which comes by its pod's port once more to be
+ * sent by the neighbour table: no copy can be sent that way at once. Returns zero
+ * where there is no secret to do it with.
  */
-#define MANY_MARK 0x67726d63u
+static __always_inline int many_mark(struct __sk_buff *skb)
+{
+	const struct many_secret *secret = many_secret();
+
+	if (!secret || !secret->mark)
+		return 0;
+	skb->mark = secret->mark;
+	skb->tc_index = secret->tc_index;
+	return 1;
+}
+
+/* Whether the packet is such a copy. */
+static __always_inline int many_is_marked(const struct __sk_buff *skb)
+{
+	const struct many_secret *secret;
+
+	if (!skb->mark)
+		return 0;
+	secret = many_secret();
+	return secret && secret->mark == skb->mark &&
+	       secret->tc_index == skb->tc_index;
+}
 
 /* One packet and its copies so far. */
 struct many_copies {
@@ -40,8 +60,7 @@ struct many_copies {
 	__u32 group;
 	__u32 port; /* that it came from, which gets none; or zero */
 	__u32 is_over_v4;
-	__u32 is_remote; /* which places are meant: nodes, else pods here */
-	__u32 others;	 /* places of the other kind */
+	__u32 others; /* places that are nodes, where pods are meant */
 	__u32 made;
 	__u32 lost;
 };
@@ -77,8 +96,10 @@ static __always_inline int many_aim(struct many_copies *copies,
 	return 1;
 }
 
-/* The step of a bpf_loop; gives 1 to end it. */
-static long many_step(__u32 index, void *context)
+/* Steps of a bpf_loop, each giving 1 to end it. That to pods writes to no packet:
+ * see uplink_ingress, which must not.
+ */
+static long many_step_to_pod(__u32 index, void *context)
 {
 	struct many_copies *copies = context;
 	const struct many_value *place =
@@ -86,26 +107,35 @@ static long many_step(__u32 index, void *context)
 
 	if (!place)
 		return 1;
-	if (place->ifindex && place->ifindex == copies->port)
-		return 0;
-	if ((place->ifindex == 0) != copies->is_remote) {
+	if (!place->ifindex) {
 		copies->others++;
 		return 0;
 	}
-	if (copies->is_remote) {
-		if (many_aim(copies, &place->vtep) &&
-		    !bpf_clone_redirect(copies->skb, copies->port,
-					BPF_F_INGRESS))
-			copies->made++;
-		else
-			copies->lost++;
+	if (place->ifindex == copies->port)
 		return 0;
-	}
 	traffic_received(copies->skb, copies->vni, place->ifindex);
 	if (bpf_clone_redirect(copies->skb, place->ifindex, 0))
 		copies->lost++;
 	else
 		copies->made++;
+	return 0;
+}
+
+static long many_step_to_node(__u32 index, void *context)
+{
+	struct many_copies *copies = context;
+	const struct many_value *place =
+		many_lookup(copies->vni, copies->group, index);
+
+	if (!place)
+		return 1;
+	if (place->ifindex)
+		return 0;
+	if (many_aim(copies, &place->vtep) &&
+	    !bpf_clone_redirect(copies->skb, copies->port, BPF_F_INGRESS))
+		copies->made++;
+	else
+		copies->lost++;
 	return 0;
 }
 
@@ -129,7 +159,7 @@ static __always_inline __u32 many_to_pods(struct __sk_buff *skb, __u32 vni,
 		.port = port,
 	};
 
-	bpf_loop(GENIE_MANY_PLACES_MAX, many_step, &copies, 0);
+	bpf_loop(GENIE_MANY_PLACES_MAX, many_step_to_pod, &copies, 0);
 	many_count(&copies);
 	return copies.others;
 }
@@ -144,15 +174,15 @@ static __always_inline int many_to_nodes(struct __sk_buff *skb, __u32 group,
 		.group = group,
 		.port = skb->ifindex,
 		.is_over_v4 = address_is_v4(plan->source),
-		.is_remote = 1,
 	};
 	int error =
 		copies.is_over_v4 ? encap_v4(skb, plan) : encap_v6(skb, plan);
 
 	if (error)
 		return error;
-	skb->mark = MANY_MARK;
-	bpf_loop(GENIE_MANY_PLACES_MAX, many_step, &copies, 0);
+	if (!many_mark(skb))
+		return -DROP_NOT_CONFIGURED;
+	bpf_loop(GENIE_MANY_PLACES_MAX, many_step_to_node, &copies, 0);
 	many_count(&copies);
 	return 0;
 }

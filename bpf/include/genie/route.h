@@ -28,7 +28,8 @@ struct pod_route {
 	__u32 ifindex; /* where to: the pod's veth */
 	__u32 mtu;     /* of the path, where the packet is too big for it */
 	__u32 group;   /* the sender's, where it goes to the whole group */
-	const struct ip_address *vtep; /* of the node where to */
+	__be32 vtep;   /* of the node where to; zero where it is of IPv6 */
+	__u8 tos;      /* of the outer header */
 };
 
 /* The bytes of headers and data of a segment that `skb`'s transport, which
@@ -104,6 +105,33 @@ static __always_inline int route_node(struct __sk_buff *skb, struct ethhdr *eth,
 	return VERDICT_NODE;
 }
 
+/* The same of IPv6, behind whatever extension headers. The fragments of a tunnel
+ * packet may be put together behind us, so the first one has to say what it is.
+ */
+static __always_inline int route_node_v6(struct __sk_buff *skb,
+					 struct ethhdr *eth,
+					 const struct port_value *port,
+					 struct pod_route *route)
+{
+	const struct node_value *node = open_way(skb->ifindex, port->vni);
+	struct ipv6_transport transport;
+	__be16 target;
+
+	if (!node || ipv6_transport(skb, ETH_HLEN, &transport))
+		return -DROP_NO_ENDPOINT;
+	if (transport.protocol == IPPROTO_UDP && !transport.is_later_fragment &&
+	    (bpf_skb_load_bytes(skb,
+				transport.at +
+					__builtin_offsetof(struct udphdr, dest),
+				&target, sizeof(target)) ||
+	     target == bpf_htons(GENIE_GENEVE_PORT)))
+		return -DROP_NO_ENDPOINT;
+	mac_copy(eth->h_dest, node->open_mac);
+	mac_copy(eth->h_source, port->gateway_mac);
+	route->ifindex = node->open_ifindex;
+	return VERDICT_NODE;
+}
+
 /* Whether a packet of `size` bytes can go to the endpoint's node; if so, fills
  * in where from and where to.
  */
@@ -123,7 +151,7 @@ static __always_inline int route_check(const struct endpoint_value *endpoint,
 		return -DROP_TOO_BIG;
 	plan->source = &node->vtep;
 	plan->target = &endpoint->vtep;
-	route->vtep = &endpoint->vtep;
+	route->vtep = address_is_v4(plan->target) ? plan->target->words[3] : 0;
 	return 0;
 }
 
@@ -172,6 +200,7 @@ static __always_inline int route_v4(struct __sk_buff *skb, struct ethhdr *eth,
 	if (ip->protocol == IPPROTO_TCP && !ipv4_is_fragment(ip) &&
 	    tcp_is_syn(behind))
 		mss_clamp(skb, ETH_HLEN + ip->ihl * 4, plan.mtu - 40);
+	route->tos = plan.tos & ~ECN_MASK;
 	return route_encap(skb, &plan);
 }
 
@@ -188,10 +217,9 @@ static __always_inline int route_v6(struct __sk_buff *skb, struct ethhdr *eth,
 
 	endpoint = endpoint_lookup_v6(port->vni, &ip->daddr);
 	if (!endpoint)
-		return ipv6_is_link_local(&ip->daddr)
-			       ? -DROP_NO_ENDPOINT
-			       : route_node(skb, eth, ip->nexthdr, behind, port,
-					    route);
+		return ipv6_is_routed(&ip->daddr)
+			       ? route_node_v6(skb, eth, port, route)
+			       : -DROP_NO_ENDPOINT;
 	if (ip->hop_limit <= 1)
 		return -DROP_TTL_EXPIRED;
 	if (endpoint_is_local(endpoint)) {
@@ -211,6 +239,7 @@ static __always_inline int route_v6(struct __sk_buff *skb, struct ethhdr *eth,
 	/* Behind extension headers it stays as it is. */
 	if (ip->nexthdr == IPPROTO_TCP && tcp_is_syn(behind))
 		mss_clamp(skb, ETH_HLEN + sizeof(*ip), plan.mtu - 60);
+	route->tos = plan.tos;
 	return route_encap(skb, &plan);
 }
 

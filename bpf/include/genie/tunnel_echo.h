@@ -22,27 +22,11 @@ static __always_inline void tunnel_echo_swap(struct ethhdr *eth,
 	__be16 port = udp->source;
 	__u8 mac[6] __attribute__((aligned(8)));
 
-	mac_copy(mac, eth->h_source);
-	mac_copy(eth->h_source, eth->h_dest);
-	mac_copy(eth->h_dest, mac);
+	mac_copy_by_halves(mac, eth->h_source);
+	mac_copy_by_halves(eth->h_source, eth->h_dest);
+	mac_copy_by_halves(eth->h_dest, mac);
 	udp->source = udp->dest;
 	udp->dest = port;
-}
-
-static __always_inline void tunnel_echo_swap_v4(struct iphdr *ip)
-{
-	__be32 address = ip->saddr;
-
-	ip->saddr = ip->daddr;
-	ip->daddr = address;
-}
-
-static __always_inline void tunnel_echo_swap_v6(struct ipv6hdr *ip)
-{
-	struct in6_addr address = ip->saddr;
-
-	ip->saddr = ip->daddr;
-	ip->daddr = address;
 }
 
 /* Stamps the answer, whose UDP header is at `udp_at`. The helper knows whether
@@ -89,46 +73,69 @@ static __always_inline int tunnel_echo_judge(const struct udphdr *udp)
 							    : -DROP_BAD_OAM;
 }
 
-#define TUNNEL_ECHO_SIZE                                        \
-	(sizeof(struct udphdr) + sizeof(struct geneve_header) + \
-	 sizeof(struct tunnel_echo))
+/* The outer headers of an echo, and what is behind them. */
+struct tunnel_echo_v4 {
+	__u8 pad0[2]; /* aligns the IP header; not of the frame */
+	struct ethhdr eth;
+	struct iphdr ip;
+	struct udphdr udp;
+	struct geneve_header geneve;
+	struct tunnel_echo echo;
+};
+
+struct tunnel_echo_v6 {
+	__u8 pad0[2]; /* aligns the IP header; not of the frame */
+	struct ethhdr eth;
+	struct ipv6hdr ip;
+	struct udphdr udp;
+	struct geneve_header geneve;
+	struct tunnel_echo echo;
+};
 
 static __always_inline int tunnel_echo_over_v4(struct __sk_buff *skb)
 {
-	struct cursor at = cursor_of_skb(skb);
-	struct ethhdr *eth = cursor_take(&at, ETH_HLEN + sizeof(struct iphdr) +
-						      TUNNEL_ECHO_SIZE);
-	struct iphdr *ip;
+	struct tunnel_echo_v4 frame;
+	__be32 address;
 	int verdict;
 
-	if (!eth)
+	if (bpf_skb_load_bytes(skb, 0, &frame.eth,
+			       sizeof(frame) - sizeof(frame.pad0)))
 		return -DROP_BAD_OAM;
-	ip = (void *)(eth + 1);
-	verdict = tunnel_echo_judge((void *)(ip + 1));
+	verdict = tunnel_echo_judge(&frame.udp);
 	if (verdict != VERDICT_ANSWER)
 		return verdict;
-	tunnel_echo_swap(eth, (void *)(ip + 1));
-	tunnel_echo_swap_v4(ip);
-	return tunnel_echo_stamp(skb, ETH_HLEN + sizeof(*ip));
+	tunnel_echo_swap(&frame.eth, &frame.udp);
+	address = frame.ip.saddr;
+	frame.ip.saddr = frame.ip.daddr;
+	frame.ip.daddr = address;
+	if (bpf_skb_store_bytes(skb, 0, &frame.eth,
+				ETH_HLEN + sizeof(frame.ip) + sizeof(frame.udp),
+				0))
+		return -DROP_BAD_OAM;
+	return tunnel_echo_stamp(skb, ETH_HLEN + sizeof(frame.ip));
 }
 
 static __always_inline int tunnel_echo_over_v6(struct __sk_buff *skb)
 {
-	struct cursor at = cursor_of_skb(skb);
-	struct ethhdr *eth = cursor_take(
-		&at, ETH_HLEN + sizeof(struct ipv6hdr) + TUNNEL_ECHO_SIZE);
-	struct ipv6hdr *ip;
+	struct tunnel_echo_v6 frame;
+	struct in6_addr address;
 	int verdict;
 
-	if (!eth)
+	if (bpf_skb_load_bytes(skb, 0, &frame.eth,
+			       sizeof(frame) - sizeof(frame.pad0)))
 		return -DROP_BAD_OAM;
-	ip = (void *)(eth + 1);
-	verdict = tunnel_echo_judge((void *)(ip + 1));
+	verdict = tunnel_echo_judge(&frame.udp);
 	if (verdict != VERDICT_ANSWER)
 		return verdict;
-	tunnel_echo_swap(eth, (void *)(ip + 1));
-	tunnel_echo_swap_v6(ip);
-	return tunnel_echo_stamp(skb, ETH_HLEN + sizeof(*ip));
+	tunnel_echo_swap(&frame.eth, &frame.udp);
+	address = frame.ip.saddr;
+	frame.ip.saddr = frame.ip.daddr;
+	frame.ip.daddr = address;
+	if (bpf_skb_store_bytes(skb, 0, &frame.eth,
+				ETH_HLEN + sizeof(frame.ip) + sizeof(frame.udp),
+				0))
+		return -DROP_BAD_OAM;
+	return tunnel_echo_stamp(skb, ETH_HLEN + sizeof(frame.ip));
 }
 
 /* Judges a control packet that tunnel_judge let through: no IP options, no

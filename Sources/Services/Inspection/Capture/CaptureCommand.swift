@@ -86,8 +86,15 @@ struct CaptureCommand: ParsableCommand {
                 // A busy one must not keep the other from being read.
                 for _ in 0..<64 {
                     let wait: Int32 = index == 0 ? 1 : 0
-                    guard let frame = try tap.receive(withinMilliseconds: wait, bytesMax: snap)
-                    else { break }
+                    let frame: PacketTap.Frame?
+                    do throws(NetlinkError) {
+                        frame = try tap.receive(withinMilliseconds: wait, bytesMax: snap)
+                    } catch {
+                        // What was captured until now is as good as ever.
+                        printNote("this ends early, since an interface is gone or down: \(error)")
+                        return counts
+                    }
+                    guard let frame else { break }
                     guard index == 0 || filter.takes(frame.bytes) else { continue }
                     let block = file.packet(frame, interface: index)
                     try write(block, to: output)
@@ -108,10 +115,13 @@ struct CaptureCommand: ParsableCommand {
 
     private func open() throws -> FileHandle {
         guard write != "-" else { return .standardOutput }
-        guard FileManager.default.createFile(atPath: write, contents: nil),
-            let file = FileHandle(forWritingAtPath: write)
-        else { throw InspectionError.unwritable(path: write, detail: "it cannot be made") }
-        return file
+        // What is there is written to, be it a pipe, and only its owner reads what pods said.
+        let descriptor = Glibc.open(write, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else {
+            let reason = String(cString: strerror(errno))
+            throw InspectionError.unwritable(path: write, detail: reason)
+        }
+        return FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
     }
 
     static func find(_ text: String, _ status: DataplaneStatus) throws -> EndpointTraffic {
@@ -121,7 +131,8 @@ struct CaptureCommand: ParsableCommand {
                 || names.contains { $0 == text || "\($0):\(endpoint.interface)" == text }
         }
         guard found.count <= 1 else {
-            let names = found.map { "\($0.name) in \($0.vpc)" }.joined(separator: ", ")
+            let names = found.map { "\($0.containerID):\($0.interface) in \($0.vpc)" }
+                .joined(separator: ", ")
             throw InspectionError.uncapturable(pod: text, detail: "it may be \(names): name one")
         }
         guard let endpoint = found.first else {

@@ -49,7 +49,7 @@ struct Daemon: Sendable {
             group.addTask { try await api.run {} }
             group.addTask {
                 try await peer.join()
-                await agent.run()
+                try await agent.run()
             }
             if let address = options.agent.metricsAddress {
                 let metrics = NodeMetrics(agent: agent, peer: peer)

@@ -19,6 +19,8 @@ enum DaemonError: Error, CustomStringConvertible {
     case badMetadata(String)
     case badSlots(Int)
     case noUplinkAddress(uplink: String)
+    /// All nodes of a ring have addresses of one family.
+    case otherFamily(IPAddress, seed: IPAddress)
     case noUplink(uplink: String, known: [String])
     case unknownGroup(String)
     case badLogLevel(String)
@@ -51,6 +53,9 @@ enum DaemonError: Error, CustomStringConvertible {
         case .badZone(let text): "zone '\(text)' is longer than 63 bytes: choose a shorter one"
         case .noUplinkAddress(let uplink):
             "uplink \(uplink) has no address: give it one, or name it with --address"
+        case .otherFamily(let own, let seed):
+            "this node would be known as \(own), and the ring's \(seed) is of the other family: give the "
+                + "uplink an address of that family, or name it with --address"
         case .noUplink(let uplink, let known):
             "there is no interface \(uplink): name the underlay's with --uplink (there are "
                 + "\(known.joined(separator: ", ")))"
@@ -91,10 +96,11 @@ struct DaemonOptions: Sendable {
             throw DaemonError.badSlots(command.slots)
         }
         let secret = try Self.secret(command)
-        let address = try Self.address(command)
+        let seeds = try command.join.map(Self.resolve)
+        let address = try Self.address(command, seeds)
         peer = PeerSettings(
             listen: SocketAddress(address: address, port: command.port),
-            seeds: try command.join.map(Self.resolve),
+            seeds: seeds,
             isFounder: command.bootstrap,
             slotCount: command.slots,
             secret: secret,
@@ -109,6 +115,7 @@ struct DaemonOptions: Sendable {
             uplinkChoice: command.uplinkMode,
             hookChoice: command.tcHook,
             vtep: address,
+            isAddressOfUplink: command.address == nil,
             socketPath: command.socket,
             socketGroupID: try command.socketGroup.map(Self.groupID),
             pinDirectory: command.pinDir,
@@ -132,7 +139,15 @@ struct DaemonOptions: Sendable {
         }
     }
 
-    private static func address(_ command: GeniedCommand) throws -> IPAddress {
+    /// The address that was named, or one of the uplink; of the family that the seeds are of, since
+    /// all nodes of a ring are of one.
+    private static func address(
+        _ command: GeniedCommand,
+        _ seeds: [SocketAddress]
+    ) throws -> IPAddress {
+        // A name may stand for addresses of both families.
+        let literal = command.join.compactMap { SocketAddress($0) ?? nil }
+        let families = Set((literal.isEmpty ? [] : seeds).map(\.address.isV4))
         let links = try Links.list()
         guard let link = links.first(where: { $0.name == command.uplink }) else {
             throw DaemonError.noUplink(uplink: command.uplink, known: links.map(\.name))
@@ -141,6 +156,9 @@ struct DaemonOptions: Sendable {
             guard let address = IPAddress(text), !linkLocal.contains(address) else {
                 throw DaemonError.badAddress(text)
             }
+            guard families.isEmpty || families.contains(address.isV4) else {
+                throw DaemonError.otherFamily(address, seed: seeds[0].address)
+            }
             return address
         }
         let addresses = try Links.addresses(link.index).map(\.address)
@@ -148,7 +166,11 @@ struct DaemonOptions: Sendable {
         guard let first = usable.first(where: \.isV4) ?? usable.first else {
             throw DaemonError.noUplinkAddress(uplink: command.uplink)
         }
-        return first
+        guard !families.isEmpty, !families.contains(first.isV4) else { return first }
+        guard let other = usable.first(where: { families.contains($0.isV4) }) else {
+            throw DaemonError.otherFamily(first, seed: seeds[0].address)
+        }
+        return other
     }
 
     /// Addresses that say nothing without an interface beside them (RFC 4291 section 2.5.6).

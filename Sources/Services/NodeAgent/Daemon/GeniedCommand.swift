@@ -158,9 +158,17 @@ package struct GeniedCommand: ParsableCommand {
                 Glibc.exit(0)
             } catch {
                 printError("genied: \(error)")
+                if error is UplinkAddressChanged { startAnew() }
                 Glibc.exit(1)
             }
         }
+    }
+
+    /// Puts a new process in this one's place, with the same arguments; returns where that fails.
+    private nonisolated static func startAnew() {
+        var arguments = CommandLine.arguments.map { strdup($0) } + [nil]
+        execv("/proc/self/exe", &arguments)
+        printError("genied: cannot start anew: \(String(cString: strerror(errno)))")
     }
 
     private nonisolated static func printError(_ text: String) {

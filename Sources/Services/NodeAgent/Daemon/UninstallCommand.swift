@@ -66,15 +66,16 @@ struct UninstallCommand: ParsableCommand {
             print("removed interface \(name), with the pod's end, its addresses and routes")
         }
         for removed in try removal?.run() ?? [] { say(removed, names) }
-        if recorded.contains(where: { $0.name == own }) {
-            try NodeMasquerade.remove()
+        // Whatever the journal says: a lost database must not leave rules behind.
+        if try NodeMasquerade.remove() {
             print("removed nftables table inet \(NodeMasquerade.table)")
         }
         for path in [socket, cniSpool] { try remove(path) }
         if data { try removeData() }
         print(
             data
-                ? "nothing of Genie Ring is left on this node but its programs' files"
+                ? "nothing of Genie Ring is left on this node but its programs' files; IP forwarding "
+                    + "stays as it is"
                 : "the database in \(dataDir) stays: --data removes it"
         )
     }
@@ -123,7 +124,7 @@ struct UninstallCommand: ParsableCommand {
 
     private func removeData() throws {
         for file in try FileManager.default.contentsOfDirectory(atPath: dataDir)
-        where file.hasPrefix("genie.db") {
+        where file.hasPrefix("genie.db") || ["plugins.lock", "cni-failed"].contains(file) {
             try remove("\(dataDir)/\(file)")
         }
         // Others' files in it stay, and the folder with them.

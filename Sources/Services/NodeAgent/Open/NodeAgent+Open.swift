@@ -4,6 +4,7 @@ import Logging
 import NetModel
 import Netlink
 import PeerService
+import RingPlacement
 
 /// The node itself in the VPC that is open to nodes: an endpoint like any pod's, whose device stays
 /// on the node.
@@ -89,7 +90,7 @@ extension NodeAgent {
         // Once in each run also where it is out: a process may have ended between the two steps.
         guard wasIn || !isMasqueradeRemoved else { return }
         if wasIn { try await detach(.node) }
-        do { try await blocking { try NodeMasquerade.remove() } } catch {
+        do { _ = try await blocking { try NodeMasquerade.remove() } } catch {
             throw Self.translate(error)
         }
         masquerade = nil
@@ -100,8 +101,19 @@ extension NodeAgent {
     /// Routes to the VPC's groups, forwarding, and the masquerade of what pods send beyond.
     private func connect(_ vpc: VPC) async throws(AgentError) {
         guard let own = journal.attachments[.node] else { return }
-        let routes = vpc.groups.flatMap(\.subnets).compactMap { subnet in
-            own.held.first { $0.address.isV4 == subnet.isV4 }
+        let nodes = await nodeAddresses()
+        let subnets = vpc.groups.flatMap(\.subnets)
+        for subnet in subnets where nodes.contains(where: { subnet.contains($0.address) }) {
+            // It would cut the node off from the ring, and the ring could not mend that.
+            guard toldOverlaps.insert(subnet).inserted else { continue }
+            logger.error(
+                "a group of the open VPC has addresses of nodes: none of its pods is reached from here",
+                metadata: ["vpc": "\(vpc.name)", "subnet": "\(subnet)"]
+            )
+        }
+        let routes = subnets.compactMap { subnet -> Route? in
+            guard !nodes.contains(where: { subnet.contains($0.address) }) else { return nil }
+            return own.held.first { $0.address.isV4 == subnet.isV4 }
                 .flatMap { Route(destination: subnet, gateway: $0.gateway) }
         }
         let wanted = NodeMasquerade(
@@ -111,13 +123,12 @@ extension NodeAgent {
         // Somebody may have flushed all tables: they are put in place again each minute.
         let isNew = masquerade != wanted || masqueradeSet.duration(to: .now) > .seconds(60)
         let families = wanted.addresses.map(\.isV4)
-        let uplink = settings.uplink
         do {
             try await blocking {
                 try PodRoutes.replace(routes, through: Self.nodeDevice)
                 guard isNew else { return }
                 if families.contains(true) { try NodeForwarding.allowIPv4() }
-                if families.contains(false) { try NodeForwarding.allowIPv6(uplink: uplink) }
+                if families.contains(false) { try NodeForwarding.allowIPv6() }
                 try wanted.apply()
             }
         } catch {
@@ -126,6 +137,22 @@ extension NodeAgent {
         if isNew { masqueradeSet = .now }
         masquerade = wanted
         isMasqueradeRemoved = false
+    }
+
+    /// By which addresses the ring knows its nodes.
+    private func nodeAddresses() async -> [(name: String, address: IPAddress)] {
+        let members = await peer.snapshot()?.configuration.members ?? []
+        return members.map { ($0.name, $0.address.address) } + [(settings.nodeName, settings.vtep)]
+    }
+
+    /// - Throws: `.subnetOverNode` where nodes would be led to a group of the open VPC instead of
+    ///   to each other.
+    func refuse(_ subnets: [Prefix], in reference: GroupReference) async throws(AgentError) {
+        guard let vpc = try? await catalog.vpc(reference.vpc), vpc.isOpen else { return }
+        for (name, address) in await nodeAddresses() {
+            guard let subnet = subnets.first(where: { $0.contains(address) }) else { continue }
+            throw .subnetOverNode(subnet, node: name, address: address)
+        }
     }
 
     /// This node's facts with its place in the open VPC, where it has one.
@@ -157,10 +184,12 @@ private enum NodeForwarding {
 
     /// A router takes no router advertisements unless told to (accept_ra 2): the node's own default
     /// route may come from one.
-    static func allowIPv6(uplink: String) throws(NetlinkError) {
+    static func allowIPv6() throws(NetlinkError) {
         guard try Sysctl.read("ipv6/conf/all/forwarding") == "0" else { return }
-        if try Sysctl.read("ipv6/conf/\(uplink)/accept_ra") == "1" {
-            try Sysctl.write("2", to: "accept_ra", of: .ipv6, on: uplink)
+        for link in try Links.list() {
+            // Some interfaces know nothing of IPv6.
+            guard (try? Sysctl.read("ipv6/conf/\(link.name)/accept_ra")) == "1" else { continue }
+            try Sysctl.write("2", to: "accept_ra", of: .ipv6, on: link.name)
         }
         try Sysctl.write("1", to: "ipv6/conf/all/forwarding")
     }

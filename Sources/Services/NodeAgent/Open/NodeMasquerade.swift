@@ -39,6 +39,7 @@ struct NodeMasquerade: Hashable, Sendable {
                 chain forward {
                     type filter hook forward priority filter
                     iifname "\(device)" udp dport 6081 drop
+                    iifname "\(device)" udp sport 6081 drop
                     iifname "\(device)" ct state invalid drop
                 }
             }
@@ -52,10 +53,16 @@ struct NodeMasquerade: Hashable, Sendable {
     func apply() throws { try Self.run(script) }
 
     /// Takes the table away; where there is none, or no nft, nothing is to be done.
-    static func remove() throws {
+    @discardableResult
+    static func remove() throws -> Bool {
         do {
-            try run("table inet \(table)\ndelete table inet \(table)\n")
-        } catch NodeMasqueradeError.missing {}
+            try run("delete table inet \(table)\n")
+            return true
+        } catch NodeMasqueradeError.missing {
+            return false
+        } catch NodeMasqueradeError.refused(let said) where said.contains("No such file") {
+            return false
+        }
     }
 
     private static func run(_ script: String) throws {

@@ -40,6 +40,34 @@ extension NodeAgent {
         return (first.map { [$0] } ?? []) + record.parts.compactMap(\.attachmentResult)
     }
 
+    /// Lets each address of a container answer through its own interface, where a runtime has asked
+    /// for several with a call each; those of a plan see to it themselves.
+    func routeBySource(_ attachment: Attachment) async throws(AgentError) {
+        let siblings = siblings(of: attachment)
+        guard attachment.isAlone, siblings.count > 1 else { return }
+        let ways = siblings.map(\.way)
+        let netns = attachment.netns
+        try await changeRoutes { () throws(NetlinkError) in
+            try PodRoutes.apply(ways, netnsPath: netns)
+        }
+    }
+
+    /// Takes the rules of an interface away that is about to go, where its container stays.
+    func forgetSource(_ attachment: Attachment) async {
+        guard attachment.isAlone, siblings(of: attachment).count > 1 else { return }
+        let (rules, netns) = (attachment.way.rules, attachment.netns)
+        // With the namespace go its rules.
+        _ = try? await blocking { try PodRoutes.remove(rules, netnsPath: netns) }
+    }
+
+    /// The interfaces of a container that came by a call each, itself included.
+    private func siblings(of attachment: Attachment) -> [Attachment] {
+        journal.attachments.values.filter { other in
+            other.containerID == attachment.containerID && other.isAlone && !other.held.isEmpty
+                && (other.state == .attached || other.key == attachment.key)
+        }
+    }
+
     /// The ways out of the pod, through each interface that has an address.
     static func ways(_ record: PodRecord, _ results: [AttachmentResult]) -> [PodRoutes.Way] {
         let named = record.parts.first { !$0.gateways.isEmpty }
@@ -64,5 +92,24 @@ extension NodeAgent {
                 table: firstTable + UInt32(index)
             )
         }
+    }
+}
+
+extension Attachment {
+    /// Tables of interfaces that came by a call each; their metrics differ.
+    private static let firstTable: UInt32 = 20_000
+
+    /// Whether a call made it by itself, and it is no part of a plan.
+    fileprivate var isAlone: Bool { network?.isEmpty == false }
+
+    /// The ways out of the pod through it.
+    fileprivate var way: PodRoutes.Way {
+        PodRoutes.Way(
+            interface: interface,
+            addresses: held.map { Netlink.InterfaceAddress(alone: $0.address) },
+            gateways: held.map(\.gateway),
+            defaultGateways: [],
+            table: Self.firstTable + (metric ?? 0)
+        )
     }
 }

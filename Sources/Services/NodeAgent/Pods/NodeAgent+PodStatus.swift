@@ -80,7 +80,9 @@ extension NodeAgent {
                     interface: attachment.interface,
                     network: "\(attachment.vpc)/\(attachment.group)",
                     plugins: [NetworkConfiguration.ownType],
-                    addresses: attachment.address.map { ["\($0)/32"] } ?? [],
+                    addresses: attachment.held.map {
+                        "\($0.address)/\($0.address.isV4 ? 32 : 128)"
+                    },
                     isDefault: attachment.interface == "eth0",
                     reason: "vpc and group of the plugin's configuration"
                 )

@@ -163,7 +163,7 @@ extension NodeAgent {
         do throws(PodError) { return try await pluginLock(key) } catch { throw .pod(error) }
     }
 
-    private func changeRoutes(
+    func changeRoutes(
         _ body: @escaping @Sendable () throws(NetlinkError) -> Void
     ) async throws(AgentError) {
         do {

@@ -22,4 +22,11 @@ static __always_inline const struct node_value *node_lookup(void)
 	return bpf_map_lookup_elem(&gr_node_r2, &index);
 }
 
+/* What marks metadata as this node's. */
+static __always_inline __u32 node_magic(const struct node_value *node)
+{
+	return GENIE_METADATA_MAGIC ^ node->vtep.words[0] ^
+	       node->vtep.words[1] ^ node->vtep.words[2] ^ node->vtep.words[3];
+}
+
 #endif

@@ -1,0 +1,138 @@
+import Addressing
+import BPFObjects
+import Determinism
+import Logging
+import Netlink
+
+/// What is wrong with the underlay interface, for people; nothing while all is well.
+struct UplinkWatch: Sendable {
+    /// What `/healthz` says.
+    var trouble: String?
+    /// How often in a row the own address was not there.
+    var absences = 0
+    /// Absences after which the address is taken for changed.
+    static let absencesMax = 3
+    static let interval = Duration.seconds(2)
+}
+
+/// The uplink's address is another one now.
+struct UplinkAddressChanged: Error, CustomStringConvertible {
+    let uplink: String
+    let old: IPAddress
+    let new: IPAddress
+
+    var description: String {
+        "uplink \(uplink) has address \(new) now and \(old) no longer: genied starts anew with it"
+    }
+}
+
+extension NodeAgent {
+    /// Follows what becomes of the uplink and of the hooks on it and on pods: another number,
+    /// another MTU, a hook that somebody took away.
+    ///
+    /// - Throws: ``UplinkAddressChanged``, which only a start of the daemon can serve: the address is
+    ///   the ring's name for this node.
+    func watchUplink() async throws {
+        while !Task.isCancelled {
+            try followUplink()
+            try? await Task.sleep(for: UplinkWatch.interval)
+        }
+    }
+
+    private func followUplink() throws(UplinkAddressChanged) {
+        guard let dataplane, let uplink else { return }
+        let link: LinkInfo
+        do throws(NetlinkError) { link = try Links.info(settings.uplink) } catch {
+            return tell("uplink \(settings.uplink) cannot be found (\(error)): bring it back")
+        }
+        if link.index != uplink.index || Int(link.mtu) != uplink.mtu {
+            attachAgain(dataplane, link)
+        } else {
+            mendHooks(dataplane, link)
+        }
+        try followAddress(link)
+    }
+
+    private func attachAgain(_ dataplane: Dataplane, _ link: LinkInfo) {
+        do {
+            uplink = try attachUplink(dataplane, link)
+            try dataplane.setNode(nodeConfiguration((link.index, UInt32(link.mtu))))
+            logger.notice(
+                "the uplink changed: pods that are here keep their MTU, and hear of what is too big",
+                metadata: [
+                    "uplink": "\(settings.uplink)", "number": "\(link.index)", "mtu": "\(link.mtu)",
+                ]
+            )
+        } catch {
+            tell("uplink \(settings.uplink) changed and cannot be used: \(error)")
+        }
+    }
+
+    /// Puts hooks back that somebody else took away.
+    private func mendHooks(_ dataplane: Dataplane, _ link: LinkInfo) {
+        do {
+            let present = try dataplane.attachments()
+            let isOnUplink = present.contains {
+                $0.role == .uplinkIngress && $0.ifindex == link.index
+            }
+            if !isOnUplink {
+                uplink = try attachUplink(dataplane, link)
+                logger.warning(
+                    "the uplink's program was taken off by somebody else: it is back",
+                    metadata: ["uplink": "\(settings.uplink)"]
+                )
+            }
+            let links = try Links.list()
+            for attachment in journal.all where attachment.state == .attached {
+                let isThere = present.contains {
+                    $0.role == .pod(key: attachment.hostInterface)
+                        && $0.ifindex == attachment.hostIndex
+                }
+                guard !isThere, !busy.contains(attachment.key),
+                    links.contains(where: { $0.index == attachment.hostIndex && Self.isOurs($0) })
+                else { continue }
+                try program(attachment, dataplane, isQuick: true)
+                logger.warning(
+                    "a pod's program was taken off by somebody else: it is back",
+                    metadata: [
+                        "container_id": "\(attachment.containerID)",
+                        "interface": "\(attachment.hostInterface)",
+                    ]
+                )
+            }
+        } catch {
+            tell("programs cannot be attached: \(error)")
+        }
+    }
+
+    private func followAddress(_ link: LinkInfo) throws(UplinkAddressChanged) {
+        let all: [IPAddress]
+        do throws(NetlinkError) { all = try Links.addresses() } catch { return }
+        guard !all.contains(settings.vtep) else {
+            uplinkWatch = UplinkWatch()
+            return
+        }
+        uplinkWatch.absences += 1
+        tell(
+            "address \(settings.vtep) of this node is on no interface: pods of other nodes are out "
+                + "of reach until it is back"
+        )
+        guard uplinkWatch.absences >= UplinkWatch.absencesMax, settings.isAddressOfUplink,
+            let own = try? Links.addresses(link.index).map(\.address),
+            let new = own.first(where: { $0.isV4 == settings.vtep.isV4 && $0.isNodeAddress })
+        else { return }
+        throw UplinkAddressChanged(uplink: settings.uplink, old: settings.vtep, new: new)
+    }
+
+    private func tell(_ trouble: String) {
+        guard uplinkWatch.trouble != trouble else { return }
+        uplinkWatch.trouble = trouble
+        logger.error("\(trouble)")
+    }
+}
+
+extension IPAddress {
+    /// Whether a node can be known by it: the link-local ones say nothing without an interface
+    /// beside them (RFC 4291 section 2.5.6).
+    var isNodeAddress: Bool { isV4 || high >> 54 != 0xfe80 >> 6 }
+}
