@@ -61,8 +61,8 @@ extension Dataplane {
             .flatMap { EndpointRow(key: key, value: $0) }
     }
 
-    /// What routers said that the path to a node carries, in bytes of a pod's packet; nil where none
-    /// did, or too long ago.
+    /// What routers said that the path to a node carries, in bytes of a pod's packet; nil where
+    /// none did, or too long ago.
     package func pathMTU(to vtep: IPAddress) throws(BPFError) -> UInt32? {
         var time = timespec()
         clock_gettime(CLOCK_MONOTONIC, &time)

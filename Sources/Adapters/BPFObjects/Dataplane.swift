@@ -74,7 +74,7 @@ package final class Dataplane {
         }
         self.maps = maps
         try takeOverEndpoints()
-        // Anew at each start; what is under way with the old one is lost, which is a moment's copies.
+        // Anew at each start; copies that are under way with the old one are lost.
         try map(.manyMark).put(
             UInt32(0),
             many_secret(mark: .random(in: 1...UInt32.max), tc_index: .random(in: 1...0xffff))

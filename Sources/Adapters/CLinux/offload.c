@@ -75,18 +75,18 @@ enum { FEATURE_BLOCKS_MAX = 8 };
 
 static int feature_count(int control, const char *name)
 {
-	struct {
-		struct ethtool_sset_info info;
-		__u32 count;
-	} query = {
-		.info = { .cmd = ETHTOOL_GSSET_INFO,
-			  .sset_mask = 1ull << ETH_SS_FEATURES },
-	};
-	int status = request(control, name, &query);
+	/* The count is behind the question. */
+	__u64 words[(sizeof(struct ethtool_sset_info) + sizeof(__u32)) / 8 +
+		    1] = { 0 };
+	struct ethtool_sset_info *query = (void *)words;
+	int status;
 
+	query->cmd = ETHTOOL_GSSET_INFO;
+	query->sset_mask = 1ull << ETH_SS_FEATURES;
+	status = request(control, name, query);
 	if (status < 0)
 		return status;
-	return query.info.sset_mask ? (int)query.count : 0;
+	return query->sset_mask ? (int)query->data[0] : 0;
 }
 
 static int is_foreign(const char *feature, bool with_udp)
@@ -103,10 +103,12 @@ static int is_foreign(const char *feature, bool with_udp)
 
 int genie_foreign_segmentation_off(int control, const char *name, bool with_udp)
 {
-	struct {
-		struct ethtool_sfeatures head;
-		struct ethtool_set_features_block blocks[FEATURE_BLOCKS_MAX];
-	} change = { .head = { .cmd = ETHTOOL_SFEATURES } };
+	/* What is to change is behind the question. */
+	__u32 words[(sizeof(struct ethtool_sfeatures) +
+		     FEATURE_BLOCKS_MAX *
+			     sizeof(struct ethtool_set_features_block)) /
+		    sizeof(__u32)] = { 0 };
+	struct ethtool_sfeatures *change = (void *)words;
 	int count = feature_count(control, name);
 	struct ethtool_gstrings *names;
 	int status, index;
@@ -125,10 +127,11 @@ int genie_foreign_segmentation_off(int control, const char *name, bool with_udp)
 	for (index = 0; !status && index < count; index++)
 		if (is_foreign((char *)names->data + index * ETH_GSTRING_LEN,
 			       with_udp))
-			change.blocks[index / 32].valid |= 1u << index % 32;
+			change->features[index / 32].valid |= 1u << index % 32;
 	free(names);
 	if (status)
 		return status;
-	change.head.size = (__u32)(count + 31) / 32;
-	return request(control, name, &change);
+	change->cmd = ETHTOOL_SFEATURES;
+	change->size = (__u32)(count + 31) / 32;
+	return request(control, name, change);
 }

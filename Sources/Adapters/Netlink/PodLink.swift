@@ -31,8 +31,8 @@ package enum PodLink {
         package var metric: UInt32
         /// Whether large packets of UDP are cut up in the pod, too.
         ///
-        /// A veth for an uplink hands them over whole, and what tc takes out of the tunnel then, the
-        /// kernel goes on taking for a tunnel's: pods would not get them.
+        /// A veth for an uplink hands them over whole, and what tc takes out of the tunnel then,
+        /// the kernel goes on taking for a tunnel's: pods would not get them.
         package var cutsUDP: Bool
         /// Offloads to turn on or off; the default turns `gro` on, which XDP redirects need.
         package var offloads: [Offload: Bool]

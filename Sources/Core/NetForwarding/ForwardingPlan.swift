@@ -94,8 +94,8 @@ package struct ForwardingPlan: Sendable {
     /// address that moved is never absent.
     ///
     /// `mayDelete` says whether a row that the plan lacks may go. A row whose group has not been
-    /// heard of since the start must stay: it was right when it was written. `mayPut` says whether a
-    /// row of the plan may take the place of another one, which is the second.
+    /// heard of since the start must stay: it was right when it was written. `mayPut` says whether
+    /// a row of the plan may take the place of another one, which is the second.
     package func steps(
         from present: [ForwardingEntry],
         mayPut: (ForwardingEntry, ForwardingEntry) -> Bool = { _, _ in true },

@@ -30,8 +30,8 @@ extension NodeAgent {
     /// Follows what becomes of the uplink and of the hooks on it and on pods: another number,
     /// another MTU, a hook that somebody took away.
     ///
-    /// - Throws: ``UplinkAddressChanged``, which only a start of the daemon can serve: the address is
-    ///   the ring's name for this node.
+    /// - Throws: ``UplinkAddressChanged``, which only a start of the daemon can serve: the address
+    ///   is the ring's name for this node.
     func watchUplink() async throws {
         while !Task.isCancelled {
             try followUplink()

@@ -311,8 +311,8 @@ package actor NodeAgent {
     /// Every pod's gateway has this address: it is one hop away and leads into the dataplane.
     static let gatewayMAC = MACAddress(bits: 0x02_67_72_00_00_01)
 
-    /// The node's end of every pod's veth has this one: should its program be missing, the node's stack
-    /// takes what pods send to their gateway for somebody else's, and drops it.
+    /// The node's end of every pod's veth has this one: should its program be missing, the node's
+    /// stack takes what pods send to their gateway for somebody else's, and drops it.
     static let hostMAC = MACAddress(bits: 0x02_67_72_00_00_02)
 
     /// Runs what the kernel may keep waiting on a thread of its own.

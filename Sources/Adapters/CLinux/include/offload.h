@@ -32,8 +32,8 @@ int genie_driver_name(int control, const char *name,
 
 /*
  * Has an interface take no super-packets of tunnels and of SCTP, and of UDP where
- * that is said: whoever sends some cuts them up first. Zero, or a negated errno; a kernel that does not
- * know some of them has nothing to turn off.
+ * that is said: whoever sends some cuts them up first. Zero, or a negated errno;
+ * a kernel that does not know some of them has nothing to turn off.
  */
 int genie_foreign_segmentation_off(int control, const char *name,
 				   bool with_udp);
