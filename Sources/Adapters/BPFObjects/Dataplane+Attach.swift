@@ -115,10 +115,16 @@ extension Dataplane {
     }
 
     /// What is attached, as the kernel has it, by name.
-    package func attachments() throws(BPFError) -> [Attachment] {
+    ///
+    /// - Parameter isWanted: which ones to ask the kernel about; there may be thousands of pods.
+    /// - Returns: those, links first.
+    /// - Throws: `.attach` where the kernel will not tell, and what reading the directory does.
+    package func attachments(
+        where isWanted: (Attachment.Role) -> Bool = { _ in true }
+    ) throws(BPFError) -> [Attachment] {
         var found: [Attachment] = []
         for name in try directory.names(in: directory.links) {
-            guard let role = Self.role(of: name) else { continue }
+            guard let role = Self.role(of: name), isWanted(role) else { continue }
             let hook: AttachHook = role == .uplinkXDP ? .nativeXDP : .tcx
             let path = linkPath(name)
             guard let link = try Link(pinnedAt: path, hook: hook, in: directory) else { continue }
@@ -128,7 +134,7 @@ extension Dataplane {
             )
         }
         for (name, ifindex) in try directory.filterPins() {
-            guard let role = Self.role(of: name) else { continue }
+            guard let role = Self.role(of: name), isWanted(role) else { continue }
             let program = ClassifierFilter(ifindex: ifindex).attachedProgramID()
             found.append(
                 Attachment(

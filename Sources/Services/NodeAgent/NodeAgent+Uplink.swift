@@ -13,6 +13,9 @@ struct UplinkWatch: Sendable {
     /// Absences after which the address is taken for changed.
     static let absencesMax = 3
     static let interval = Duration.seconds(2)
+    /// Hooks of pods are looked at in every so many rounds: there may be thousands of them.
+    static let podRounds = 5
+    var round = 0
 }
 
 /// The uplink's address is another one now.
@@ -71,7 +74,11 @@ extension NodeAgent {
     /// Puts hooks back that somebody else took away.
     private func mendHooks(_ dataplane: Dataplane, _ link: LinkInfo) {
         do {
-            let present = try dataplane.attachments()
+            uplinkWatch.round += 1
+            let arePodsDue = uplinkWatch.round % UplinkWatch.podRounds == 0
+            let present = try dataplane.attachments { role in
+                arePodsDue || role == .uplinkIngress
+            }
             let isOnUplink = present.contains {
                 $0.role == .uplinkIngress && $0.ifindex == link.index
             }
@@ -82,6 +89,7 @@ extension NodeAgent {
                     metadata: ["uplink": "\(settings.uplink)"]
                 )
             }
+            guard arePodsDue else { return }
             let links = try Links.list()
             for attachment in journal.all where attachment.state == .attached {
                 let isThere = present.contains {
@@ -109,7 +117,7 @@ extension NodeAgent {
         let all: [IPAddress]
         do throws(NetlinkError) { all = try Links.addresses() } catch { return }
         guard !all.contains(settings.vtep) else {
-            uplinkWatch = UplinkWatch()
+            (uplinkWatch.trouble, uplinkWatch.absences) = (nil, 0)
             return
         }
         uplinkWatch.absences += 1
