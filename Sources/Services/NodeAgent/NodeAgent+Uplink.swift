@@ -16,6 +16,8 @@ struct UplinkWatch: Sendable {
     /// Hooks of pods are looked at in every so many rounds: there may be thousands of them.
     static let podRounds = 5
     var round = 0
+    /// What was wrong when they were looked at last.
+    var podTrouble: String?
 }
 
 /// The uplink's address is another one now.
@@ -48,15 +50,14 @@ extension NodeAgent {
         do throws(NetlinkError) { link = try Links.info(settings.uplink) } catch {
             return tell("uplink \(settings.uplink) cannot be found (\(error)): bring it back")
         }
-        if link.index != uplink.index || Int(link.mtu) != uplink.mtu {
-            attachAgain(dataplane, link)
-        } else {
-            mendHooks(dataplane, link)
-        }
-        try followAddress(link)
+        let hasChanged = link.index != uplink.index || Int(link.mtu) != uplink.mtu
+        let trouble = hasChanged ? attachAgain(dataplane, link) : mendHooks(dataplane, link)
+        let absence = try followAddress(link)
+        tell(absence ?? trouble)
     }
 
-    private func attachAgain(_ dataplane: Dataplane, _ link: LinkInfo) {
+    /// - Returns: what went wrong.
+    private func attachAgain(_ dataplane: Dataplane, _ link: LinkInfo) -> String? {
         do {
             uplink = try attachUplink(dataplane, link)
             try dataplane.setNode(nodeConfiguration((link.index, UInt32(link.mtu))))
@@ -66,16 +67,19 @@ extension NodeAgent {
                     "uplink": "\(settings.uplink)", "number": "\(link.index)", "mtu": "\(link.mtu)",
                 ]
             )
+            return nil
         } catch {
-            tell("uplink \(settings.uplink) changed and cannot be used: \(error)")
+            return "uplink \(settings.uplink) changed and cannot be used: \(error)"
         }
     }
 
     /// Puts hooks back that somebody else took away.
-    private func mendHooks(_ dataplane: Dataplane, _ link: LinkInfo) {
+    ///
+    /// - Returns: what went wrong.
+    private func mendHooks(_ dataplane: Dataplane, _ link: LinkInfo) -> String? {
+        uplinkWatch.round += 1
+        let arePodsDue = uplinkWatch.round % UplinkWatch.podRounds == 0
         do {
-            uplinkWatch.round += 1
-            let arePodsDue = uplinkWatch.round % UplinkWatch.podRounds == 0
             let present = try dataplane.attachments { role in
                 arePodsDue || role == .uplinkIngress
             }
@@ -89,7 +93,8 @@ extension NodeAgent {
                     metadata: ["uplink": "\(settings.uplink)"]
                 )
             }
-            guard arePodsDue else { return }
+            // Of pods it stays as it was when they were looked at.
+            guard arePodsDue else { return uplinkWatch.podTrouble }
             let links = try Links.list()
             for attachment in journal.all where attachment.state == .attached {
                 let isThere = present.contains {
@@ -108,34 +113,46 @@ extension NodeAgent {
                     ]
                 )
             }
+            uplinkWatch.podTrouble = nil
+            return nil
         } catch {
-            tell("programs cannot be attached: \(error)")
+            let trouble = "programs cannot be attached: \(error)"
+            if arePodsDue { uplinkWatch.podTrouble = trouble }
+            return trouble
         }
     }
 
-    private func followAddress(_ link: LinkInfo) throws(UplinkAddressChanged) {
+    /// - Returns: that the own address is missing, where it is.
+    private func followAddress(_ link: LinkInfo) throws(UplinkAddressChanged) -> String? {
         let all: [IPAddress]
-        do throws(NetlinkError) { all = try Links.addresses() } catch { return }
+        do throws(NetlinkError) { all = try Links.addresses() } catch {
+            return "the addresses of this node cannot be read: \(error)"
+        }
         guard !all.contains(settings.vtep) else {
-            (uplinkWatch.trouble, uplinkWatch.absences) = (nil, 0)
-            return
+            uplinkWatch.absences = 0
+            return nil
         }
         uplinkWatch.absences += 1
-        tell(
-            "address \(settings.vtep) of this node is on no interface: pods of other nodes are out "
-                + "of reach until it is back"
-        )
         guard uplinkWatch.absences >= UplinkWatch.absencesMax, settings.isAddressOfUplink,
             let own = try? Links.addresses(link.index).map(\.address),
             let new = own.first(where: { $0.isV4 == settings.vtep.isV4 && $0.isNodeAddress })
-        else { return }
+        else {
+            return
+                "address \(settings.vtep) of this node is on no interface: pods of other nodes are "
+                + "out of reach until it is back"
+        }
         throw UplinkAddressChanged(uplink: settings.uplink, old: settings.vtep, new: new)
     }
 
-    private func tell(_ trouble: String) {
+    /// Says what is wrong, once, and that it is over.
+    private func tell(_ trouble: String?) {
         guard uplinkWatch.trouble != trouble else { return }
         uplinkWatch.trouble = trouble
-        logger.error("\(trouble)")
+        if let trouble {
+            logger.error("\(trouble)")
+        } else {
+            logger.notice("the uplink is well again")
+        }
     }
 }
 

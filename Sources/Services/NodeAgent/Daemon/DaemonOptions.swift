@@ -96,11 +96,10 @@ struct DaemonOptions: Sendable {
             throw DaemonError.badSlots(command.slots)
         }
         let secret = try Self.secret(command)
-        let seeds = try command.join.map(Self.resolve)
-        let address = try Self.address(command, seeds)
+        let address = try Self.address(command)
         peer = PeerSettings(
             listen: SocketAddress(address: address, port: command.port),
-            seeds: seeds,
+            seeds: try command.join.map(Self.resolve),
             isFounder: command.bootstrap,
             slotCount: command.slots,
             secret: secret,
@@ -141,43 +140,34 @@ struct DaemonOptions: Sendable {
 
     /// The address that was named, or one of the uplink; of the family that the seeds are of, since
     /// all nodes of a ring are of one.
-    private static func address(
-        _ command: GeniedCommand,
-        _ seeds: [SocketAddress]
-    ) throws -> IPAddress {
+    private static func address(_ command: GeniedCommand) throws -> IPAddress {
         // A name may stand for addresses of both families.
-        let literal = command.join.compactMap { SocketAddress($0) ?? nil }
-        let families = Set((literal.isEmpty ? [] : seeds).map(\.address.isV4))
+        let literal = command.join.compactMap { SocketAddress($0) }
+        let families = Set(literal.map(\.address.isV4))
         let links = try Links.list()
         guard let link = links.first(where: { $0.name == command.uplink }) else {
             throw DaemonError.noUplink(uplink: command.uplink, known: links.map(\.name))
         }
         if let text = command.address {
-            guard let address = IPAddress(text), !linkLocal.contains(address) else {
+            guard let address = IPAddress(text), address.isNodeAddress else {
                 throw DaemonError.badAddress(text)
             }
             guard families.isEmpty || families.contains(address.isV4) else {
-                throw DaemonError.otherFamily(address, seed: seeds[0].address)
+                throw DaemonError.otherFamily(address, seed: literal[0].address)
             }
             return address
         }
         let addresses = try Links.addresses(link.index).map(\.address)
-        let usable = addresses.filter { !linkLocal.contains($0) }
+        let usable = addresses.filter(\.isNodeAddress)
         guard let first = usable.first(where: \.isV4) ?? usable.first else {
             throw DaemonError.noUplinkAddress(uplink: command.uplink)
         }
         guard !families.isEmpty, !families.contains(first.isV4) else { return first }
         guard let other = usable.first(where: { families.contains($0.isV4) }) else {
-            throw DaemonError.otherFamily(first, seed: seeds[0].address)
+            throw DaemonError.otherFamily(first, seed: literal[0].address)
         }
         return other
     }
-
-    /// Addresses that say nothing without an interface beside them (RFC 4291 section 2.5.6).
-    private static let linkLocal: Prefix = {
-        guard let prefix = Prefix("fe80::/10") else { preconditionFailure("it is a prefix") }
-        return prefix
-    }()
 
     /// An address as it stands, or the first address of a name, of IPv4 where it has one.
     private static func resolve(_ text: String) throws -> SocketAddress {
