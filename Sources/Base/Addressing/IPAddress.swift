@@ -22,13 +22,9 @@ package struct IPAddress: Hashable, Comparable, Sendable, CustomStringConvertibl
 
     /// Reads dotted decimal or RFC 4291 text; nil for anything else, leading zeros included.
     package init?(_ text: some StringProtocol) {
-        if let bits = Self.parseV4(text) {
-            self.init(v4: bits)
-        } else if let (high, low) = Self.parseV6(text) {
-            self.init(high: high, low: low)
-        } else {
-            return nil
-        }
+        guard let address = TextBytes.read(text, Self.readV4) ?? TextBytes.read(text, Self.readV6)
+        else { return nil }
+        self = address
     }
 
     /// The 32 bits of an IPv4 address in host order; nil for IPv6.
@@ -79,52 +75,53 @@ package struct IPAddress: Hashable, Comparable, Sendable, CustomStringConvertibl
         return Self.formatV6(high: high, low: low)
     }
 
-    private static func parseV4(_ text: some StringProtocol) -> UInt32? {
-        let parts = text.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
-        guard parts.count == 4 else { return nil }
+    /// Four numbers with dots between them.
+    static func readV4(_ text: inout TextBytes) -> IPAddress? {
         var bits: UInt32 = 0
-        for part in parts {
-            guard (1...3).contains(part.count), part.allSatisfy({ (0x30...0x39).contains($0) }),
-                part.count == 1 || part.first != 0x30
+        for index in 0..<4 {
+            guard index == 0 || text.skip("."),
+                let part = text.number(radix: 10, digitsMax: 3, allowsZeros: false), part <= 255
             else { return nil }
-            let value = part.reduce(UInt32(0)) { $0 * 10 + UInt32($1 - 0x30) }
-            guard value <= 255 else { return nil }
-            bits = bits << 8 | value
+            bits = bits << 8 | part
         }
-        return bits
+        return IPAddress(v4: bits)
     }
 
-    private static func parseV6(_ text: some StringProtocol) -> (UInt64, UInt64)? {
-        guard text.utf8.count <= 39, text.contains(":") else { return nil }
-        let halves = String(text).split(
-            separator: "::",
-            maxSplits: 2,
-            omittingEmptySubsequences: false
-        )
-        guard halves.count <= 2, let front = groups(of: halves[0]) else { return nil }
-        var all = front
-        if halves.count == 2 {
-            guard let back = groups(of: halves[1]), front.count + back.count <= 7 else {
-                return nil
+    /// Eight groups, or fewer with one gap that stands for at least one.
+    static func readV6(_ text: inout TextBytes) -> IPAddress? {
+        var groups: InlineArray<8, UInt16> = .init(repeating: 0)
+        var count = 0
+        var gap: Int?
+        if text.skip(":") {
+            guard text.skip(":") else { return nil }
+            gap = 0
+        }
+        while count < 8, let group = text.number(radix: 16, digitsMax: 4, allowsZeros: true) {
+            groups[count] = UInt16(group)
+            count += 1
+            guard text.skip(":") else { break }
+            guard text.isNext(":") else {
+                // A single colon has something behind it.
+                guard count < 8, !text.isAtEnd else { return nil }
+                continue
             }
-            all += Array(repeating: 0, count: 8 - front.count - back.count) + back
+            guard gap == nil, text.skip(":") else { return nil }
+            gap = count
         }
-        guard all.count == 8 else { return nil }
-        let high = all[..<4].reduce(UInt64(0)) { $0 << 16 | UInt64($1) }
-        let low = all[4...].reduce(UInt64(0)) { $0 << 16 | UInt64($1) }
-        return (high, low)
-    }
-
-    private static func groups(of text: Substring) -> [UInt16]? {
-        guard !text.isEmpty else { return [] }
-        var groups: [UInt16] = []
-        for part in text.split(separator: ":", omittingEmptySubsequences: false) {
-            guard (1...4).contains(part.utf8.count), part.first != "+", part.first != "-",
-                let group = UInt16(part, radix: 16)
-            else { return nil }
-            groups.append(group)
+        if let gap {
+            guard count < 8 else { return nil }
+            let behind = count - gap
+            for index in 0..<behind { groups[7 - index] = groups[count - 1 - index] }
+            for index in gap..<(8 - behind) { groups[index] = 0 }
+        } else if count < 8 {
+            return nil
         }
-        return groups
+        var words = (high: UInt64(0), low: UInt64(0))
+        for index in 0..<4 {
+            words.high = words.high << 16 | UInt64(groups[index])
+            words.low = words.low << 16 | UInt64(groups[index + 4])
+        }
+        return IPAddress(high: words.high, low: words.low)
     }
 
     /// RFC 5952: lower case, the longest run of two or more zero groups shortened.

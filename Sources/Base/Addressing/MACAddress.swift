@@ -15,16 +15,16 @@ package struct MACAddress: Hashable, Comparable, Sendable, CustomStringConvertib
 
     /// Reads six hexadecimal pairs with colons.
     package init?(_ text: some StringProtocol) {
-        let parts = text.split(separator: ":", omittingEmptySubsequences: false)
-        guard parts.count == 6 else { return nil }
-        var bits: UInt64 = 0
-        for part in parts {
-            guard part.utf8.count == 2, part.first != "+", part.first != "-",
-                let byte = UInt8(part, radix: 16)
-            else { return nil }
-            bits = bits << 8 | UInt64(byte)
+        let address = TextBytes.read(text) { text -> MACAddress? in
+            var bits: UInt64 = 0
+            for index in 0..<6 {
+                guard index == 0 || text.skip(":"), let byte = text.byte() else { return nil }
+                bits = bits << 8 | UInt64(byte)
+            }
+            return MACAddress(bits: bits)
         }
-        self.init(bits: bits)
+        guard let address else { return nil }
+        self = address
     }
 
     /// Makes an address from six bytes.

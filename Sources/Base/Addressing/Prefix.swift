@@ -15,13 +15,21 @@ package struct Prefix: Hashable, Comparable, Sendable, CustomStringConvertible {
 
     /// Reads `ADDRESS/LENGTH`; nil for anything else, set host bits included.
     package init?(_ text: some StringProtocol) {
-        let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
-        guard parts.count == 2, let address = IPAddress(parts[0]),
-            (1...3).contains(parts[1].utf8.count),
-            parts[1].utf8.allSatisfy({ (0x30...0x39).contains($0) }),
-            let length = Int(parts[1])
+        guard
+            let block = TextBytes.read(text, { Self.read(&$0, IPAddress.readV4) })
+                ?? TextBytes.read(text, { Self.read(&$0, IPAddress.readV6) })
         else { return nil }
-        self.init(first: address, length: length)
+        self = block
+    }
+
+    private static func read(
+        _ text: inout TextBytes,
+        _ address: (inout TextBytes) -> IPAddress?
+    ) -> Prefix? {
+        guard let address = address(&text), text.skip("/"),
+            let length = text.number(radix: 10, digitsMax: 3, allowsZeros: true)
+        else { return nil }
+        return Prefix(first: address, length: Int(length))
     }
 
     /// The block of `length` bits that `address` lies in.
