@@ -144,7 +144,7 @@ struct AttachmentTests {
             }
             #expect(code == EOPNOTSUPP || code == EINVAL)
             #expect(try dataplane.attachments().map(\.ifindex) == [1])
-            try dataplane.detachUplink()
+            try dataplane.detachUplinks()
             #expect(try dataplane.attachments().isEmpty)
         }
     }

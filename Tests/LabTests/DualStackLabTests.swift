@@ -132,7 +132,8 @@ struct DualStackLabTests {
             try await checkTCP(lab, red[0], red[1])
             let status = try lab.ring(2, "dataplane", as: DataplaneStatus.self)
             #expect(
-                status.podMTU == 1430 && status.mode == "xdp" && status.vtep == "fd30:\(lab.id)::2"
+                status.podMTU == 1430 && status.uplinks[0].mode == "xdp"
+                    && status.vtep == "fd30:\(lab.id)::2"
             )
             let fits = try lab.inPod(
                 red[0],

@@ -46,7 +46,7 @@ struct LabTests {
             }
             #expect(try lab.lostPings(blue[0], to: blue[1].address) == 0)
             let modes = try [1, 2].map {
-                try lab.ring($0, "dataplane", as: DataplaneStatus.self).mode
+                try lab.ring($0, "dataplane", as: DataplaneStatus.self).uplinks[0].mode
             }
             #expect(modes == ["tc", "xdp"])
 

@@ -24,6 +24,73 @@ struct UplinkLabTests {
         }
     }
 
+    /// Packets that a node received by an interface.
+    private func received(_ lab: Lab, _ node: Int, by interface: String) throws -> Int {
+        let path = "/sys/class/net/\(interface)/statistics/rx_packets"
+        let text = try lab.run(on: node, ["cat", path]).text
+        return try #require(Int(text.trimmingCharacters(in: .whitespacesAndNewlines)))
+    }
+
+    @Test("two uplinks: flows take both, either may go and come back", arguments: ["4", "6"])
+    func twoUplinks(family: String) async throws {
+        let environment = ["GENIE_LAB_UPLINKS": "2", "GENIE_LAB_UNDERLAY": family]
+        try await Lab.with(nodes: 2, id: Lab.testID, environment: environment) { lab in
+            #expect(try lab.ring(1, "vpcs", "create", "red").status == 0)
+            let made = try lab.ring(1, "groups", "create", "red/web", "--subnet", "10.1.0.0/22")
+            #expect(made.status == 0, "\(made.errors)")
+            let near = try lab.attach(1, "near", "red")
+            let far = try lab.attach(2, "far", "red")
+            #expect(try lab.lostPings(near, to: far.address) == 0)
+            #expect(try dataplane(lab, 1).uplinks.map(\.interface) == ["eth0", "eth1"])
+            let before = try (received(lab, 2, by: "eth0"), received(lab, 2, by: "eth1"))
+            // The port of each UDP packet makes it a flow of its own.
+            let text = "for p in {2001..2064}; do echo x >/dev/udp/\(far.address)/$p; done"
+            #expect(try lab.inPod(near, "bash", "-c", text).status == 0)
+            let after = try (received(lab, 2, by: "eth0"), received(lab, 2, by: "eth1"))
+            #expect(after.0 - before.0 >= 8 && after.1 - before.1 >= 8, "\(before) \(after)")
+            for (gone, other) in [("eth0", "eth1"), ("eth1", "eth0")] {
+                for node in [1, 2] {
+                    _ = try lab.run(on: node, ["ip", "link", "set", gone, "down"])
+                }
+                #expect(try lab.lostPings(near, to: far.address, count: 5) == 0, "by \(other)")
+                for node in [1, 2] {
+                    try comeBack(lab, node, gone, family)
+                }
+                // Link-local addresses are not usable at once (RFC 4862 section 5.4).
+                let isBack = try await lab.eventually(seconds: 10) {
+                    try lab.lostPings(near, to: far.address, count: 5) == 0
+                }
+                #expect(isBack, "by both")
+            }
+            _ = try lab.run(on: 1, ["ip", "link", "set", "eth1", "mtu", "1400"])
+            let isSeen = try await lab.eventually(seconds: 12) {
+                try dataplane(lab, 1).podMTU == (family == "4" ? 1_350 : 1_330)
+            }
+            #expect(isSeen, "pods get what the least of both carries")
+        }
+    }
+
+    /// Brings an interface up again, with what went with it.
+    private func comeBack(_ lab: Lab, _ node: Int, _ interface: String, _ family: String) throws {
+        func address(_ net: Int, _ node: Int) -> String {
+            family == "4" ? "172.\(net).\(lab.id).\(node)" : "fd\(net):\(lab.id)::\(node)"
+        }
+        let own = address(interface == "eth0" ? 30 : 31, node) + (family == "4" ? "/24" : "/64")
+        let nexthops = [("30", "eth0"), ("31", "eth1")].flatMap { net, interface in
+            ["nexthop", "via", address(Int(net) ?? 0, 3 - node), "dev", interface]
+        }
+        let route = ["ip", family == "4" ? "-4" : "-6", "route"]
+        for command in [
+            ["ip", "link", "set", interface, "up"],
+            ["ip", "address", "replace", own, "dev", interface] + (family == "4" ? [] : ["nodad"]),
+            route + ["flush", address(29, 3 - node)],
+            route + ["add", address(29, 3 - node), "src", address(29, node)] + nexthops,
+        ] {
+            let done = try lab.run(on: node, command)
+            #expect(done.status == 0, "\(command): \(done.errors)")
+        }
+    }
+
     private func log(_ lab: Lab, _ node: Int) throws -> String {
         try String(
             contentsOfFile: "/run/genie-lab/\(lab.id)/node\(node)/genied.log",

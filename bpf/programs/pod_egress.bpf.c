@@ -259,15 +259,17 @@ static __noinline int many_copy(struct __sk_buff *skb,
 }
 
 /* Sends a copy that is encapsulated by now. */
-static __always_inline int many_leave(struct __sk_buff *skb)
+static __always_inline int many_leave(struct __sk_buff *skb, __u32 vni)
 {
 	const struct node_value *node = node_lookup();
+	int verdict;
 
 	if (!node)
 		return TC_ACT_SHOT;
 	skb->mark = 0;
 	skb->tc_index = 0;
-	return bpf_redirect_neigh(node->uplink_ifindex, NULL, 0, 0);
+	verdict = leave(skb, node, 0, 0);
+	return verdict < 0 ? drop(skb, vni, -verdict) : verdict;
 }
 
 SEC("tc")
@@ -282,7 +284,7 @@ int pod_egress(struct __sk_buff *skb)
 	if (!port)
 		return drop(skb, 0, DROP_NO_PORT);
 	if (many_is_marked(skb) && !open_is_node(skb->ifindex))
-		return many_leave(skb);
+		return many_leave(skb, port->vni);
 	traffic_sent(skb, port->vni);
 	skb_linearize_front(skb, POD_FRONT);
 	probe = probe_of_pod(skb, port->vni);

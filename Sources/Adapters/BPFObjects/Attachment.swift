@@ -32,9 +32,9 @@ package struct Attachment: Hashable, Sendable {
     package enum Role: Hashable, Sendable {
         /// What a pod sends; the key is the one given to ``Dataplane/attachPod(ifindex:key:)``.
         case pod(key: String)
-        /// What the uplink receives, before an skb exists.
+        /// What an uplink receives, before an skb exists.
         case uplinkXDP
-        /// What the uplink receives, at tc.
+        /// What an uplink receives, at tc.
         case uplinkIngress
         /// What the device that merges packets would hand to the node: all of it is dropped.
         case mergeGuard
@@ -59,7 +59,7 @@ package enum UplinkMode: Hashable, Sendable {
     case trafficControlOnly
 }
 
-/// What ``Dataplane/attachUplink(ifindex:mode:)`` came to.
+/// What ``Dataplane/attachUplink(_:ifindex:mode:)`` came to.
 package struct UplinkAttachment: Hashable, Sendable {
     /// The mode that is in force.
     package let mode: UplinkMode

@@ -3,6 +3,7 @@ internal import Glibc
 
 extension Dataplane {
     private static let podPrefix = "pod-"
+    /// The first uplink's; those of the others end with their place among uplinks.
     static let uplinkXDPName = "uplink-xdp"
     private static let uplinkIngressName = "uplink-tc"
     private static let mergeGuardName = "merge-guard"
@@ -57,24 +58,31 @@ extension Dataplane {
         try detachFilters(named: name, except: nil)
     }
 
-    /// Attaches the uplink's programs, or adopts what is attached to this interface already.
+    /// Attaches an uplink's programs, or adopts what is attached to this interface already.
     ///
-    /// Attachments to another interface are taken off. Where the driver has no native XDP, or
-    /// something else holds it, the uplink falls back to tc alone.
+    /// What was attached in its place to another interface is taken off. Where the driver has no
+    /// native XDP, or something else holds it, the uplink falls back to tc alone.
+    /// - Parameters:
+    ///   - place: which of several uplinks it is, from zero.
+    ///   - ifindex: the interface.
+    ///   - mode: how it is to receive.
     /// - Returns: what is in force, with the reason when it is not `mode`.
+    /// - Throws: `.attach`, `.pin`.
     package func attachUplink(
+        _ place: Int = 0,
         ifindex: UInt32,
         mode: UplinkMode
     ) throws(BPFError) -> UplinkAttachment {
+        let nameXDP = Self.uplinkName(Self.uplinkXDPName, place)
         // tc first: what XDP strips needs somebody to deliver it.
         let hook = try attachIngress(
             .uplinkIngress,
             ifindex: ifindex,
-            name: Self.uplinkIngressName
+            name: Self.uplinkName(Self.uplinkIngressName, place)
         )
         switch mode {
         case .trafficControlOnly:
-            try detachLink(Self.uplinkXDPName, hook: .nativeXDP)
+            try detachLink(nameXDP, hook: .nativeXDP)
             return UplinkAttachment(mode: .trafficControlOnly, hook: hook, fallbackReason: nil)
         case .nativeXDP:
             do {
@@ -82,11 +90,11 @@ extension Dataplane {
                     .uplinkXDP,
                     hook: .nativeXDP,
                     ifindex: ifindex,
-                    name: Self.uplinkXDPName
+                    name: nameXDP
                 )
             } catch {
                 // An older program of ours may still be there: what is said must be true.
-                try detachLink(Self.uplinkXDPName, hook: .nativeXDP)
+                try detachLink(nameXDP, hook: .nativeXDP)
                 return UplinkAttachment(
                     mode: .trafficControlOnly,
                     hook: hook,
@@ -105,13 +113,22 @@ extension Dataplane {
         try attachIngress(.podEgress, ifindex: ifindex, name: Self.mergeGuardName)
     }
 
-    /// Detaches the uplink's programs; absent is success.
-    package func detachUplink() throws(BPFError) {
+    /// Detaches the programs of all uplinks but those in `places`; absent is success.
+    package func detachUplinks(except places: Set<Int> = []) throws(BPFError) {
+        let names = try directory.names(in: directory.links) + directory.filterPins().map(\.name)
+        for name in names {
+            switch Self.role(of: name) {
+            case .uplinkXDP where !places.contains(Self.uplinkPlace(name)):
+                try detachLink(name, hook: .nativeXDP)
+            case .uplinkIngress where !places.contains(Self.uplinkPlace(name)):
+                try detachLink(name, hook: .tcx)
+                try detachFilters(named: name, except: nil)
+            default: continue
+            }
+        }
+        guard places.isEmpty else { return }
         try detachLink(Self.mergeGuardName, hook: .tcx)
         try detachFilters(named: Self.mergeGuardName, except: nil)
-        try detachLink(Self.uplinkXDPName, hook: .nativeXDP)
-        try detachLink(Self.uplinkIngressName, hook: .tcx)
-        try detachFilters(named: Self.uplinkIngressName, except: nil)
     }
 
     /// What is attached, as the kernel has it, by name.
@@ -149,7 +166,7 @@ extension Dataplane {
     }
 
     func detachAll() throws(BPFError) {
-        try detachUplink()
+        try detachUplinks()
         for attachment in try attachments() {
             if case .pod(let key) = attachment.role { try detachPod(key: key) }
         }
@@ -239,10 +256,18 @@ extension Dataplane {
         }
     }
 
+    private static func uplinkName(_ name: String, _ place: Int) -> String {
+        place == 0 ? name : "\(name)-\(place)"
+    }
+
+    private static func uplinkPlace(_ name: String) -> Int {
+        name.split(separator: "-").last.flatMap { Int($0) } ?? 0
+    }
+
     private static func role(of name: String) -> Attachment.Role? {
         switch name {
-        case uplinkXDPName: .uplinkXDP
-        case uplinkIngressName: .uplinkIngress
+        case _ where name.hasPrefix(uplinkXDPName): .uplinkXDP
+        case _ where name.hasPrefix(uplinkIngressName): .uplinkIngress
         case mergeGuardName: .mergeGuard
         case _ where name.hasPrefix(podPrefix): .pod(key: String(name.dropFirst(podPrefix.count)))
         default: nil

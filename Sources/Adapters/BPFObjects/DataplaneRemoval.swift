@@ -38,7 +38,9 @@ package struct DataplaneRemoval: Sendable {
         var removed: [Removed] = []
         for name in try directory.names(in: directory.links) {
             let path = "\(directory.links)/\(name)"
-            let hook: AttachHook = name == Dataplane.uplinkXDPName ? .nativeXDP : .tcx
+            let hook: AttachHook =
+                name.hasPrefix(Dataplane.uplinkXDPName)
+                ? .nativeXDP : .tcx
             if let link = try Link(pinnedAt: path, hook: hook, in: directory) {
                 let ifindex = try link.target().ifindex
                 try link.detach()

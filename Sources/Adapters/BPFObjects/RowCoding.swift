@@ -39,7 +39,8 @@ extension node_value {
             open_vni: node.open?.vni.number ?? 0,
             open_ifindex: node.open?.ifindex ?? 0,
             open_mac: node.open.map { bytes(of: $0.mac) } ?? (0, 0, 0, 0, 0, 0),
-            pad0: (0, 0)
+            is_routed: node.isRouted ? 1 : 0,
+            pad0: 0
         )
     }
 
@@ -50,6 +51,7 @@ extension node_value {
             vtep: vtep.value,
             uplinkIfindex: uplink_ifindex,
             podMTU: pod_mtu,
+            isRouted: is_routed != 0,
             open: VNI(open_vni).flatMap { vni in
                 guard open_ifindex != 0 else { return nil }
                 return .init(vni: vni, ifindex: open_ifindex, mac: MACAddress(open_mac))

@@ -4,8 +4,10 @@ package import Addressing
 package struct NodeConfiguration: Hashable, Sendable {
     /// The own tunnel address; all nodes of a ring have one of the same family.
     package let vtep: IPAddress
-    /// The interface by which encapsulated packets leave.
+    /// The interface by which encapsulated packets leave, the first of several.
     package let uplinkIfindex: UInt32
+    /// Whether the routing table says by which uplink a packet leaves, since there are several.
+    package let isRouted: Bool
     /// The largest packet a pod may send to another node, in bytes.
     package let podMTU: UInt32
     /// The node's own place in the VPC that is open to it; nil where none is.
@@ -36,13 +38,16 @@ package struct NodeConfiguration: Hashable, Sendable {
     ///
     /// - Parameters:
     ///   - vtep: the own tunnel address.
-    ///   - uplinkIfindex: the interface by which encapsulated packets leave.
-    ///   - uplinkMTU: its MTU in bytes; pods get that less ``tunnelOverhead(over:)``.
+    ///   - uplinkIfindex: the interface by which encapsulated packets leave, the first of several.
+    ///   - uplinkMTU: the least MTU of uplinks in bytes; pods get that less
+    ///     ``tunnelOverhead(over:)``.
+    ///   - isRouted: whether the routing table says by which uplink a packet leaves.
     ///   - open: the node's own place in the VPC that is open to it.
     package init(
         vtep: IPAddress,
         uplinkIfindex: UInt32,
         uplinkMTU: UInt32,
+        isRouted: Bool = false,
         open: OpenPort? = nil
     ) {
         let overhead = Self.tunnelOverhead(over: vtep)
@@ -50,13 +55,21 @@ package struct NodeConfiguration: Hashable, Sendable {
         self.vtep = vtep
         self.uplinkIfindex = uplinkIfindex
         podMTU = uplinkMTU - overhead
+        self.isRouted = isRouted
         self.open = open
     }
 
-    init(vtep: IPAddress, uplinkIfindex: UInt32, podMTU: UInt32, open: OpenPort?) {
+    init(
+        vtep: IPAddress,
+        uplinkIfindex: UInt32,
+        podMTU: UInt32,
+        isRouted: Bool,
+        open: OpenPort?
+    ) {
         self.vtep = vtep
         self.uplinkIfindex = uplinkIfindex
         self.podMTU = podMTU
+        self.isRouted = isRouted
         self.open = open
     }
 }

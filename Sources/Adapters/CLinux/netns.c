@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/netlink.h>
 #include <linux/nsfs.h>
+#include <linux/rtnetlink.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -15,6 +16,7 @@
 
 #define THREAD_STACK_BYTES (128 * 1024)
 #define REPLY_WAIT_SECONDS 10
+#define LINK_NEWS_BYTES (1024 * 1024)
 
 struct job {
 	int netns;
@@ -108,6 +110,34 @@ static int open_sockets(void *argument)
 int genie_netns_sockets_open(int netns, struct genie_netns_sockets *sockets)
 {
 	return genie_netns_run(netns, open_sockets, sockets);
+}
+
+static int open_link_news(void *argument)
+{
+	struct sockaddr_nl address = {
+		.nl_family = AF_NETLINK,
+		.nl_groups = 1U << (RTNLGRP_LINK - 1),
+	};
+	const int room = LINK_NEWS_BYTES;
+	int news, status;
+
+	(void)argument;
+	news = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
+		      NETLINK_ROUTE);
+	if (news < 0)
+		return -errno;
+	/* What does not fit is lost, and nobody depends on it. */
+	setsockopt(news, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
+	if (bind(news, (struct sockaddr *)&address, sizeof(address)) == 0)
+		return news;
+	status = -errno;
+	close(news);
+	return status;
+}
+
+int genie_link_news_open(int netns)
+{
+	return genie_netns_run(netns, open_link_news, NULL);
 }
 
 int genie_netns_check(int file)

@@ -2,12 +2,8 @@
 package struct DataplaneStatus: Codable, Hashable, Sendable {
     /// The schema.
     package var schema = LocalAPI.schema
-    /// The uplink's interface.
-    package var uplink: String
-    /// How the uplink receives: xdp or tc.
-    package var mode: String
-    /// Why it receives that way.
-    package var modeReason: String
+    /// The uplinks that are there, at least one.
+    package var uplinks: [Uplink]
     /// The tc hook that programs are attached to: tcx or clsact.
     package var hook: String
     /// Why that one.
@@ -35,9 +31,7 @@ package struct DataplaneStatus: Codable, Hashable, Sendable {
 
     /// Makes a status.
     package init(
-        uplink: String,
-        mode: String,
-        modeReason: String,
+        uplinks: [Uplink],
         hook: String,
         hookReason: String,
         merging: String,
@@ -51,9 +45,7 @@ package struct DataplaneStatus: Codable, Hashable, Sendable {
         drops: [Drop],
         counts: [Count]
     ) {
-        self.uplink = uplink
-        self.mode = mode
-        self.modeReason = modeReason
+        self.uplinks = uplinks
         self.hook = hook
         self.hookReason = hookReason
         self.merging = merging
@@ -66,6 +58,26 @@ package struct DataplaneStatus: Codable, Hashable, Sendable {
         self.vpcs = vpcs
         self.drops = drops
         self.counts = counts
+    }
+
+    /// One interface of the underlay.
+    package struct Uplink: Codable, Hashable, Sendable {
+        /// The interface.
+        package var interface: String
+        /// How it receives: xdp or tc.
+        package var mode: String
+        /// Why it receives that way.
+        package var modeReason: String
+        /// Its MTU in bytes.
+        package var mtu: Int
+
+        /// Makes an uplink.
+        package init(interface: String, mode: String, modeReason: String, mtu: Int) {
+            self.interface = interface
+            self.mode = mode
+            self.modeReason = modeReason
+            self.mtu = mtu
+        }
     }
 
     /// One loaded program.

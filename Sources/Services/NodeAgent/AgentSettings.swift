@@ -43,15 +43,16 @@ package struct AgentSettings: Sendable {
 
     /// The node's name for people.
     package let nodeName: String
-    /// The underlay interface.
-    package let uplink: String
-    /// How it receives.
+    /// The underlay's interfaces, at least one; the routing table says by which of several a
+    /// packet leaves, and tunnels are received from all.
+    package let uplinks: [String]
+    /// How they receive.
     package let uplinkChoice: UplinkChoice
     /// The tc hook for pods and uplink.
     package let hookChoice: HookChoice
     /// The node's address on the underlay: where its ring port and its tunnels end.
     package let vtep: IPAddress
-    /// Whether that is whatever address the uplink has, since nobody named one.
+    /// Whether that is whatever address the first uplink has, since nobody named one.
     package let isAddressOfUplink: Bool
     /// The unix socket of the node API.
     package let socketPath: String
@@ -77,7 +78,7 @@ package struct AgentSettings: Sendable {
     /// Makes settings.
     package init(
         nodeName: String,
-        uplink: String,
+        uplinks: [String],
         uplinkChoice: UplinkChoice,
         hookChoice: HookChoice = .auto,
         vtep: IPAddress,
@@ -97,7 +98,8 @@ package struct AgentSettings: Sendable {
         self.metricsAddress = metricsAddress
         self.publishLevel = publishLevel
         self.nodeName = nodeName
-        self.uplink = uplink
+        precondition(!uplinks.isEmpty, "a node has an underlay")
+        self.uplinks = uplinks
         self.uplinkChoice = uplinkChoice
         self.hookChoice = hookChoice
         self.vtep = vtep

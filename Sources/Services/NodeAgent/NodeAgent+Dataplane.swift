@@ -10,19 +10,24 @@ extension NodeAgent {
     ///
     /// Without `hasMaps` the maps are left out: how full one is takes a walk through its rows.
     func dataplaneStatus(hasMaps: Bool = true) throws(AgentError) -> DataplaneStatus {
-        guard let dataplane, let uplink else { throw .noDataplane }
+        guard let dataplane, let first = uplinks.first, let podMTU else { throw .noDataplane }
         do throws(BPFError) {
             let traffic = try dataplane.traffic()
             let drops = try dataplane.drops()
             return DataplaneStatus(
-                uplink: settings.uplink,
-                mode: uplink.mode == .nativeXDP ? "xdp" : "tc",
-                modeReason: uplink.reason,
-                hook: uplink.hook == .clsact ? "clsact" : "tcx",
-                hookReason: uplink.hookReason,
-                merging: uplink.merging,
+                uplinks: uplinks.map {
+                    .init(
+                        interface: $0.name,
+                        mode: $0.mode == .nativeXDP ? "xdp" : "tc",
+                        modeReason: $0.reason,
+                        mtu: $0.mtu
+                    )
+                },
+                hook: first.hook == .clsact ? "clsact" : "tcx",
+                hookReason: first.hookReason,
+                merging: merging,
                 vtep: settings.vtep.description,
-                podMTU: uplink.mtu - Int(NodeConfiguration.tunnelOverhead(over: settings.vtep)),
+                podMTU: podMTU,
                 programs: try dataplane.loadedPrograms().map {
                     .init(
                         name: $0.program.rawValue,
@@ -50,12 +55,19 @@ extension NodeAgent {
         }
     }
 
+    /// What pods get of the least of the uplinks' MTUs, in bytes; nil without an uplink.
+    var podMTU: Int? {
+        let overhead = Int(NodeConfiguration.tunnelOverhead(over: settings.vtep))
+        return uplinks.map(\.mtu).min().map { $0 - overhead }
+    }
+
     private func payload(_ attachment: BPFObjects.Attachment) -> DataplaneStatus.Attachment {
+        let uplink = uplinks.first { $0.index == attachment.ifindex }?.name ?? "(gone)"
         let (interface, program) =
             switch attachment.role {
             case .pod(let key): (key, Dataplane.Program.podEgress)
-            case .uplinkXDP: (settings.uplink, .uplinkXDP)
-            case .uplinkIngress: (settings.uplink, .uplinkIngress)
+            case .uplinkXDP: (uplink, .uplinkXDP)
+            case .uplinkIngress: (uplink, .uplinkIngress)
             case .mergeGuard: (Self.mergeDevice, .podEgress)
             }
         return .init(

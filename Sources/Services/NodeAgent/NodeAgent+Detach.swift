@@ -41,8 +41,7 @@ extension NodeAgent {
         await forgetSource(attachment)
         interfacesChanged = .now
         quickPods.removeAll { $0.key == attachment.key }
-        // The kernel needs some 20 ms for it, most of DEL.
-        async let isDeleted = blocking { try Links.delete(name) }
+        async let isDeleted = deleteLink(name, index: attachment.hostIndex)
         let rows = Result { () throws(BPFError) in try unprogram(attachment) }
         do {
             if try await isDeleted == .absent { try await deleteRenamed(attachment) }
@@ -68,6 +67,17 @@ extension NodeAgent {
             // Taken off at the next start; no packet of the VPC finds an endpoint here meanwhile.
             logger.warning("cannot forget a VPC", metadata: ["reason": "\(error)"])
         }
+    }
+
+    /// Deletes the node's end of a pod; back as soon as it is gone for everybody, which is some
+    /// 15 ms before the kernel lets go of who asked.
+    private func deleteLink(
+        _ name: String,
+        index: UInt32
+    ) async throws -> Links.Deletion {
+        let deletion = { @Sendable in try await self.blocking { try Links.delete(name) } }
+        guard let departures, index != 0 else { return try await deletion() }
+        return try await departures.first(ofIndex: index, deletion)
     }
 
     /// Removes the node's end of a pod that somebody gave another name: without its program, what

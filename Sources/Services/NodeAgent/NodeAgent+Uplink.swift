@@ -4,7 +4,7 @@ import Determinism
 import Logging
 import Netlink
 
-/// What is wrong with the underlay interface, for people; nothing while all is well.
+/// What is wrong with underlay interfaces, for people; nothing while all is well.
 struct UplinkWatch: Sendable {
     /// What `/healthz` says.
     var trouble: String?
@@ -45,52 +45,63 @@ extension NodeAgent {
     }
 
     private func followUplink() throws(UplinkAddressChanged) {
-        guard let dataplane, let uplink else { return }
-        let link: LinkInfo
-        do throws(NetlinkError) { link = try Links.info(settings.uplink) } catch {
-            return tell("uplink \(settings.uplink) cannot be found (\(error)): bring it back")
+        guard let dataplane, !uplinks.isEmpty else { return }
+        var troubles: [String] = []
+        var links: [LinkInfo] = []
+        for name in settings.uplinks {
+            do throws(NetlinkError) { links.append(try Links.info(name)) } catch {
+                troubles.append("uplink \(name) cannot be found (\(error)): bring it back")
+            }
         }
-        let hasChanged = link.index != uplink.index || Int(link.mtu) != uplink.mtu
-        let trouble = hasChanged ? attachAgain(dataplane, link) : mendHooks(dataplane, link)
-        let absence = try followAddress(link)
-        tell(absence ?? trouble)
+        // What is known of the last one that was there serves on: it may come back as it was.
+        guard let first = links.first else { return tell(troubles) }
+        let isAsBefore = links.elementsEqual(uplinks) {
+            $0.name == $1.name && $0.index == $1.index && Int($0.mtu) == $1.mtu
+        }
+        let trouble = isAsBefore ? mendHooks(dataplane, links) : attachAgain(dataplane, links)
+        if let trouble { troubles.append(trouble) }
+        if let absence = try followAddress(first) { troubles.append(absence) }
+        tell(troubles)
     }
 
     /// - Returns: what went wrong.
-    private func attachAgain(_ dataplane: Dataplane, _ link: LinkInfo) -> String? {
+    private func attachAgain(_ dataplane: Dataplane, _ links: [LinkInfo]) -> String? {
         do {
-            uplink = try attachUplink(dataplane, link)
-            try dataplane.setNode(nodeConfiguration((link.index, UInt32(link.mtu))))
+            try attachUplinks(dataplane, links)
+            try openNode(dataplane)
             logger.notice(
-                "the uplink changed: pods that are here keep their MTU, and hear of what is too big",
+                "uplinks changed: pods that are here keep their MTU, and hear of what is too big",
                 metadata: [
-                    "uplink": "\(settings.uplink)", "number": "\(link.index)", "mtu": "\(link.mtu)",
+                    "uplinks":
+                        "\(links.map { "\($0.name)=\($0.index), MTU \($0.mtu)" }.joined(separator: "; "))"
                 ]
             )
             return nil
         } catch {
-            return "uplink \(settings.uplink) changed and cannot be used: \(error)"
+            let names = links.map(\.name).joined(separator: ", ")
+            return "uplinks changed (\(names)) and cannot be used: \(error)"
         }
     }
 
     /// Puts hooks back that somebody else took away.
     ///
     /// - Returns: what went wrong.
-    private func mendHooks(_ dataplane: Dataplane, _ link: LinkInfo) -> String? {
+    private func mendHooks(_ dataplane: Dataplane, _ uplinks: [LinkInfo]) -> String? {
         uplinkWatch.round += 1
         let arePodsDue = uplinkWatch.round % UplinkWatch.podRounds == 0
         do {
             let present = try dataplane.attachments { role in
                 arePodsDue || role == .uplinkIngress
             }
-            let isOnUplink = present.contains {
-                $0.role == .uplinkIngress && $0.ifindex == link.index
-            }
-            if !isOnUplink {
-                uplink = try attachUplink(dataplane, link)
+            for link in uplinks {
+                let isOnUplink = present.contains {
+                    $0.role == .uplinkIngress && $0.ifindex == link.index
+                }
+                guard !isOnUplink else { continue }
+                _ = try attachUplink(dataplane, link)
                 logger.warning(
                     "the uplink's program was taken off by somebody else: it is back",
-                    metadata: ["uplink": "\(settings.uplink)"]
+                    metadata: ["uplink": "\(link.name)"]
                 )
             }
             // Of pods it stays as it was when they were looked at.
@@ -141,17 +152,18 @@ extension NodeAgent {
                 "address \(settings.vtep) of this node is on no interface: pods of other nodes are "
                 + "out of reach until it is back"
         }
-        throw UplinkAddressChanged(uplink: settings.uplink, old: settings.vtep, new: new)
+        throw UplinkAddressChanged(uplink: link.name, old: settings.vtep, new: new)
     }
 
     /// Says what is wrong, once, and that it is over.
-    private func tell(_ trouble: String?) {
+    private func tell(_ troubles: [String]) {
+        let trouble = troubles.isEmpty ? nil : troubles.joined(separator: "; ")
         guard uplinkWatch.trouble != trouble else { return }
         uplinkWatch.trouble = trouble
         if let trouble {
             logger.error("\(trouble)")
         } else {
-            logger.notice("the uplink is well again")
+            logger.notice("the underlay is well again")
         }
     }
 }

@@ -55,9 +55,10 @@ extension NodeAgent {
         wanted: IPAddress?
     ) async throws(AgentError) {
         try await takeAddresses(&attachment, group, wanted: wanted)
-        guard let dataplane, let uplink else { throw .noDataplane }
+        guard let dataplane, let podMTU else { throw .noDataplane }
         let overhead = Int(NodeConfiguration.tunnelOverhead(over: settings.vtep))
-        let mtu = UInt32(uplink.mtu - overhead)
+        let mtu = UInt32(podMTU)
+        let cutsUDP = uplinks.contains(where: \.isVeth)
         // The kernel would refuse the address without saying why (RFC 8200 section 5).
         guard mtu >= 1_280 || attachment.held.allSatisfy(\.address.isV4) else {
             throw .mtuTooSmall(pod: Int(mtu), overhead: overhead)
@@ -67,7 +68,7 @@ extension NodeAgent {
         let routes = attachment.key == .node ? [] : routes(attachment, group)
         do {
             attachment.hostIndex = try await blocking {
-                try Self.makeLink(planned, mtu: mtu, routes: routes, cutsUDP: uplink.isVeth)
+                try Self.makeLink(planned, mtu: mtu, routes: routes, cutsUDP: cutsUDP)
             }
         } catch {
             throw Self.translate(error)
@@ -173,7 +174,7 @@ extension NodeAgent {
         _ request: AttachRequest,
         _ group: PodGroup
     ) -> CNIResult {
-        let mtu = (uplink?.mtu ?? 0) - Int(NodeConfiguration.tunnelOverhead(over: settings.vtep))
+        let mtu = podMTU ?? 0
         return CNIResult(
             interfaces: [
                 .init(

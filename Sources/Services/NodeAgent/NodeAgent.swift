@@ -36,7 +36,10 @@ package actor NodeAgent {
     let catalog: NetworkCatalog
     var journal: Journal
     var dataplane: Dataplane?
-    var uplink: UplinkState?
+    /// The uplinks that are there.
+    var uplinks: [UplinkState] = []
+    /// How received packets are merged, for people.
+    var merging = ""
     var busy: Set<AttachmentKey> = []
     var busyPods: Set<AttachmentKey> = []
     var uplinkWatch = UplinkWatch()
@@ -64,6 +67,8 @@ package actor NodeAgent {
     var isOpening = false
     /// Pods whose program is a filter yet, which took less time, oldest first.
     var quickPods: [QuickPod] = []
+    /// Hears when interfaces are gone; without it, deletions take longer.
+    let departures: LinkDepartures?
     /// When an interface last came or went.
     var interfacesChanged = ContinuousClock.now
     /// Subnets of the open VPC that hold addresses of nodes, and were told of.
@@ -81,15 +86,15 @@ package actor NodeAgent {
     /// The pass that was asked for last.
     var lastPass: Task<Void, Never>?
 
-    /// What is known of the underlay interface.
+    /// What is known of one underlay interface.
     struct UplinkState {
+        let name: String
         let index: UInt32
         let mtu: Int
         let mode: UplinkMode
         let reason: String
         let hook: AttachHook
         let hookReason: String
-        let merging: String
         /// Whether it is a veth, which hands over super-packets.
         let isVeth: Bool
     }
@@ -110,6 +115,13 @@ package actor NodeAgent {
         catalog = NetworkCatalog(peer: peer, store: store)
         journal = try Journal(store)
         podFacts = FilePodFacts(path: settings.podFactsPath)
+        do throws(NetlinkError) { departures = try LinkDepartures() } catch {
+            logger.warning(
+                "cannot hear of interfaces that go: deletions take longer",
+                metadata: ["reason": "\(error)"]
+            )
+            departures = nil
+        }
     }
 
     /// Loads or adopts the dataplane and takes the node's pods over.
@@ -117,13 +129,17 @@ package actor NodeAgent {
     /// - Throws: what keeps the dataplane from working: privileges, the BPF file system, a kernel
     ///   feature, the uplink.
     package func start() throws {
-        let link = try Links.info(settings.uplink)
+        let all = try Links.list()
+        let links = settings.uplinks.compactMap { name in all.first { $0.name == name } }
+        guard !links.isEmpty else {
+            throw NetlinkError.linkMissing(name: settings.uplinks[0], netnsPath: nil)
+        }
         let dataplane = try Dataplane(
             pinDirectory: settings.pinDirectory,
             trafficControl: settings.hookChoice.choice
         )
-        try dataplane.setNode(nodeConfiguration((link.index, UInt32(link.mtu))))
-        uplink = try attachUplink(dataplane, link)
+        try dataplane.setNode(nodeConfiguration(links.map { ($0.index, Int($0.mtu)) }))
+        try attachUplinks(dataplane, links)
         self.dataplane = dataplane
         try adoptPods(dataplane)
         let superseded = try dataplane.removeSuperseded()
@@ -137,7 +153,8 @@ package actor NodeAgent {
         logger.info(
             "dataplane ready",
             metadata: [
-                "uplink": "\(settings.uplink)", "mode": "\(uplink?.reason ?? "")",
+                "uplinks": "\(uplinks.map(\.name).joined(separator: ","))",
+                "mode": "\(uplinks.map(\.reason).joined(separator: "; "))",
                 "pods": "\(journal.attachments.keys.count { $0 != .node })",
             ]
         )
@@ -173,29 +190,44 @@ package actor NodeAgent {
         }
     }
 
+    /// Attaches the programs of the uplinks that are there, and takes those of others off.
+    func attachUplinks(_ dataplane: Dataplane, _ links: [LinkInfo]) throws {
+        let attached = try links.map { try attachUplink(dataplane, $0) }
+        uplinks = attached
+        let places = attached.compactMap { settings.uplinks.firstIndex(of: $0.name) }
+        try dataplane.detachUplinks(except: Set(places))
+        // Those that receive through XDP have no need of it.
+        let hasTC = attached.contains { $0.mode == .trafficControlOnly }
+        merging = makeMergeDevice(dataplane, hasTC ? .trafficControlOnly : .nativeXDP)
+    }
+
     func attachUplink(
         _ dataplane: Dataplane,
         _ link: LinkInfo
     ) throws -> UplinkState {
-        let (wanted, why) = chooseMode()
+        guard let place = settings.uplinks.firstIndex(of: link.name) else {
+            preconditionFailure("\(link.name) is no uplink")
+        }
+        let isVeth = (try? Links.driver(of: link.name)) == "veth"
+        let (wanted, why) = chooseMode(isVeth: isVeth)
         if wanted == .nativeXDP {
             // Without GRO behind XDP every segment climbs the stack alone.
-            try? Offload.gro.set(true, on: settings.uplink)
+            try? Offload.gro.set(true, on: link.name)
         }
-        let attachment = try dataplane.attachUplink(ifindex: link.index, mode: wanted)
+        let attachment = try dataplane.attachUplink(place, ifindex: link.index, mode: wanted)
         if let reason = attachment.fallbackReason, settings.uplinkChoice == .xdp {
             // What is attached stays: pods that are here go on.
             throw AgentError.dataplane(reason)
         }
         return UplinkState(
+            name: link.name,
             index: link.index,
             mtu: Int(link.mtu),
             mode: attachment.mode,
             reason: attachment.fallbackReason.map { "no native XDP: \($0)" } ?? why,
             hook: attachment.hook,
             hookReason: settings.hookChoice.reason(for: attachment.hook),
-            merging: makeMergeDevice(dataplane, attachment.mode),
-            isVeth: (try? Links.driver(of: settings.uplink)) == "veth"
+            isVeth: isVeth
         )
     }
 
@@ -204,12 +236,12 @@ package actor NodeAgent {
     /// A veth hands over super-packets, and a program on it would make the sender cut them up
     /// first: 17 Gb/s through tc against 6 through XDP, measured over a pair of veths with one TCP
     /// stream.
-    private func chooseMode() -> (UplinkMode, String) {
+    private func chooseMode(isVeth: Bool) -> (UplinkMode, String) {
         switch settings.uplinkChoice {
         case .xdp: return (.nativeXDP, "as told by --uplink-mode")
         case .tc: return (.trafficControlOnly, "as told by --uplink-mode")
         case .auto:
-            return (try? Links.driver(of: settings.uplink)) == "veth"
+            return isVeth
                 ? (.trafficControlOnly, "XDP on a veth cuts super-packets up and copies the rest")
                 : (.nativeXDP, "native XDP is available")
         }
@@ -296,7 +328,7 @@ package actor NodeAgent {
             key: attachment.hostInterface,
             isQuick: isQuick
         )
-        if isQuick, hook == .clsact, uplink?.hook == .tcx {
+        if isQuick, hook == .clsact, uplinks.first?.hook == .tcx {
             quickPods.append(QuickPod(key: attachment.key))
         }
         if attachment.key == .node { try openNode(dataplane) }
@@ -304,8 +336,8 @@ package actor NodeAgent {
 
     /// Writes the node's place in the open VPC into its own row, or that it has none.
     func openNode(_ dataplane: Dataplane) throws(BPFError) {
-        guard let uplink else { return }
-        try dataplane.setNode(nodeConfiguration((uplink.index, UInt32(uplink.mtu))))
+        guard !uplinks.isEmpty else { return }
+        try dataplane.setNode(nodeConfiguration(uplinks.map { ($0.index, $0.mtu) }))
     }
 
     /// Every pod's gateway has this address: it is one hop away and leads into the dataplane.

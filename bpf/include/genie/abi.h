@@ -46,14 +46,16 @@ _Static_assert(sizeof(struct ip_address) == 16, "ip_address is ABI");
  * that a changed uplink needs no reload.
  *   off size field
  *    0  16   vtep            own tunnel address; zero until configured
- *   16   4   uplink_ifindex  where encapsulated packets leave; zero until
- *                            configured
+ *   16   4   uplink_ifindex  where encapsulated packets leave, the first of
+ *                            several; zero until configured
  *   20   4   pod_mtu         largest inner IP packet, in bytes: uplink MTU
  *                            less the overhead of the VTEP's family
  *   24   4   open_vni        the VPC that is open to the node; zero: none is
  *   28   4   open_ifindex    the node's own port in it; zero: none is
  *   32   6   open_mac        of the node's device behind that port
- *   38   2   pad0
+ *   38   1   is_routed       whether the routing table says by which uplink a
+ *                            packet leaves, since there are several
+ *   39   1   pad0
  */
 struct node_value {
 	struct ip_address vtep;
@@ -62,7 +64,8 @@ struct node_value {
 	__u32 open_vni;
 	__u32 open_ifindex;
 	__u8 open_mac[6];
-	__u8 pad0[2];
+	__u8 is_routed;
+	__u8 pad0;
 };
 _Static_assert(sizeof(struct node_value) == 40, "node_value is ABI");
 _Static_assert(__builtin_offsetof(struct node_value, open_mac) == 32,

@@ -27,6 +27,11 @@ int genie_netns_run(int netns, int (*run)(void *), void *argument);
 /* Opens both sockets inside the namespace; on failure none stays open. */
 int genie_netns_sockets_open(int netns, struct genie_netns_sockets *sockets);
 
+/* Opens a socket that never waits and hears of every interface that comes,
+ * changes or goes inside the namespace (RTNLGRP_LINK); gives the descriptor.
+ */
+int genie_link_news_open(int netns);
+
 /* -EINVAL unless the open file is a network namespace. */
 int genie_netns_check(int file);
 

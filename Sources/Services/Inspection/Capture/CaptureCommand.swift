@@ -9,7 +9,7 @@ struct CaptureCommand: ParsableCommand {
         commandName: "capture",
         abstract: "Write the packets of a pod to a file, before and after encapsulation.",
         discussion: """
-            The file is pcapng, with one interface for the pod's end and one for the uplink, where only \
+            The file is pcapng, with one interface for the pod's end and one for each uplink, where only \
             tunnel packets from and to the pod are taken (and what XDP has stripped of them already). \
             It ends after --seconds, --packets or --megabytes, whichever comes first, or with Ctrl-C; \
             the sockets are gone with it and nothing else was changed. Packets whose checksum the \
@@ -48,15 +48,15 @@ struct CaptureCommand: ParsableCommand {
         let output = try open()
         let taps: [PacketTap]
         do throws(NetlinkError) {
-            taps = [
-                try PacketTap(endpoint.interface, netnsPath: endpoint.netns),
-                try PacketTap(status.uplink),
-            ]
+            var all = [try PacketTap(endpoint.interface, netnsPath: endpoint.netns)]
+            for uplink in status.uplinks { all.append(try PacketTap(uplink.interface)) }
+            taps = all
         } catch {
             throw InspectionError.uncapturable(pod: endpoint.name, detail: "\(error)")
         }
         let file = PcapFile(
-            interfaces: ["\(endpoint.name) in \(endpoint.vpc)", "uplink \(status.uplink)"],
+            interfaces: ["\(endpoint.name) in \(endpoint.vpc)"]
+                + status.uplinks.map { "uplink \($0.interface)" },
             snapBytes: snap
         )
         CaptureEnd.catchSignals()
@@ -64,7 +64,8 @@ struct CaptureCommand: ParsableCommand {
         let losses = taps.reduce(0) { $0 + $1.takeLosses() }
         FileHandle.standardError.write(
             Data(
-                ("genie-ring: \(counts[0]) packets at the pod, \(counts[1]) at the uplink"
+                ("genie-ring: \(counts[0]) packets at the pod, "
+                    + "\(counts.dropFirst().reduce(0, +)) at the uplink"
                     + (losses > 0 ? ", \(losses) lost for lack of room" : "") + "\n").utf8
             )
         )
@@ -77,7 +78,7 @@ struct CaptureCommand: ParsableCommand {
         _ file: PcapFile,
         to output: FileHandle
     ) throws -> [Int] {
-        var counts = [0, 0]
+        var counts = [Int](repeating: 0, count: taps.count)
         var bytes = file.header.count
         try write(file.header, to: output)
         let deadline = ContinuousClock.now.advanced(by: .seconds(seconds))

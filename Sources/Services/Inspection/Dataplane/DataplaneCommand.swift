@@ -25,7 +25,12 @@ struct DataplaneCommand: ParsableCommand {
     }
 
     private func printTables(_ status: DataplaneStatus) {
-        print("uplink   \(status.uplink), receives through \(status.mode) (\(status.modeReason))")
+        for uplink in status.uplinks {
+            print(
+                "uplink   \(uplink.interface), MTU \(uplink.mtu), receives through \(uplink.mode) "
+                    + "(\(uplink.modeReason))"
+            )
+        }
         print("tc hook  \(status.hook) (\(status.hookReason))")
         print("merging  \(status.merging)")
         print("VTEP     \(status.vtep)")

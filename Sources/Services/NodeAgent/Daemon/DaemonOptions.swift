@@ -22,6 +22,7 @@ enum DaemonError: Error, CustomStringConvertible {
     /// All nodes of a ring have addresses of one family.
     case otherFamily(IPAddress, seed: IPAddress)
     case noUplink(uplink: String, known: [String])
+    case sameUplinkTwice(String)
     case unknownGroup(String)
     case badLogLevel(String)
     case badDataDirectory(String, detail: String)
@@ -59,6 +60,7 @@ enum DaemonError: Error, CustomStringConvertible {
         case .noUplink(let uplink, let known):
             "there is no interface \(uplink): name the underlay's with --uplink (there are "
                 + "\(known.joined(separator: ", ")))"
+        case .sameUplinkTwice(let uplink): "--uplink \(uplink) is given twice: once is enough"
         case .unknownGroup(let name):
             "there is no group '\(name)' on this machine: make it, or leave --socket-group out"
         case .badLogLevel(let text):
@@ -110,7 +112,7 @@ struct DaemonOptions: Sendable {
         let dataDirectory = try Self.prepare(command.dataDir)
         agent = AgentSettings(
             nodeName: name,
-            uplink: command.uplink,
+            uplinks: command.uplink,
             uplinkChoice: command.uplinkMode,
             hookChoice: command.tcHook,
             vtep: address,
@@ -144,10 +146,7 @@ struct DaemonOptions: Sendable {
         // A name may stand for addresses of both families.
         let literal = command.join.compactMap { SocketAddress($0) }
         let families = Set(literal.map(\.address.isV4))
-        let links = try Links.list()
-        guard let link = links.first(where: { $0.name == command.uplink }) else {
-            throw DaemonError.noUplink(uplink: command.uplink, known: links.map(\.name))
-        }
+        let links = try uplinks(command)
         if let text = command.address {
             guard let address = IPAddress(text), address.isNodeAddress else {
                 throw DaemonError.badAddress(text)
@@ -157,16 +156,33 @@ struct DaemonOptions: Sendable {
             }
             return address
         }
-        let addresses = try Links.addresses(link.index).map(\.address)
+        guard links[0].name == command.uplink[0] else {
+            throw DaemonError.noUplink(uplink: command.uplink[0], known: links.map(\.name))
+        }
+        let addresses = try Links.addresses(links[0].index).map(\.address)
         let usable = addresses.filter(\.isNodeAddress)
         guard let first = usable.first(where: \.isV4) ?? usable.first else {
-            throw DaemonError.noUplinkAddress(uplink: command.uplink)
+            throw DaemonError.noUplinkAddress(uplink: links[0].name)
         }
         guard !families.isEmpty, !families.contains(first.isV4) else { return first }
         guard let other = usable.first(where: { families.contains($0.isV4) }) else {
             throw DaemonError.otherFamily(first, seed: literal[0].address)
         }
         return other
+    }
+
+    /// The uplinks that are there, at least one: the node follows the others when they come.
+    private static func uplinks(_ command: GeniedCommand) throws -> [LinkInfo] {
+        let names = command.uplink
+        if let twice = names.first(where: { name in names.count { $0 == name } > 1 }) {
+            throw DaemonError.sameUplinkTwice(twice)
+        }
+        let links = try Links.list()
+        let present = names.compactMap { name in links.first { $0.name == name } }
+        guard !present.isEmpty else {
+            throw DaemonError.noUplink(uplink: names[0], known: links.map(\.name))
+        }
+        return present
     }
 
     /// An address as it stands, or the first address of a name, of IPv4 where it has one.

@@ -40,10 +40,15 @@ package struct GeniedCommand: ParsableCommand {
     @Flag(help: "Run without a secret: anybody who reaches the ports can join and forge.")
     var insecure = false
 
-    @Option(help: "The interface that carries the underlay.")
-    var uplink: String
+    @Option(
+        help: """
+            The interface that carries the underlay; again for each further one: tunnel packets leave \
+            by that which the route to a node names, and are received by all.
+            """
+    )
+    var uplink: [String]
 
-    @Option(help: "How the uplink receives: auto, xdp or tc.")
+    @Option(help: "How uplinks receive: auto, xdp or tc.")
     var uplinkMode = AgentSettings.UplinkChoice.auto
 
     @Option(
@@ -51,7 +56,9 @@ package struct GeniedCommand: ParsableCommand {
     )
     var tcHook = AgentSettings.HookChoice.auto
 
-    @Option(help: "This node's underlay address; the uplink's first when absent, IPv4 before IPv6.")
+    @Option(
+        help: "This node's underlay address; when absent the first uplink's, IPv4 before IPv6."
+    )
     var address: String?
 
     @Option(help: "The ring's port, UDP and TCP.")

@@ -158,11 +158,13 @@ extension NodeAgent {
     /// This node's facts with its place in the open VPC, where it has one.
     ///
     /// The interface has to be there: after a restart of the machine its number may be a pod's.
-    func nodeConfiguration(_ uplink: (index: UInt32, mtu: UInt32)) -> NodeConfiguration {
+    /// Of the uplinks, at least one, it takes their numbers and MTUs in bytes.
+    func nodeConfiguration(_ uplinks: [(index: UInt32, mtu: Int)]) -> NodeConfiguration {
         NodeConfiguration(
             vtep: settings.vtep,
-            uplinkIfindex: uplink.index,
-            uplinkMTU: uplink.mtu,
+            uplinkIfindex: uplinks[0].index,
+            uplinkMTU: UInt32(uplinks.map(\.mtu).min() ?? 0),
+            isRouted: uplinks.count > 1,
             open: journal.attachments[.node].flatMap { own in
                 guard own.state != .removing, own.hostIndex != 0, let vni = VNI(own.vni),
                     let mac = MACAddress(own.mac),

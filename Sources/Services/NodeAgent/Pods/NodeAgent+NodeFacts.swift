@@ -37,7 +37,7 @@ extension NodeAgent {
                 ConfigurationFile(name: name, text: String(decoding: $0, as: UTF8.self))
             }
         }
-        facts.uplink = settings.uplink
+        facts.uplink = settings.uplinks[0]
         if !pluginPath.isEmpty {
             let folders = pluginPath.split(separator: ":").filter { $0.first == "/" }
             facts.plugins = SortedSet(

@@ -219,7 +219,7 @@ struct DataplaneLab {
         guard case .success(let body) = genie.ask(node, .get, "/v1/dataplane"),
             let status = try? JSONDecoder().decode(DataplaneStatus.self, from: Data(body))
         else { return "unknown" }
-        return "\(status.mode) (\(status.modeReason))"
+        return status.uplinks.map { "\($0.mode) (\($0.modeReason))" }.joined(separator: ", ")
     }
 
     /// Makes the pods of one subnet: two on node 1, one on node 2.
