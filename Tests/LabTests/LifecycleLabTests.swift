@@ -11,6 +11,8 @@ private final class SteadyTraffic {
         let pingsLost: Int
         /// TCP segments that were sent again.
         let retransmits: Int
+        /// Those of them that the receiver had had already, as it said (RFC 2883).
+        let needless: Int
         /// The most of them in a tenth of a second.
         let burst: Int
         /// The fewest megabytes of a tenth of a second.
@@ -24,9 +26,11 @@ private final class SteadyTraffic {
     private let stream: Process
     private let ping: Process
     private let folder: URL
+    private let sender: Pod
 
     init(_ lab: Lab, from: Pod, to: Pod) async throws {
         self.lab = lab
+        sender = from
         folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         server = try Self.start(folder, "server", to, ["iperf3", "-s", "-1"])
@@ -83,6 +87,17 @@ private final class SteadyTraffic {
         }.dropFirst().dropLast()
     }
 
+    /// What TCP of the sending pod counted: pairs of lines, names above numbers.
+    private func counters() throws -> [String: Int] {
+        let lines = try lab.inPod(sender, "cat", "/proc/net/snmp", "/proc/net/netstat").text
+            .split(separator: "\n").map { $0.split(separator: " ") }
+        var counters: [String: Int] = [:]
+        for (names, numbers) in zip(lines, lines.dropFirst()) where names[0] == numbers[0] {
+            for (name, number) in zip(names, numbers) { counters[String(name)] = Int(number) }
+        }
+        return counters
+    }
+
     /// Ends the traffic and says what was lost.
     func end() async throws -> Report {
         try await Task.sleep(for: .seconds(1))
@@ -99,13 +114,15 @@ private final class SteadyTraffic {
             let sent = Int(words[sentAt - 1]), let receivedAt = words.firstIndex(of: "received,"),
             let received = Int(words[receivedAt - 1])
         else { throw Lab.Failure(description: "ping said: \(try text("ping"))") }
+        let counted = try counters()
         let tenths = try tenths()
         let rates = tenths.map(\.megabytes).sorted()
         return Report(
             pingsSent: sent,
             // One may be under way when the ping is ended.
             pingsLost: max(0, sent - received - 1),
-            retransmits: tenths.reduce(0) { $0 + $1.retransmits },
+            retransmits: counted["RetransSegs"] ?? 0,
+            needless: counted["TCPDSACKRecvSegs"] ?? 0,
             burst: tenths.map(\.retransmits).max() ?? 0,
             slowest: rates.first ?? 0,
             usual: rates.isEmpty ? 0 : rates[rates.count / 2]
@@ -125,18 +142,21 @@ struct LifecycleLabTests {
         #expect(group.status == 0)
     }
 
-    /// No ping lost, and no tenth of a second without TCP; a few segments sent again in one of them
-    /// are those of a busy machine.
+    /// No ping lost, no segment lost, and no tenth of a second without TCP.
+    ///
+    /// Where two processors have more to do than they can, an acknowledgement is late at times and a
+    /// segment is sent again that has arrived: the receiver says so.
     private func expectNothingLost(_ report: SteadyTraffic.Report, _ what: String) {
         print(
             "lifecycle: \(what): \(report.pingsSent) pings, \(report.pingsLost) lost, "
-                + "\(report.retransmits) segments again, \(report.burst) at most in 0.1 s, "
+                + "\(report.retransmits) segments again, \(report.needless) of them needlessly, "
+                + "\(report.burst) at most in 0.1 s, "
                 + "slowest 0.1 s \(report.slowest) MB, "
                 + "usual \(report.usual)"
         )
         #expect(report.pingsSent > 1_000 && report.usual > 1)
         #expect(report.pingsLost == 0)
-        #expect(report.burst <= 5)
+        #expect(report.retransmits <= report.needless)
         #expect(report.slowest > 0)
     }
 

@@ -65,7 +65,8 @@ package struct IPAddress: Hashable, Comparable, Sendable, CustomStringConvertibl
     }
 
     package static func < (lhs: IPAddress, rhs: IPAddress) -> Bool {
-        (lhs.high, lhs.low) < (rhs.high, rhs.low)
+        // Not as tuples: these are compared by code for any two types.
+        lhs.high == rhs.high ? lhs.low < rhs.low : lhs.high < rhs.high
     }
 
     package var description: String {

@@ -58,7 +58,7 @@ package struct ForwardingEntry: Hashable, Sendable {
         }
 
         package static func < (lhs: Key, rhs: Key) -> Bool {
-            (lhs.vni, lhs.address) < (rhs.vni, rhs.address)
+            lhs.vni == rhs.vni ? lhs.address < rhs.address : lhs.vni < rhs.vni
         }
     }
 }

@@ -1,4 +1,5 @@
 import Addressing
+import Determinism
 import Foundation
 import NetModel
 import SQLiteRows
@@ -104,7 +105,8 @@ struct AttachmentKey: Hashable, Comparable, Sendable {
     let interface: String
 
     static func < (lhs: AttachmentKey, rhs: AttachmentKey) -> Bool {
-        (lhs.containerID, lhs.interface) < (rhs.containerID, rhs.interface)
+        lhs.containerID == rhs.containerID
+            ? lhs.interface < rhs.interface : lhs.containerID < rhs.containerID
     }
 
     /// The node itself in the open VPC; no container has such an ID (CNI specification 1.1.0,
@@ -118,7 +120,7 @@ struct AttachmentKey: Hashable, Comparable, Sendable {
 /// The attachments of this node, each change durable before it is acted upon.
 struct Journal: Sendable {
     private let store: RowStore
-    private(set) var attachments: [AttachmentKey: Attachment] = [:]
+    private(set) var attachments = SortedMap<AttachmentKey, Attachment>()
     /// The pods whose networks were chosen, or are not all ours.
     private(set) var pods: [AttachmentKey: PodRecord] = [:]
 
@@ -150,7 +152,7 @@ struct Journal: Sendable {
     }
 
     /// Every attachment, by container and interface.
-    var all: [Attachment] { attachments.values.sorted { $0.key < $1.key } }
+    var all: [Attachment] { attachments.values }
 
     mutating func record(_ attachment: Attachment) throws(AgentError) {
         let value: Data

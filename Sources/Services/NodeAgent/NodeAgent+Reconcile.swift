@@ -35,6 +35,7 @@ extension NodeAgent {
 
     private func reconcileOnce() async throws {
         guard let snapshot = await peer.snapshot() else { return }
+        var reader = EndpointReader(after: endpointReader)
         var remote: [Endpoint] = []
         var syncedTopics = SortedSet<Topic>()
         for (topic, _) in watchedTopics {
@@ -45,9 +46,10 @@ extension NodeAgent {
                 guard !liveness.isWithdrawn(set.origin),
                     snapshot.configuration.member(set.origin) != nil
                 else { continue }
-                remote += set.records.compactMap { try? Endpoint(encoded: $0.content) }
+                remote += reader.read(set)
             }
         }
+        endpointReader = reader
         // From here on nothing is awaited: the maps are compared with one state of the journal.
         guard let dataplane else { return }
         let tunnels = Result { () throws(BPFError) in try reconcileVTEPs(snapshot, dataplane) }

@@ -1,6 +1,7 @@
 import Addressing
 import BPFObjects
 import CNIProtocol
+import Determinism
 import NetModel
 import Netlink
 import PeerService

@@ -62,6 +62,8 @@ package actor NodeAgent {
     var incomplete = SortedMap<VNI, BPFError>()
     /// Whether a packet is being traced: one at a time.
     var isTracing = false
+    /// Endpoints of other nodes, as the last pass read them.
+    var endpointReader = EndpointReader()
     /// Where packets to whole groups go, as the map has it; nil until it was read.
     var places: [GroupKey: [EndpointRow.Place]]?
     var isOpening = false

@@ -1,5 +1,6 @@
 import Addressing
 import BPFObjects
+import Determinism
 import Logging
 import NetModel
 import Netlink

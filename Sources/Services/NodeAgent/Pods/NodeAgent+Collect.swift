@@ -1,6 +1,7 @@
 import Addressing
 import BPFObjects
 import CNIProtocol
+import Determinism
 import Foundation
 import Logging
 import NetModel

@@ -1,5 +1,6 @@
 import Addressing
 import CNIProtocol
+import Determinism
 import Netlink
 
 extension NodeAgent {
