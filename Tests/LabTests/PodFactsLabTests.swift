@@ -73,6 +73,86 @@ struct PodFactsLabTests {
         }
     }
 
+    /// Answers as cAdvisor does, out of a file, until it is told to end.
+    private static let loadServer = """
+        import http.server, json, sys
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                good = self.path == "/api/v1.3/containers/" and asked == {"num_stats": 2}
+                self.send_response(200 if good else 400)
+                self.end_headers()
+                self.wfile.write(open(sys.argv[1], "rb").read())
+            def log_message(self, *words): pass
+        http.server.HTTPServer(("127.0.0.1", 4194), Handler).serve_forever()
+        """
+
+    private static func loads(_ bytes: [String: Int]) -> String {
+        let samples = [0, 1].map { times in
+            let interfaces = bytes.map {
+                #"{"name":"\#($0.key)","rx_bytes":\#($0.value * times),"tx_bytes":0}"#
+            }
+            return #"{"network":{"interfaces":[\#(interfaces.joined(separator: ","))]}}"#
+        }
+        return #"{"stats":[\#(samples.joined(separator: ","))]}"#
+    }
+
+    private func log(_ lab: Lab) throws -> String {
+        try String(contentsOfFile: "/run/genie-lab/\(lab.id)/node1/genied.log", encoding: .utf8)
+    }
+
+    @Test("cAdvisor tells what interfaces carry; where it does not, the node's counters do")
+    func cAdvisor() async throws {
+        try await Lab.with(nodes: 1, id: Lab.testID) { lab in
+            let networks = try Networks(lab)
+            let file = networks.folder.appending(path: "loads").path
+            let config =
+                #","default_plugin":"inner,outer","cAdvisor_address":"http://127.0.0.1:4194/""#
+            func chosen(_ pod: String) throws -> String {
+                try lab.script("pod", "add", "node1", pod)
+                let add = try networks.call("ADD", pod, annotations: ["cni": ""], config: config)
+                #expect(add.status == 0, "\(add.text)")
+                let why = try lab.ring(1, "pods", "explain", "shop/\(pod)").text
+                #expect(try networks.call("DEL", pod, config: config).status == 0)
+                return why
+            }
+            #expect(try chosen("a").contains("bytes a second"))
+            #expect(try log(lab).contains("tells no loads (nothing listens there)"))
+            try networks.write("server.py", Self.loadServer)
+            let server = Process()
+            server.executableURL = URL(filePath: "/usr/sbin/ip")
+            server.arguments = [
+                "netns", "exec", "grlab\(lab.id)-node1", "python3",
+                networks.folder.appending(path: "server.py").path, file,
+            ]
+            server.standardInput = FileHandle.nullDevice
+            server.standardOutput = FileHandle.nullDevice
+            server.standardError = FileHandle.nullDevice
+            try server.run()
+            defer { kill(server.processIdentifier, SIGKILL) }
+            for (loads, network) in [
+                (["lbr0": 7, "eth0": 900], "inner"), (["lbr0": 900, "eth0": 7], "outer"),
+            ] {
+                try networks.write("loads", Self.loads(loads))
+                let isUp = try await lab.eventually(seconds: 10) {
+                    try lab.run(on: 1, ["ss", "-ltn"]).text.contains(":4194")
+                }
+                #expect(isUp)
+                let why = try chosen("b\(network)")
+                #expect(why.contains(network), "\(why)")
+                #expect(why.contains("7 bytes between cAdvisor's samples"), "\(why)")
+            }
+            try networks.write("loads", "no JSON")
+            #expect(try chosen("c").contains("bytes a second"))
+            let said = try log(lab)
+            // Each reason once.
+            #expect(
+                said.components(separatedBy: "tells no loads (").count == 3,
+                "\(said.suffix(900))"
+            )
+        }
+    }
+
     @Test("a file that cannot be read keeps a pod from running without its networks")
     func unreadable() async throws {
         let environment = ["GENIE_LAB_POD_FACTS": "/absent/facts.json"]

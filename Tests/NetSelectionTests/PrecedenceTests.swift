@@ -171,7 +171,7 @@ struct PrecedenceTests {
             """
         )
         let selection = try world.selection()
-        #expect(selection.warnings.count == 9)
+        #expect(selection.warnings.count == 8)
         #expect(selection.warnings.allSatisfy { $0.contains("does nothing: ") })
         #expect(selection.networks.map(\.name) == ["weave"])
         #expect(
@@ -188,6 +188,9 @@ struct PrecedenceTests {
             (#"{"namespaceIsolation":"yes"}"#, "namespaceIsolation"),
             (#"{"globalNamespaces":["x"]}"#, "globalNamespaces"),
             (#"{"confDir":"cni"}"#, "confDir"),
+            (#"{"cAdvisor_address":7}"#, "cAdvisor_address"),
+            (#"{"cAdvisor_address":"https://10.0.0.1:4194"}"#, "cAdvisor_address"),
+            (#"{"cAdvisor_address":"http://cadvisor"}"#, "cAdvisor_address"),
         ]
     )
     func badSettings(json: String, field: String) throws {

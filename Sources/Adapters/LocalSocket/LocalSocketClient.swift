@@ -1,4 +1,7 @@
-/// Asks a server on a unix socket over HTTP/1.1, one connection for each request.
+package import Addressing
+
+/// Asks a server on a unix socket, or of this node over TCP, in HTTP/1.1, one connection for each
+/// request.
 ///
 /// It blocks, and needs nothing but the C library: the plugin that uses it starts anew for every
 /// call and is linked statically.
@@ -6,8 +9,10 @@ package struct LocalSocketClient: Sendable {
     /// The largest answer that is taken, in bytes.
     package static let bodyBytesMax = 64 << 20
 
-    /// Where the server listens.
+    /// Where the server listens: the socket, or `10.0.0.1:80`.
     package let path: String
+
+    private let server: SocketAddress?
 
     private let bodyBytesMax: Int
 
@@ -15,6 +20,14 @@ package struct LocalSocketClient: Sendable {
     package init(path: String, bodyBytesMax: Int = LocalSocketClient.bodyBytesMax) {
         self.path = path
         self.bodyBytesMax = bodyBytesMax
+        server = nil
+    }
+
+    /// Names a server that speaks plain HTTP; nothing is opened before a request.
+    package init(server: SocketAddress, bodyBytesMax: Int = LocalSocketClient.bodyBytesMax) {
+        path = server.description
+        self.bodyBytesMax = bodyBytesMax
+        self.server = server
     }
 
     /// What the server answered.
@@ -58,9 +71,12 @@ package struct LocalSocketClient: Sendable {
         precondition(target.utf8.first == UInt8(ascii: "/"))
         precondition(target.utf8.allSatisfy { (0x21...0x7e).contains($0) })
         let deadline = Deadline(milliseconds: deadlineMilliseconds)
-        let stream = try SocketStream(path: path, deadline: deadline)
+        let stream =
+            if let server { try SocketStream(server: server, deadline: deadline) } else {
+                try SocketStream(path: path, deadline: deadline)
+            }
         var message = Array("\(method.rawValue) \(target) HTTP/1.1\r\n".utf8)
-        message += "host: localhost\r\nconnection: close\r\n".utf8
+        message += "host: \(server == nil ? "localhost" : path)\r\nconnection: close\r\n".utf8
         message += "content-type: application/json\r\n".utf8
         message += "content-length: \(body.count)\r\n\r\n".utf8
         message += body

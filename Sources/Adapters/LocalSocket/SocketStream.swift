@@ -1,6 +1,7 @@
+internal import Addressing
 import Glibc
 
-/// One connection to a unix stream socket, closed when it goes out of use.
+/// One connection to a unix stream socket or over TCP, closed when it goes out of use.
 struct SocketStream: ~Copyable {
     private let descriptor: Int32
     private let path: String
@@ -11,6 +12,14 @@ struct SocketStream: ~Copyable {
         let descriptor = try Self.connected(to: path, deadline: deadline)
         self.descriptor = descriptor
         self.path = path
+        self.deadline = deadline
+    }
+
+    /// Connects to `server` over TCP; errors call it by its address.
+    init(server: SocketAddress, deadline: Deadline) throws(LocalSocketError) {
+        let descriptor = try Self.connected(to: server, deadline: deadline)
+        self.descriptor = descriptor
+        path = server.description
         self.deadline = deadline
     }
 
@@ -104,6 +113,37 @@ struct SocketStream: ~Copyable {
         return (address, socklen_t(MemoryLayout<sockaddr_un>.size))
     }
 
+    private static func connected(
+        to server: SocketAddress,
+        deadline: Deadline
+    ) throws(LocalSocketError) -> Int32 {
+        let path = server.description
+        let family = server.address.isV4 ? AF_INET : AF_INET6
+        let kind = SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue
+        let descriptor = socket(family, Int32(kind), 0)
+        guard descriptor >= 0 else { throw .failed(path: path, call: .socket, errno: errno) }
+        var number = server.connect(descriptor)
+        if number == EINPROGRESS {
+            var entry = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+            var ready: Int32 = -1
+            repeat {
+                ready = poll(&entry, 1, deadline.leftMilliseconds)
+            } while ready < 0
+                && errno == EINTR
+            var length = socklen_t(MemoryLayout<Int32>.size)
+            number = ETIMEDOUT
+            if ready > 0 { getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &number, &length) }
+        }
+        guard number != 0 else { return descriptor }
+        close(descriptor)
+        switch number {
+        case ECONNREFUSED: throw .notRunning(path: path)
+        case ETIMEDOUT:
+            throw .timedOut(path: path, deadlineMilliseconds: deadline.milliseconds)
+        default: throw .failed(path: path, call: .connect, errno: number)
+        }
+    }
+
     /// A full backlog shows as EAGAIN on a socket that does not block, and passes; it is tried
     /// again until the deadline.
     private static func connected(
@@ -136,5 +176,33 @@ struct SocketStream: ~Copyable {
             default: throw .failed(path: path, call: .connect, errno: number)
             }
         }
+    }
+}
+
+extension SocketAddress {
+    /// Begins to connect; zero, or what went wrong.
+    fileprivate func connect(_ descriptor: Int32) -> Int32 {
+        func connect<Name>(_ name: Name) -> Int32 {
+            withUnsafePointer(to: name) { pointer in
+                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<Name>.size))
+                }
+            }
+        }
+        let status: Int32
+        if let v4 = address.v4 {
+            var name = sockaddr_in()
+            name.sin_family = sa_family_t(AF_INET)
+            name.sin_port = port.bigEndian
+            name.sin_addr.s_addr = v4.bigEndian
+            status = connect(name)
+        } else {
+            var name = sockaddr_in6()
+            name.sin6_family = sa_family_t(AF_INET6)
+            name.sin6_port = port.bigEndian
+            withUnsafeMutableBytes(of: &name.sin6_addr) { $0.copyBytes(from: address.bytes) }
+            status = connect(name)
+        }
+        return status == 0 ? 0 : errno
     }
 }

@@ -23,6 +23,13 @@ package struct PodFacts: Sendable {
     /// The physical networks by `NAMESPACE/NAME`.
     package var physicalNetworks = SortedMap<String, PhysicalNetwork>()
 
+    /// Whether the pod, or its namespace, may ask for the network that carries least.
+    package var mayAskForLeastLoaded: Bool {
+        [annotations, namespaceAnnotations].contains { annotations in
+            annotations[NetworkAnnotationKey.plugins]?.allSatisfy(\.isWhitespace) ?? false
+        }
+    }
+
     /// Makes facts of a pod that says nothing.
     package init(namespace: String = "", name: String = "") {
         self.namespace = namespace
@@ -90,8 +97,11 @@ package struct NodeFacts: Sendable {
     package var files: [ConfigurationFile] = []
     /// The node's interface to the underlay.
     package var uplink = ""
-    /// What the node's interfaces receive and send, in bytes a second.
+    /// What the node's interfaces receive and send, in bytes a second; as cAdvisor has it, in bytes
+    /// between two of its samples.
     package var loads = SortedMap<String, UInt64>()
+    /// Why the loads are the own counters though a cAdvisor was named; nil where they are not.
+    package var loadWarning: String?
     /// The plugins that are where the runtime looks for them; nil where nobody looked.
     package var plugins: SortedSet<String>?
 

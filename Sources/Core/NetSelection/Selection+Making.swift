@@ -315,6 +315,10 @@ struct SelectionMaker {
     private mutating func leastLoaded(
         _ field: SelectionError.Field
     ) throws(SelectionError) -> [Selection.Candidate] {
+        if let warning = request.node.loadWarning { warnings.append(warning) }
+        let unit =
+            request.settings.loadServer == nil || request.node.loadWarning != nil
+            ? "bytes a second" : "bytes between cAdvisor's samples"
         let choices: [Selection.Candidate]
         if request.settings.defaults.count > 1 {
             choices = try configured()
@@ -340,7 +344,7 @@ struct SelectionMaker {
         var chosen = choices[best.index]
         chosen.interface = nil
         chosen.field = field.appending(
-            " (least loaded of \(measured.count): \(best.load) bytes a second)"
+            " (least loaded of \(measured.count): \(best.load) \(unit))"
         )
         return [chosen]
     }

@@ -1,3 +1,4 @@
+package import Addressing
 package import CNIProtocol
 
 /// The node's rules for selection, as its plugin configuration has them.
@@ -13,13 +14,15 @@ package struct SelectionSettings: Hashable, Sendable {
     package private(set) var globalNamespaces = ["default"]
     /// Where the configurations of other networks lie.
     package private(set) var directory = "/etc/cni/net.d"
+    /// The cAdvisor that tells what interfaces carry, for pods that ask for the least loaded
+    /// network; nil where the node's own counters do.
+    package private(set) var loadServer: SocketAddress?
     /// What of the file does nothing, and why.
     package private(set) var warnings: [String] = []
 
     /// Keys of 00-genie.conf that nothing reads any more.
     private static let obsolete: [(key: String, reason: String)] = [
         ("log_level", "genied has --log-level"),
-        ("cAdvisor_address", "load is measured on the node's own interfaces"),
         ("kubernetes", "genied does not read a kubeconfig"),
         ("policy", "no credentials are needed here"),
         ("datastore_type", "nothing reads it"), ("hostname", "nothing reads it"),
@@ -64,8 +67,28 @@ package struct SelectionSettings: Hashable, Sendable {
             }
             directory = text
         }
+        if let value = configuration["cAdvisor_address"], !value.isNull, value.string != "" {
+            guard let server = value.string.flatMap(Self.server) else {
+                throw .malformed(
+                    field("cAdvisor_address"),
+                    reason: "must be like http://127.0.0.1:4194, or left out: then the node's own "
+                        + "counters tell what interfaces carry"
+                )
+            }
+            loadServer = server
+        }
         warnings = Self.obsolete.filter { configuration[$0.key] != nil }
             .map { "\($0.key) in the plugin's configuration does nothing: \($0.reason)" }
+    }
+}
+
+extension SelectionSettings {
+    private static func server(_ text: String) -> SocketAddress? {
+        let scheme = "http://"
+        guard text.lowercased().hasPrefix(scheme) else { return nil }
+        var place = text.dropFirst(scheme.count)
+        while place.last == "/" { place.removeLast() }
+        return SocketAddress(place)
     }
 }
 

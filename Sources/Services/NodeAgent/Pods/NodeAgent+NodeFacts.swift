@@ -1,6 +1,8 @@
+import Addressing
 import CNIProtocol
 import Determinism
 import Foundation
+import LocalSocket
 import NetSelection
 
 extension NodeAgent {
@@ -19,10 +21,14 @@ extension NodeAgent {
         )
         // What the runtime passes on is for where nobody else knows.
         if pod.annotations.isEmpty { pod.annotations = arguments.podAnnotations }
+        var node = nodeFacts(directory: settings.directory, pluginPath: call.path)
+        if let server = settings.loadServer, pod.mayAskForLeastLoaded {
+            await askLoads(server, &node)
+        }
         return SelectionRequest(
             settings: settings,
             pod: pod,
-            node: nodeFacts(directory: settings.directory, pluginPath: call.path),
+            node: node,
             interface: call.ifname,
             taken: taken,
             wishes: AttachmentWishes(asked: whole)
@@ -50,11 +56,45 @@ extension NodeAgent {
         return facts
     }
 
+    /// Has a cAdvisor tell the loads; where it does not, the node's own counters stay.
+    private func askLoads(_ server: SocketAddress, _ facts: inout NodeFacts) async {
+        do {
+            let answer = try await pluginGate.run {
+                try LocalSocketClient(server: server, bodyBytesMax: 8 << 20).request(
+                    method: .post,
+                    path: ContainerLoads.path,
+                    body: Array(ContainerLoads.question.utf8),
+                    deadlineMilliseconds: 1_000
+                )
+            }
+            guard answer.status == 200 else { throw LoadsRefused(status: answer.status) }
+            let text = String(decoding: answer.body, as: UTF8.self)
+            facts.loads = try ContainerLoads.read(JSONValue(parsing: text))
+        } catch {
+            let reason =
+                switch error {
+                case LocalSocketError.notRunning: "nothing listens there"
+                case LocalSocketError.timedOut: "no answer within a second"
+                default: "\(error)"
+                }
+            facts.loadWarning =
+                "cAdvisor_address http://\(server) tells no loads (\(reason)): the node's own "
+                + "counters do"
+        }
+    }
+
     /// Remembers what the interfaces have carried until now, for the next pod that asks for the
     /// least loaded network.
     func sampleLoads() {
         loads.sample(InterfaceCounters.read())
     }
+}
+
+/// A cAdvisor that answers with an error.
+private struct LoadsRefused: Error, CustomStringConvertible {
+    let status: Int
+
+    var description: String { "it answers with status \(status)" }
 }
 
 extension AttachmentWishes {
