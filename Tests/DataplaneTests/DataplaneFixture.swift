@@ -105,14 +105,16 @@ final class DataplaneFixture {
 
     /// Runs `packet` through a loaded program.
     ///
-    /// For tc, `gsoSize` pretends that the packet is a super-packet of such segments.
+    /// For tc, `gsoSize` pretends that the packet is a super-packet of such segments, and `mark`
+    /// that somebody has marked it.
     func run(
         _ program: Dataplane.Program,
         _ packet: [UInt8],
-        gsoSize: UInt32 = 0
+        gsoSize: UInt32 = 0,
+        mark: UInt32 = 0
     ) throws -> Outcome {
         program == .uplinkXDP
-            ? try runXDP(packet) : try runTrafficControl(program, packet, gsoSize)
+            ? try runXDP(packet) : try runTrafficControl(program, packet, gsoSize, mark)
     }
 
     private func runXDP(_ packet: [UInt8]) throws -> Outcome {
@@ -140,9 +142,11 @@ final class DataplaneFixture {
     private func runTrafficControl(
         _ program: Dataplane.Program,
         _ packet: [UInt8],
-        _ gsoSize: UInt32
+        _ gsoSize: UInt32,
+        _ mark: UInt32
     ) throws -> Outcome {
         var context = __sk_buff()
+        context.mark = mark
         context.gso_size = gsoSize
         context.gso_segs = gsoSize == 0 ? 0 : 2
         let (verdict, output) = try withUnsafePointer(to: context) { context in

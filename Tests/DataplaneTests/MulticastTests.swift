@@ -1,5 +1,7 @@
 import Addressing
 import BPFObjects
+import CGenieABI
+import CLibBPF
 import Glibc
 import Testing
 
@@ -62,6 +64,26 @@ struct MulticastTests {
         #expect(try fixture.drops() == drops)
         for _ in 0..<200 { _ = try fixture.run(.podEgress, packet(from: F.pod, to: Self.many)) }
         #expect(try fixture.drops().contains { $0.hasPrefix("42/multicast_limited=") })
+    }
+
+    /// Only a program can mark what comes out of a pod, and a pod with CAP_BPF has programs.
+    @Test("a mark alone, be it the right one, lets nothing leave unjudged")
+    func forgedMark() throws {
+        let fixture = try F()
+        let map = bpf_obj_get(fixture.dataplane.pinDirectory + "/gr_many_mark_r1")
+        try #require(map >= 0)
+        defer { close(map) }
+        var slot: UInt32 = 0
+        var secret = many_secret()
+        try #require(bpf_map_lookup_elem(map, &slot, &secret) == 0)
+        #expect(secret.mark != 0 && (1...0xffff).contains(secret.tc_index))
+        let forged = packet(from: F.local, to: F.remote)
+        for mark in [1, 0x6772_0000, secret.mark, secret.mark &+ 1] {
+            let outcome = try fixture.run(.podEgress, forged, mark: mark)
+            #expect(outcome.verdict == Verdict.shot)
+        }
+        #expect(try fixture.drops() == ["42/multicast=4"])
+        #expect(try fixture.counts().isEmpty)
     }
 
     @Test("a group without places, or with too many, gets none: the packet is counted as dropped")

@@ -89,12 +89,23 @@ struct OpenVPCTests {
         }
         _ = try fixture.run(.podEgress, packet(from: F.pod, to: Self.outside, port: 6081))
         _ = try fixture.run(.podEgress, packet(from: F.pod6, to: Self.outside6, port: 6081))
+        // Behind extension headers as well: options, options for all routers, and a first fragment.
+        let tunnel = UDP(source: 5000, target: 6081).carrying(Array("golden".utf8))
+        for (header, next) in [
+            ([17, 0, 1, 4, 0, 0, 0, 0], 60),
+            ([60, 0, 1, 4, 0, 0, 0, 0, 17, 0, 1, 4, 0, 0, 0, 0], 60),
+            ([17, 0, 0, 1, 0, 0, 0, 7], 44),
+        ] as [([UInt8], UInt8)] {
+            let inner = IPv6(source: F.pod6, target: Self.outside6, next: next)
+            let frame = Ethernet(target: F.gatewayMAC, source: F.podMAC, type: 0x86dd)
+            _ = try fixture.run(.podEgress, frame.carrying(inner.carrying(header + tunnel)))
+        }
         // A loopback, nobody, and IPv4 in the clothes of IPv6 are not for any router either.
         for text in ["::1", "::", "::2", "fe80::7"] {
             let target = try #require(IPAddress(text))
             _ = try fixture.run(.podEgress, packet(from: F.pod6, to: target))
         }
-        #expect(try fixture.drops() == ["42/no_endpoint=11"])
+        #expect(try fixture.drops() == ["42/no_endpoint=14"])
         #expect(try !fixture.counts().contains { $0.hasPrefix("pod_to_node") })
     }
 

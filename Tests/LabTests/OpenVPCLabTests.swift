@@ -28,6 +28,35 @@ struct OpenVPCLabTests {
         }
     }
 
+    @Test("a node that does not forward is made to, and goes on taking its router's advertisements")
+    func forwarding() async throws {
+        try await Lab.with(nodes: 1, id: Lab.testID) { lab in
+            let switches = [
+                "net/ipv4/ip_forward": "0", "net/ipv6/conf/all/forwarding": "0",
+                "net/ipv6/conf/eth0/accept_ra": "1",
+            ]
+            for (name, value) in switches {
+                let done = try lab.run(on: 1, ["sysctl", "-qw", "\(name)=\(value)"])
+                #expect(done.status == 0, "\(done.errors)")
+            }
+            try makeNetworks(lab)
+            try await waitForNodes(lab, count: 1)
+            let pod = try lab.attach(1, "pod", "default")
+            _ = try lab.run(on: 1, ["ip", "address", "add", "198.51.100.1/32", "dev", "lo"])
+            #expect(try reaches(lab, pod, "198.51.100.1"), "the node's own addresses")
+            var found: [String: String] = [:]
+            for name in switches.keys {
+                found[name] = try lab.run(on: 1, ["sysctl", "-n", name]).text
+                    .trimmingCharacters(in: .whitespacesAndNewlines)
+            }
+            let wanted = [
+                "net/ipv4/ip_forward": "1", "net/ipv6/conf/all/forwarding": "1",
+                "net/ipv6/conf/eth0/accept_ra": "2",
+            ]
+            #expect(found == wanted)
+        }
+    }
+
     private func waitForNodes(_ lab: Lab, count: Int) async throws {
         for node in 1...count {
             let isIn = try await lab.eventually(seconds: 12) {
