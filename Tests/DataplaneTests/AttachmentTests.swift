@@ -131,6 +131,11 @@ struct AttachmentTests {
             #expect(try dataplane.attachments().map(\.hook) == [.tcx, .nativeXDP])
             let moved = try open().attachUplink(ifindex: second, mode: .nativeXDP)
             #expect(moved.mode == .nativeXDP)
+            #expect(
+                Set(try dataplane.attachments().map(\.ifindex)) == [first, second],
+                "what is attached to another uplink stays"
+            )
+            try dataplane.detachUplinks(except: [second])
             #expect(try dataplane.attachments().map(\.ifindex) == [second, second])
             let plain = try dataplane.attachUplink(ifindex: second, mode: .trafficControlOnly)
             #expect(plain.mode == .trafficControlOnly)
@@ -143,9 +148,28 @@ struct AttachmentTests {
                 return
             }
             #expect(code == EOPNOTSUPP || code == EINVAL)
+            try dataplane.detachUplinks(except: [1])
             #expect(try dataplane.attachments().map(\.ifindex) == [1])
             try dataplane.detachUplinks()
             #expect(try dataplane.attachments().isEmpty)
+        }
+    }
+
+    @Test("links of a release that knew one uplink are taken over, XDP's too")
+    func earlierNames() throws {
+        try node.inside {
+            let dataplane = try open()
+            _ = try dataplane.attachUplink(ifindex: first, mode: .nativeXDP)
+            let links = dataplane.pinDirectory + "/links"
+            for name in ["uplink-tc", "uplink-xdp"] {
+                #expect(rename("\(links)/\(name)-\(first)", "\(links)/\(name)") == 0)
+            }
+            let again = try open().attachUplink(ifindex: first, mode: .nativeXDP)
+            #expect(again.mode == .nativeXDP, "\(again)")
+            try dataplane.detachUplinks(except: [first])
+            let names = try FileManager.default.contentsOfDirectory(atPath: links).sorted()
+            #expect(names == ["uplink-tc-\(first)", "uplink-xdp-\(first)"])
+            #expect(try dataplane.attachments().map(\.ifindex) == [first, first])
         }
     }
 

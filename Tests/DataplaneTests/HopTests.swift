@@ -67,6 +67,58 @@ struct HopTests {
         #expect(!found.isEmpty && found.allSatisfy { $0 == lab.second.vtep }, "\(found)")
     }
 
+    /// Says that the first node has several uplinks, though it has one.
+    private func route(_ lab: TwoNodes) throws {
+        try lab.first.dataplane.setNode(
+            NodeConfiguration(
+                vtep: lab.first.vtep,
+                uplinkIfindex: lab.first.namespace.ifindex(of: "uplink"),
+                uplinkMTU: 1500,
+                isRouted: true
+            )
+        )
+    }
+
+    @Test(
+        "with several uplinks the routes are asked for each packet, and may refuse it",
+        arguments: [false, true]
+    )
+    func routed(isOverIPv6: Bool) throws {
+        let lab = try lab(isOverIPv6: isOverIPv6)
+        try route(lab)
+        try expectPings(lab)
+        #expect(try hops(lab.first, to: lab.second.vtep).isEmpty, "nothing is remembered")
+        let family = isOverIPv6 ? "-6" : "-4"
+        try lab.first.namespace.run("ip \(family) route add unreachable \(lab.second.vtep)")
+        #expect(try lab.a.ping(lab.c.address, "-c 2 -i 0.05").0 != 0)
+        let drops = try lab.first.drops()
+        #expect(drops["42/no_route"] == 2, "\(drops)")
+    }
+
+    @Test(
+        "with several uplinks a node that does not forward sends by the first",
+        arguments: [false, true]
+    )
+    func routedWithoutForwarding(isOverIPv6: Bool) throws {
+        let lab = try lab(isOverIPv6: isOverIPv6)
+        try route(lab)
+        try lab.first.namespace.run(
+            "sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0"
+        )
+        try expectPings(lab)
+        #expect(try lab.first.drops().isEmpty)
+    }
+
+    @Test("with several uplinks, too, an IPv6 router leads to an IPv4 node (RFC 5549)")
+    func routedByOtherFamily() throws {
+        let lab = try lab(pathMTU: 1500)
+        try lab.addRouterAddress(IPAddress(literal: "fd00:9::fe"), length: "64 nodad")
+        try lab.first.namespace.run("ip addr add fd00:9::1/64 dev uplink nodad")
+        try lab.first.namespace.run("ip -4 route replace default via inet6 fd00:9::fe dev uplink")
+        try route(lab)
+        try expectPings(lab, "-c 5 -i 0.03")
+    }
+
     @Test("over IPv6 the flow label chooses among routes, so none is remembered")
     func overIPv6() throws {
         let lab = try lab(isOverIPv6: true)

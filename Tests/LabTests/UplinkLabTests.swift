@@ -70,6 +70,75 @@ struct UplinkLabTests {
         }
     }
 
+    @Test("of two uplinks one may be renamed, left out at a start, or taken away and made anew")
+    func changedUplinks() async throws {
+        let environment = ["GENIE_LAB_UPLINKS": "2", "GENIE_LAB_XDP_NODES": "node1"]
+        try await Lab.with(nodes: 2, id: Lab.testID, environment: environment) { lab in
+            #expect(try lab.ring(1, "vpcs", "create", "red").status == 0)
+            let made = try lab.ring(1, "groups", "create", "red/web", "--subnet", "10.1.0.0/22")
+            #expect(made.status == 0, "\(made.errors)")
+            let near = try lab.attach(1, "near", "red")
+            let far = try lab.attach(2, "far", "red")
+            func expect(_ uplinks: [String], _ what: Comment) async throws {
+                let isSeen = try await lab.eventually(seconds: 10) {
+                    let status = try dataplane(lab, 1)
+                    let hooks = status.attachments.filter { $0.program.hasPrefix("uplink") }
+                        .map { "\($0.interface) \($0.program)" }.sorted()
+                    return status.uplinks.map(\.interface) == uplinks
+                        && status.uplinks.allSatisfy { $0.mode == "xdp" }
+                        && hooks
+                            == uplinks.sorted().flatMap {
+                                ["\($0) uplink_ingress", "\($0) uplink_xdp"]
+                            }
+                }
+                let shown = try lab.ring(1, "dataplane").text
+                #expect(isSeen, "\(what): \(shown.prefix(1_500))")
+                // The other node goes on sending over both.
+                guard uplinks.count == 2 else { return }
+                let isReached = try await lab.eventually(seconds: 10) {
+                    try lab.lostPings(near, to: far.address, count: 3) == 0
+                }
+                #expect(isReached, what)
+            }
+            func ip(_ words: String) throws {
+                let done = try lab.run(on: 1, ["ip"] + words.split(separator: " ").map(String.init))
+                #expect(done.status == 0, "\(words): \(done.errors)")
+            }
+            try await expect(["eth0", "eth1"], "at first")
+            for words in [
+                "link set eth0 down", "link set eth1 down", "link set eth0 name other",
+                "link set eth1 name eth0", "link set other name eth1",
+            ] { try ip(words) }
+            // The networks go with the interfaces.
+            for (net, name) in [(30, "eth1"), (31, "eth0")] {
+                try ip("address replace 172.\(net).\(lab.id).1/24 dev \(name)")
+                try ip("link set \(name) up")
+            }
+            _ = try lab.run(on: 1, ["ip", "route", "flush", "172.29.\(lab.id).2"])
+            try ip(
+                "route add 172.29.\(lab.id).2 src 172.29.\(lab.id).1 nexthop via 172.30.\(lab.id).2 "
+                    + "dev eth1 nexthop via 172.31.\(lab.id).2 dev eth0"
+            )
+            try await expect(["eth0", "eth1"], "names swapped")
+            for names in ["eth1 eth0", "eth1", "eth0 eth1"] {
+                try lab.script("stop", "node1")
+                try lab.script(
+                    "start",
+                    "node1",
+                    environment: environment.merging(["GENIE_LAB_UPLINK_NAMES": names]) { $1 }
+                )
+                let isBack = try await lab.eventually(seconds: 10) {
+                    try lab.ring(1, "dataplane").status == 0
+                }
+                #expect(isBack)
+                try await expect(names.split(separator: " ").map(String.init), "started anew")
+            }
+            try ip("link delete eth1")
+            try await expect(["eth0"], "one is gone")
+            #expect(try log(lab, 1).contains("uplink eth1 cannot be found"))
+        }
+    }
+
     /// Brings an interface up again, with what went with it.
     private func comeBack(_ lab: Lab, _ node: Int, _ interface: String, _ family: String) throws {
         func address(_ net: Int, _ node: Int) -> String {

@@ -183,6 +183,31 @@ struct LocalSocketClientTests {
         }
     }
 
+    @Test("A server that never ends is cut off, by the deadline or by what it sent")
+    func endless_isCutOff() throws {
+        let interim = String(repeating: "HTTP/1.1 100 Continue\r\n\r\n", count: 40_000)
+        let chunks = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+        let trailers = chunks + "0\r\n" + String(repeating: "a: b\r\n", count: 40_000)
+        let slivers =
+            chunks
+            + String(repeating: "1;\(String(repeating: "x", count: 99))\r\na\r\n", count: 9_000)
+        for answer in [interim, trailers, slivers] {
+            let server = try RawServer(Array(repeating: answer, count: 20))
+            let error = #expect(throws: LocalSocketError.self) {
+                try LocalSocketClient(path: server.path, bodyBytesMax: 10_000).request(
+                    method: .get,
+                    path: "/",
+                    deadlineMilliseconds: 2_000
+                )
+            }
+            switch error {
+            case .oversized, .timedOut, .malformed: break
+            default: Issue.record("\(String(describing: error))")
+            }
+            _ = server.finish()
+        }
+    }
+
     @Test(
         "A server that answers without reading is heard, whether it then closes or not",
         arguments: [false, true]

@@ -180,6 +180,20 @@ struct PrecedenceTests {
     }
 
     @Test(
+        "a cAdvisor that cannot be asked is named in a warning, and stops nothing",
+        arguments: ["https://10.0.0.1:4194", "http://cadvisor:4194", "http://10.0.0.1", "4194"]
+    )
+    func unusableServer(address: String) throws {
+        let json = #"{"default_plugin":"weave","cAdvisor_address":"\#(address)"}"#
+        let selection = try world.configured(json).selection()
+        #expect(selection.networks.map(\.name) == ["weave"])
+        #expect(selection.warnings.count == 1)
+        #expect(selection.warnings.first?.hasPrefix("cAdvisor_address of") == true)
+        let none = try world.configured(#"{"default_plugin":"weave","cAdvisor_address":""}"#)
+        #expect(try none.selection().warnings.isEmpty)
+    }
+
+    @Test(
         "a setting of another type is named",
         arguments: [
             (#"{"default_plugin":["weave"]}"#, "default_plugin"),
@@ -189,8 +203,6 @@ struct PrecedenceTests {
             (#"{"globalNamespaces":["x"]}"#, "globalNamespaces"),
             (#"{"confDir":"cni"}"#, "confDir"),
             (#"{"cAdvisor_address":7}"#, "cAdvisor_address"),
-            (#"{"cAdvisor_address":"https://10.0.0.1:4194"}"#, "cAdvisor_address"),
-            (#"{"cAdvisor_address":"http://cadvisor"}"#, "cAdvisor_address"),
         ]
     )
     func badSettings(json: String, field: String) throws {

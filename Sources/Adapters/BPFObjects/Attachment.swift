@@ -59,7 +59,7 @@ package enum UplinkMode: Hashable, Sendable {
     case trafficControlOnly
 }
 
-/// What ``Dataplane/attachUplink(_:ifindex:mode:)`` came to.
+/// What ``Dataplane/attachUplink(ifindex:mode:)`` came to.
 package struct UplinkAttachment: Hashable, Sendable {
     /// The mode that is in force.
     package let mode: UplinkMode

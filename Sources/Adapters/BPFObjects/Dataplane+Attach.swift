@@ -3,7 +3,7 @@ internal import Glibc
 
 extension Dataplane {
     private static let podPrefix = "pod-"
-    /// The first uplink's; those of the others end with their place among uplinks.
+    /// Names of uplinks' attachments begin with these and end with the interface's number.
     static let uplinkXDPName = "uplink-xdp"
     private static let uplinkIngressName = "uplink-tc"
     private static let mergeGuardName = "merge-guard"
@@ -60,25 +60,26 @@ extension Dataplane {
 
     /// Attaches an uplink's programs, or adopts what is attached to this interface already.
     ///
-    /// What was attached in its place to another interface is taken off. Where the driver has no
-    /// native XDP, or something else holds it, the uplink falls back to tc alone.
+    /// Where the driver has no native XDP, or something else holds it, the uplink falls back to tc
+    /// alone. What is attached to other uplinks stays: see ``detachUplinks(except:)``.
     /// - Parameters:
-    ///   - place: which of several uplinks it is, from zero.
     ///   - ifindex: the interface.
     ///   - mode: how it is to receive.
     /// - Returns: what is in force, with the reason when it is not `mode`.
     /// - Throws: `.attach`, `.pin`.
     package func attachUplink(
-        _ place: Int = 0,
         ifindex: UInt32,
         mode: UplinkMode
     ) throws(BPFError) -> UplinkAttachment {
-        let nameXDP = Self.uplinkName(Self.uplinkXDPName, place)
+        let nameXDP = Self.uplinkName(Self.uplinkXDPName, ifindex)
+        let nameIngress = Self.uplinkName(Self.uplinkIngressName, ifindex)
+        try renamePin(ofRole: .uplinkXDP, ifindex: ifindex, to: nameXDP)
+        try renamePin(ofRole: .uplinkIngress, ifindex: ifindex, to: nameIngress)
         // tc first: what XDP strips needs somebody to deliver it.
         let hook = try attachIngress(
             .uplinkIngress,
             ifindex: ifindex,
-            name: Self.uplinkName(Self.uplinkIngressName, place)
+            name: nameIngress
         )
         switch mode {
         case .trafficControlOnly:
@@ -113,20 +114,27 @@ extension Dataplane {
         try attachIngress(.podEgress, ifindex: ifindex, name: Self.mergeGuardName)
     }
 
-    /// Detaches the programs of all uplinks but those in `places`; absent is success.
-    package func detachUplinks(except places: Set<Int> = []) throws(BPFError) {
+    /// Detaches the programs of all uplinks but of those interfaces, and where there are none, those
+    /// of the device that merges; absent is success.
+    ///
+    /// - Throws: `.attach` where the kernel keeps one, and what reading the directory does.
+    package func detachUplinks(except kept: Set<UInt32> = []) throws(BPFError) {
         let names = try directory.names(in: directory.links) + directory.filterPins().map(\.name)
         for name in names {
             switch Self.role(of: name) {
-            case .uplinkXDP where !places.contains(Self.uplinkPlace(name)):
+            case .uplinkXDP where !kept.contains(Self.uplinkIndex(name)):
                 try detachLink(name, hook: .nativeXDP)
-            case .uplinkIngress where !places.contains(Self.uplinkPlace(name)):
+            case .uplinkIngress where !kept.contains(Self.uplinkIndex(name)):
                 try detachLink(name, hook: .tcx)
                 try detachFilters(named: name, except: nil)
             default: continue
             }
         }
-        guard places.isEmpty else { return }
+        if kept.isEmpty { try detachMergeGuard() }
+    }
+
+    /// Forgets what closed the device that merges; absent is success.
+    package func detachMergeGuard() throws(BPFError) {
         try detachLink(Self.mergeGuardName, hook: .tcx)
         try detachFilters(named: Self.mergeGuardName, except: nil)
     }
@@ -256,12 +264,32 @@ extension Dataplane {
         }
     }
 
-    private static func uplinkName(_ name: String, _ place: Int) -> String {
-        place == 0 ? name : "\(name)-\(place)"
+    private static func uplinkName(_ name: String, _ ifindex: UInt32) -> String {
+        "\(name)-\(ifindex)"
     }
 
-    private static func uplinkPlace(_ name: String) -> Int {
-        name.split(separator: "-").last.flatMap { Int($0) } ?? 0
+    /// Zero, which is no interface's, for a name of a release that knew one uplink.
+    private static func uplinkIndex(_ name: String) -> UInt32 {
+        name.split(separator: "-").last.flatMap { UInt32($0) } ?? 0
+    }
+
+    /// Gives a link that is on the interface already, of an earlier release, the name that it has
+    /// now: the kernel has room for one program of XDP.
+    private func renamePin(
+        ofRole role: Attachment.Role,
+        ifindex: UInt32,
+        to name: String
+    ) throws(BPFError) {
+        let hook: AttachHook = role == .uplinkXDP ? .nativeXDP : .tcx
+        for other in try directory.names(in: directory.links)
+        where other != name && Self.role(of: other) == role {
+            let path = linkPath(other)
+            guard let link = try Link(pinnedAt: path, hook: hook, in: directory),
+                try link.target().ifindex == ifindex
+            else { continue }
+            try directory.pin(link.descriptor, at: linkPath(name))
+            try directory.remove(path)
+        }
     }
 
     private static func role(of name: String) -> Attachment.Role? {

@@ -1,6 +1,6 @@
 package import Addressing
 
-/// Asks a server on a unix socket, or of this node over TCP, in HTTP/1.1, one connection for each
+/// Asks a server on a unix socket, or at an address over TCP, in HTTP/1.1, one connection for each
 /// request.
 ///
 /// It blocks, and needs nothing but the C library: the plugin that uses it starts anew for every
@@ -111,6 +111,10 @@ package struct LocalSocketClient: Sendable {
             var bytes: [UInt8] = []
             let count = try stream.receive(into: &bytes)
             receivedBytes += count
+            // Chunks, trailers and interim answers are bounded by nothing else.
+            guard receivedBytes <= 2 * bodyBytesMax + HTTPResponseReader.headBytesMax else {
+                throw .oversized(path: path, bytesMax: bodyBytesMax)
+            }
             if count == 0 {
                 guard reader.receiveEnd() else {
                     throw .closed(path: path, receivedBytes: receivedBytes)

@@ -68,6 +68,8 @@ struct SocketStream: ~Copyable {
     func receive(into buffer: inout [UInt8]) throws(LocalSocketError) -> Int {
         var chunk = [UInt8](repeating: 0, count: 65_536)
         while true {
+            // Who goes on and on sending does not get more time than who says nothing.
+            guard deadline.leftMilliseconds > 0 else { throw timedOut }
             let count = recv(descriptor, &chunk, chunk.count, 0)
             if count >= 0 {
                 buffer += chunk[..<count]

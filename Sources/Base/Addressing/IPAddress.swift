@@ -103,7 +103,7 @@ package struct IPAddress: Hashable, Comparable, Sendable, CustomStringConvertibl
             guard text.skip(":") else { break }
             guard text.isNext(":") else {
                 // A single colon has something behind it.
-                guard count < 8, !text.isAtEnd else { return nil }
+                guard count < 8, text.isAtDigit(radix: 16) else { return nil }
                 continue
             }
             guard gap == nil, text.skip(":") else { return nil }

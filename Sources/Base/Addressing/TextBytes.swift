@@ -28,6 +28,11 @@ struct TextBytes {
         position < bytes.count && bytes[position] == UInt8(ascii: character)
     }
 
+    /// Whether the next character is a digit.
+    func isAtDigit(radix: UInt32) -> Bool {
+        position < bytes.count && Self.digit(bytes[position]).map { $0 < radix } ?? false
+    }
+
     /// Reads the character, and says whether it was there.
     mutating func skip(_ character: Unicode.Scalar) -> Bool {
         guard isNext(character) else { return false }

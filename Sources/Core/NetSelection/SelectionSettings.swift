@@ -67,18 +67,22 @@ package struct SelectionSettings: Hashable, Sendable {
             }
             directory = text
         }
-        if let value = configuration["cAdvisor_address"], !value.isNull, value.string != "" {
-            guard let server = value.string.flatMap(Self.server) else {
-                throw .malformed(
-                    field("cAdvisor_address"),
-                    reason: "must be like http://127.0.0.1:4194, or left out: then the node's own "
-                        + "counters tell what interfaces carry"
-                )
+        var address = ""
+        if let value = configuration["cAdvisor_address"], !value.isNull {
+            guard let text = value.string else {
+                throw .malformed(field("cAdvisor_address"), reason: "must be a text")
             }
-            loadServer = server
+            address = text
+            loadServer = Self.server(text)
         }
         warnings = Self.obsolete.filter { configuration[$0.key] != nil }
             .map { "\($0.key) in the plugin's configuration does nothing: \($0.reason)" }
+        if !address.isEmpty, loadServer == nil {
+            warnings.append(
+                "\(field("cAdvisor_address")) cannot be asked: write it like http://127.0.0.1:4194; the "
+                    + "node's own counters tell what interfaces carry"
+            )
+        }
     }
 }
 

@@ -282,7 +282,8 @@ extension AgentError: CustomStringConvertible {
         case .badRequest(let what): "the request cannot be read: \(what)"
         case .unknownPod(let name):
             "no pod is called '\(name)' here: name one by its address, its namespace/name or its "
-                + "container id ('genie-ring dataplane' lists this node's)"
+                + "container id ('genie-ring pods' lists this node's, 'genie-ring dataplane' "
+                + "their interfaces in networks of ours)"
         case .podInUse(let name):
             "pod \(name) has its networks: only one whose removal failed can be forgotten; delete "
                 + "the pod, so that its runtime calls DEL"

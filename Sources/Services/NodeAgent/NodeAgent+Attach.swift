@@ -67,7 +67,8 @@ extension NodeAgent {
             await publish(request.group)
             // The endpoint is told of; only now is it certain that the group was not deleted
             // meanwhile.
-            guard try await lookUp(request.group).group.id == group.id else {
+            // Where no steward answers, nobody can have deleted it, either.
+            if version != 0, try await lookUp(request.group).group.id != group.id {
                 throw .model(.unknownGroup(vpc: vpc.name, group: group.name, known: []))
             }
         } catch {

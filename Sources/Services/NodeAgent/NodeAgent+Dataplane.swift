@@ -208,7 +208,10 @@ extension NodeAgent {
         let port = UInt16(6_081)
         // One of an earlier start may be of another kind, or half made.
         _ = try? Links.delete(Self.mergeDevice)
-        guard mode == .trafficControlOnly else { return "by GRO behind XDP" }
+        guard mode == .trafficControlOnly else {
+            try? dataplane.detachMergeGuard()
+            return "by GRO behind XDP"
+        }
         var refusal: NetlinkError?
         for kind in TunnelReceiver.Kind.allCases {
             do throws(NetlinkError) {

@@ -71,7 +71,7 @@ extension NodeAgent {
 
     /// Deletes the node's end of a pod; back as soon as it is gone for everybody, which is some
     /// 15 ms before the kernel lets go of who asked.
-    private func deleteLink(
+    private nonisolated func deleteLink(
         _ name: String,
         index: UInt32
     ) async throws -> Links.Deletion {
@@ -184,6 +184,16 @@ extension NodeAgent {
     func check(_ key: AttachmentKey, netns: String) async throws(AgentError) {
         guard let attachment = journal.attachments[key], attachment.state == .attached else {
             throw .notAttached(containerID: key.containerID, interface: key.interface)
+        }
+        let assigned = await peer.assignments()
+        for held in attachment.held
+        where !assigned.contains(where: {
+            $0.address == held.address && $0.holder.containerID == key.containerID
+                && $0.holder.interfaceName == key.interface
+        }) {
+            throw .checkFailed(
+                "address \(held.address) of interface \(key.interface) is no longer reserved for it"
+            )
         }
         let state: PodLink.State
         do {

@@ -33,8 +33,9 @@ extension NodeAgent {
         return pass
     }
 
-    private func reconcileOnce() async throws {
-        guard let snapshot = await peer.snapshot() else { return }
+    /// The endpoints of other nodes in the groups that are followed, and the groups of which all was
+    /// heard.
+    private func readRemote(_ snapshot: PeerSnapshot) async -> ([Endpoint], SortedSet<Topic>) {
         var reader = EndpointReader(after: endpointReader)
         var remote: [Endpoint] = []
         var syncedTopics = SortedSet<Topic>()
@@ -50,6 +51,12 @@ extension NodeAgent {
             }
         }
         endpointReader = reader
+        return (remote, syncedTopics)
+    }
+
+    private func reconcileOnce() async throws {
+        guard let snapshot = await peer.snapshot() else { return }
+        let (remote, syncedTopics) = await readRemote(snapshot)
         // From here on nothing is awaited: the maps are compared with one state of the journal.
         guard let dataplane else { return }
         let tunnels = Result { () throws(BPFError) in try reconcileVTEPs(snapshot, dataplane) }

@@ -53,14 +53,24 @@ extension NodeAgent {
                 troubles.append("uplink \(name) cannot be found (\(error)): bring it back")
             }
         }
+        for link in links where !link.isUp || !link.hasCarrier {
+            troubles.append(
+                link.isUp
+                    ? "uplink \(link.name) has no carrier: look at its other end"
+                    : "uplink \(link.name) is down: set it up"
+            )
+        }
         // What is known of the last one that was there serves on: it may come back as it was.
-        guard let first = links.first else { return tell(troubles) }
+        guard !links.isEmpty else { return tell(troubles) }
         let isAsBefore = links.elementsEqual(uplinks) {
             $0.name == $1.name && $0.index == $1.index && Int($0.mtu) == $1.mtu
         }
         let trouble = isAsBefore ? mendHooks(dataplane, links) : attachAgain(dataplane, links)
         if let trouble { troubles.append(trouble) }
+        // Another uplink's address is not a new one of the first.
+        let first = links.first { $0.name == settings.uplinks[0] }
         if let absence = try followAddress(first) { troubles.append(absence) }
+        if let closed = forwardingTrouble() { troubles.append(closed) }
         tell(troubles)
     }
 
@@ -68,7 +78,6 @@ extension NodeAgent {
     private func attachAgain(_ dataplane: Dataplane, _ links: [LinkInfo]) -> String? {
         do {
             try attachUplinks(dataplane, links)
-            try openNode(dataplane)
             logger.notice(
                 "uplinks changed: pods that are here keep their MTU, and hear of what is too big",
                 metadata: [
@@ -86,19 +95,23 @@ extension NodeAgent {
     /// Puts hooks back that somebody else took away.
     ///
     /// - Returns: what went wrong.
-    private func mendHooks(_ dataplane: Dataplane, _ uplinks: [LinkInfo]) -> String? {
+    private func mendHooks(_ dataplane: Dataplane, _ present: [LinkInfo]) -> String? {
         uplinkWatch.round += 1
         let arePodsDue = uplinkWatch.round % UplinkWatch.podRounds == 0
         do {
-            let present = try dataplane.attachments { role in
-                arePodsDue || role == .uplinkIngress
+            let attached = try dataplane.attachments { role in
+                arePodsDue || role == .uplinkIngress || role == .uplinkXDP
             }
-            for link in uplinks {
-                let isOnUplink = present.contains {
-                    $0.role == .uplinkIngress && $0.ifindex == link.index
-                }
-                guard !isOnUplink else { continue }
-                _ = try attachUplink(dataplane, link)
+            for link in present {
+                let roles = Set(attached.filter { $0.ifindex == link.index }.map(\.role))
+                let known = uplinks.first { $0.index == link.index }
+                let isWhole =
+                    roles.contains(.uplinkIngress)
+                    && (known?.mode != .nativeXDP || roles.contains(.uplinkXDP))
+                guard !isWhole else { continue }
+                let state = try attachUplink(dataplane, link)
+                uplinks = uplinks.map { $0.index == link.index ? state : $0 }
+                mergeAgain(dataplane)
                 logger.warning(
                     "the uplink's program was taken off by somebody else: it is back",
                     metadata: ["uplink": "\(link.name)"]
@@ -108,7 +121,7 @@ extension NodeAgent {
             guard arePodsDue else { return uplinkWatch.podTrouble }
             let links = try Links.list()
             for attachment in journal.all where attachment.state == .attached {
-                let isThere = present.contains {
+                let isThere = attached.contains {
                     $0.role == .pod(key: attachment.hostInterface)
                         && $0.ifindex == attachment.hostIndex
                 }
@@ -134,7 +147,7 @@ extension NodeAgent {
     }
 
     /// - Returns: that the own address is missing, where it is.
-    private func followAddress(_ link: LinkInfo) throws(UplinkAddressChanged) -> String? {
+    private func followAddress(_ link: LinkInfo?) throws(UplinkAddressChanged) -> String? {
         let all: [IPAddress]
         do throws(NetlinkError) { all = try Links.addresses() } catch {
             return "the addresses of this node cannot be read: \(error)"
@@ -145,7 +158,7 @@ extension NodeAgent {
         }
         uplinkWatch.absences += 1
         guard uplinkWatch.absences >= UplinkWatch.absencesMax, settings.isAddressOfUplink,
-            let own = try? Links.addresses(link.index).map(\.address),
+            let link, let own = try? Links.addresses(link.index).map(\.address),
             let new = own.first(where: { $0.isV4 == settings.vtep.isV4 && $0.isNodeAddress })
         else {
             return
@@ -153,6 +166,15 @@ extension NodeAgent {
                 + "out of reach until it is back"
         }
         throw UplinkAddressChanged(uplink: link.name, old: settings.vtep, new: new)
+    }
+
+    /// - Returns: that the routing table is not asked by which of several uplinks packets leave.
+    private func forwardingTrouble() -> String? {
+        guard uplinks.count > 1 else { return nil }
+        let name = "\(settings.vtep.isV4 ? "ipv4" : "ipv6")/conf/\(uplinks[0].name)/forwarding"
+        guard (try? Sysctl.read(name)) == "0" else { return nil }
+        return "this node does not forward, so all packets leave by uplink \(uplinks[0].name): set "
+            + "net/\(name) to 1"
     }
 
     /// Says what is wrong, once, and that it is over.

@@ -50,6 +50,9 @@ package actor NodeAgent {
     /// Where it is known what pods ask for.
     let podFacts: any PodFactsSource
     var loads = InterfaceLoads()
+    /// A stranger that may keep its callers waiting.
+    let loadGate = BlockingGate(width: 2)
+    var loadQuestion: LoadQuestion?
     var toldWarnings: Set<String> = []
     var watchedTopics = SortedMap<Topic, VNI>()
     var activeVPCs = SortedMap<String, VPC>()
@@ -192,14 +195,30 @@ package actor NodeAgent {
         }
     }
 
-    /// Attaches the programs of the uplinks that are there, and takes those of others off.
+    /// Attaches the programs of the uplinks that are there, takes those of others off, and tells
+    /// the programs where packets leave.
+    ///
+    /// - Throws: the first failure; the uplinks that could be used are used all the same.
     func attachUplinks(_ dataplane: Dataplane, _ links: [LinkInfo]) throws {
-        let attached = try links.map { try attachUplink(dataplane, $0) }
+        var attached: [UplinkState] = []
+        var failure: (any Error)?
+        for link in links {
+            do { attached.append(try attachUplink(dataplane, link)) } catch {
+                failure = failure ?? error
+            }
+        }
+        if let failure, attached.isEmpty { throw failure }
         uplinks = attached
-        let places = attached.compactMap { settings.uplinks.firstIndex(of: $0.name) }
-        try dataplane.detachUplinks(except: Set(places))
+        try openNode(dataplane)
+        try dataplane.detachUplinks(except: Set(links.map(\.index)))
+        mergeAgain(dataplane)
+        if let failure { throw failure }
+    }
+
+    /// Makes the device that merges anew, where an uplink needs it.
+    func mergeAgain(_ dataplane: Dataplane) {
         // Those that receive through XDP have no need of it.
-        let hasTC = attached.contains { $0.mode == .trafficControlOnly }
+        let hasTC = uplinks.contains { $0.mode == .trafficControlOnly }
         merging = makeMergeDevice(dataplane, hasTC ? .trafficControlOnly : .nativeXDP)
     }
 
@@ -207,16 +226,13 @@ package actor NodeAgent {
         _ dataplane: Dataplane,
         _ link: LinkInfo
     ) throws -> UplinkState {
-        guard let place = settings.uplinks.firstIndex(of: link.name) else {
-            preconditionFailure("\(link.name) is no uplink")
-        }
         let isVeth = (try? Links.driver(of: link.name)) == "veth"
         let (wanted, why) = chooseMode(isVeth: isVeth)
         if wanted == .nativeXDP {
             // Without GRO behind XDP every segment climbs the stack alone.
             try? Offload.gro.set(true, on: link.name)
         }
-        let attachment = try dataplane.attachUplink(place, ifindex: link.index, mode: wanted)
+        let attachment = try dataplane.attachUplink(ifindex: link.index, mode: wanted)
         if let reason = attachment.fallbackReason, settings.uplinkChoice == .xdp {
             // What is attached stays: pods that are here go on.
             throw AgentError.dataplane(reason)

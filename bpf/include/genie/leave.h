@@ -145,9 +145,9 @@ static __noinline int leave_routed(struct __sk_buff *skb,
 				  0);
 }
 
-/* Sends an encapsulated packet to `vtep`, which is zero where it is of IPv6: the
- * flow label chooses among its routes, so none is remembered. Returns a tc
- * action, or minus a drop reason.
+/* Sends an encapsulated packet to `vtep`, which is zero where no way is to be
+ * remembered: over IPv6, where the flow label chooses among routes, and of copies
+ * to groups. Returns a tc action, or minus a drop reason.
  */
 static __always_inline int leave(struct __sk_buff *skb,
 				 const struct node_value *node, __be32 vtep,

@@ -28,7 +28,8 @@ int genie_netns_run(int netns, int (*run)(void *), void *argument);
 int genie_netns_sockets_open(int netns, struct genie_netns_sockets *sockets);
 
 /* Opens a socket that never waits and hears of every interface that comes,
- * changes or goes inside the namespace (RTNLGRP_LINK); gives the descriptor.
+ * changes or goes inside the namespace (RTNLGRP_LINK); gives the descriptor,
+ * which the caller closes.
  */
 int genie_link_news_open(int netns);
 

@@ -29,7 +29,10 @@ struct CNIReplayCommand: ParsableCommand {
 
     func run() throws {
         guard let content = FileManager.default.contents(atPath: file) else {
-            throw InspectionError.unreadableFile(path: file, detail: "it cannot be read")
+            let reason =
+                FileManager.default.fileExists(atPath: file)
+                ? "it may not be read" : "there is no such file"
+            throw InspectionError.unreadableFile(path: file, detail: reason)
         }
         let plan = try node.client.post("/v1/cni/replay", bytes: Array(content), as: PodPlan.self)
         try show(plan, as: node.output)

@@ -157,7 +157,8 @@ struct DaemonOptions: Sendable {
             return address
         }
         guard links[0].name == command.uplink[0] else {
-            throw DaemonError.noUplink(uplink: command.uplink[0], known: links.map(\.name))
+            let known = try Links.list().map(\.name)
+            throw DaemonError.noUplink(uplink: command.uplink[0], known: known)
         }
         let addresses = try Links.addresses(links[0].index).map(\.address)
         let usable = addresses.filter(\.isNodeAddress)

@@ -39,7 +39,9 @@ struct UninstallCommand: ParsableCommand {
 
     func run() throws {
         guard geteuid() == 0 else { throw DaemonError.notRoot }
-        let recorded = try recordedPods()
+        let present = Set(try Links.list().map(\.name))
+        // Of what an earlier uninstall took away the journal tells until genied starts again.
+        let recorded = try recordedPods().filter { present.contains($0.interface) }
         let own = "\(AttachmentKey.node.containerID):\(AttachmentKey.node.interface)"
         let others = try recordedPlugins()
         guard recorded.allSatisfy({ $0.name == own }) && others.isEmpty || force else {
@@ -72,8 +74,9 @@ struct UninstallCommand: ParsableCommand {
         }
         for path in [socket, cniSpool] { try remove(path) }
         if data { try removeData() }
+        let isDatabaseThere = FileManager.default.fileExists(atPath: dataDir + "/genie.db")
         print(
-            data
+            data || !isDatabaseThere
                 ? "nothing of Genie Ring is left on this node but its programs' files; IP forwarding "
                     + "stays as it is"
                 : "the database in \(dataDir) stays: --data removes it"

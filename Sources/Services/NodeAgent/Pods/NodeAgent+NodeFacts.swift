@@ -59,28 +59,49 @@ extension NodeAgent {
     /// Has a cAdvisor tell the loads; where it does not, the node's own counters stay.
     private func askLoads(_ server: SocketAddress, _ facts: inout NodeFacts) async {
         do {
-            let answer = try await pluginGate.run {
-                try LocalSocketClient(server: server, bodyBytesMax: 8 << 20).request(
-                    method: .post,
-                    path: ContainerLoads.path,
-                    body: Array(ContainerLoads.question.utf8),
-                    deadlineMilliseconds: 1_000
-                )
-            }
-            guard answer.status == 200 else { throw LoadsRefused(status: answer.status) }
-            let text = String(decoding: answer.body, as: UTF8.self)
-            facts.loads = try ContainerLoads.read(JSONValue(parsing: text))
+            facts.loads = try await loadAnswer(of: server).value
         } catch {
+            // A few texts and no more: each is told once, and the server is a stranger.
             let reason =
                 switch error {
                 case LocalSocketError.notRunning: "nothing listens there"
                 case LocalSocketError.timedOut: "no answer within a second"
-                default: "\(error)"
+                case LocalSocketError.failed(_, .connect, _): "it cannot be reached"
+                case let error as LoadsRefused: "\(error)"
+                case let error as ContainerLoads.Flaw: "\(error)"
+                default: "its answer cannot be read"
                 }
             facts.loadWarning =
                 "cAdvisor_address http://\(server) tells no loads (\(reason)): the node's own "
                 + "counters do"
         }
+    }
+
+    /// What a cAdvisor answers; pods that come within a second share one question.
+    private func loadAnswer(
+        of server: SocketAddress
+    ) -> Task<SortedMap<String, UInt64>, any Error> {
+        if let last = loadQuestion, last.server == server,
+            last.since.duration(to: .now) < .seconds(1)
+        {
+            return last.answer
+        }
+        let gate = loadGate
+        let answer = Task {
+            try await gate.run {
+                let answer = try LocalSocketClient(server: server, bodyBytesMax: 1 << 20).request(
+                    method: .post,
+                    path: ContainerLoads.path,
+                    body: Array(ContainerLoads.question.utf8),
+                    deadlineMilliseconds: 1_000
+                )
+                guard answer.status == 200 else { throw LoadsRefused() }
+                let text = String(decoding: answer.body, as: UTF8.self)
+                return try ContainerLoads.read(JSONValue(parsing: text))
+            }
+        }
+        loadQuestion = LoadQuestion(server: server, since: .now, answer: answer)
+        return answer
     }
 
     /// Remembers what the interfaces have carried until now, for the next pod that asks for the
@@ -90,11 +111,16 @@ extension NodeAgent {
     }
 }
 
+/// What a cAdvisor was asked last.
+struct LoadQuestion: Sendable {
+    let server: SocketAddress
+    let since: ContinuousClock.Instant
+    let answer: Task<SortedMap<String, UInt64>, any Error>
+}
+
 /// A cAdvisor that answers with an error.
 private struct LoadsRefused: Error, CustomStringConvertible {
-    let status: Int
-
-    var description: String { "it answers with status \(status)" }
+    var description: String { "it answers with an error" }
 }
 
 extension AttachmentWishes {

@@ -89,7 +89,10 @@ extension NodeAgent {
         let records = journal.pods.values.filter {
             $0.containerID == name || "\($0.podNamespace)/\($0.podName)" == name
         }
-        guard !records.isEmpty else { throw .unknownPod(name) }
+        let isAlone = journal.all.contains {
+            $0.containerID == name || "\($0.podNamespace)/\($0.podName)" == name
+        }
+        guard !records.isEmpty else { throw isAlone ? .podInUse(name) : .unknownPod(name) }
         guard records.allSatisfy({ $0.state == .removing }) else { throw .podInUse(name) }
         var left: [ForgottenPod.Network] = []
         for record in records {

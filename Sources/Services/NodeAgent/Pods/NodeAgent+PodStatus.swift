@@ -85,7 +85,7 @@ extension NodeAgent {
                         "\($0.address)/\($0.address.isV4 ? 32 : 128)"
                     },
                     isDefault: attachment.interface == "eth0",
-                    reason: "vpc and group of the plugin's configuration"
+                    reason: oneNetworkReason
                 )
             ]
         )
@@ -98,6 +98,10 @@ extension NodeAgent {
         }).max(by: { $0.key < $1.key }) {
             return Self.plan(record, isAttached: record.state == .attached)
         }
+        let alone = journal.all.filter {
+            $0.key != .node && Self.podName($0.podNamespace, $0.podName) == name
+        }
+        guard alone.isEmpty else { return Self.plan(alone, of: name) }
         let halves = name.split(separator: "/", omittingEmptySubsequences: false)
         guard halves.count == 2, halves.allSatisfy({ !$0.isEmpty }) else {
             throw .badRequest("'\(name.prefix(80))' is no pod: write NAMESPACE/NAME")
@@ -189,6 +193,28 @@ extension NodeAgent {
         }
         return found
     }
+
+    /// The plan of a pod whose configurations named a VPC and a group each.
+    private static func plan(_ attachments: [Attachment], of pod: String) -> PodPlan {
+        PodPlan(
+            pod: pod,
+            isAttached: attachments.allSatisfy { $0.state == .attached },
+            networks: attachments.map { attachment in
+                PodPlan.Network(
+                    interface: attachment.interface,
+                    network: "\(attachment.vpc)/\(attachment.group)",
+                    plugins: [NetworkConfiguration.ownType],
+                    isDefault: attachment.interface == "eth0",
+                    reason: oneNetworkReason,
+                    inputs: []
+                )
+            },
+            warnings: []
+        )
+    }
+
+    /// Why a pod has a network that nobody chose.
+    private static let oneNetworkReason = "vpc and group of the plugin's configuration"
 
     private static func plan(_ record: PodRecord, isAttached: Bool) -> PodPlan {
         PodPlan(

@@ -30,8 +30,11 @@ struct OwnWishes {
             throw .pod(
                 .unsupported(
                     field: "runtimeConfig.\(wish.key)",
-                    instead: "a network of type genie does ips and mac; put a plugin that does it "
-                        + "behind genie, and declare the capability there"
+                    instead: wish.key == "bandwidth"
+                        ? "packets of a network of type genie pass by the queues that would bound "
+                            + "them; ask without"
+                        : "a network of type genie does ips and mac; put a plugin that does it "
+                            + "behind genie, and declare the capability there"
                 )
             )
         }

@@ -52,16 +52,17 @@ struct FilePodFacts: PodFactsSource {
         let namespace = metadata?["namespace"]?.string ?? "default"
         let key = "\(namespace)/\(name)"
         let spec = item["spec"] ?? .object([])
-        switch kind {
-        case "Pod" where namespace == facts.namespace && name == facts.name:
+        // CNI-Genie writes Logicalnetwork, and its readers LogicalNetwork.
+        switch kind.lowercased() {
+        case "pod" where namespace == facts.namespace && name == facts.name:
             facts.annotations = annotations(metadata)
             facts.isKnown = true
-        case "Namespace" where name == facts.namespace:
+        case "namespace" where name == facts.namespace:
             facts.namespaceAnnotations = annotations(metadata)
-        case "NetworkAttachmentDefinition":
+        case "networkattachmentdefinition":
             facts.definitions?[key] = spec["config"].map { $0.string ?? $0.text } ?? ""
-        case "Logicalnetwork": facts.logicalNetworks[key] = LogicalNetwork(spec: spec)
-        case "Physicalnetwork": facts.physicalNetworks[key] = PhysicalNetwork(spec: spec)
+        case "logicalnetwork": facts.logicalNetworks[key] = LogicalNetwork(spec: spec)
+        case "physicalnetwork": facts.physicalNetworks[key] = PhysicalNetwork(spec: spec)
         default: break
         }
     }
