@@ -59,6 +59,13 @@ struct NetworksFaultTests {
                     #expect(call.status != 0 && call.text.contains("told to fail"), "\(what)")
                     #expect(call.text.contains("\"code\":107"), "\(what): \(call.text)")
                     try networks.setFault(nil)
+                    if verb == "DEL" {
+                        // The networks beside it are undone all the same.
+                        let left = try networks.left()
+                        #expect(left["addresses"] == before["addresses"], "\(what)")
+                        let most = (before["leases"]?.count ?? 0) + 1
+                        #expect((left["leases"]?.count ?? 0) <= most, "\(what)")
+                    }
                     // An ADD that failed has left nothing even before the runtime's DEL.
                     if verb == "ADD" { try await expect(networks, before, what) }
                     var delete = try networks.call("DEL", pod)

@@ -156,7 +156,9 @@ extension AcceptanceListTests {
             tests: [
                 "a service of either family: TCP, UDP, fragments, errors, hairpin, removal, rejection"
             ],
-            missing: "choice among several pods: it is kube-proxy's, since the node translates"
+            missing:
+                "choice among several pods, affinity, full tables, ports that run out: they are "
+                + "kube-proxy's and the kernel's, since the node translates"
         ),
         Item(
             id: "E18",

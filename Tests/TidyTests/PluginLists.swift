@@ -328,7 +328,8 @@ extension AcceptanceListTests {
             what: "the first failure fails the pod",
             tests: [
                 "each plugin fails, before and after its work: ADD undoes all, DEL is tried again"
-            ]
+            ],
+            missing: "that the rest is not attempted: it is under way side by side, and is undone"
         ),
         Item(
             id: "N23",
@@ -342,7 +343,8 @@ extension AcceptanceListTests {
             what: "one pod's calls one by one",
             tests: [
                 "what a call left running keeps the next call for the pod waiting, and no other's"
-            ]
+            ],
+            missing: "one network after the other: all but the cluster's are attached side by side"
         ),
         Item(
             id: "N25",

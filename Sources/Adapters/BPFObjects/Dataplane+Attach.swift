@@ -114,8 +114,8 @@ extension Dataplane {
         try attachIngress(.podEgress, ifindex: ifindex, name: Self.mergeGuardName)
     }
 
-    /// Detaches the programs of all uplinks but of those interfaces, and where there are none, those
-    /// of the device that merges; absent is success.
+    /// Detaches the programs of all uplinks but of those interfaces, and where there are none,
+    /// those of the device that merges; absent is success.
     ///
     /// - Throws: `.attach` where the kernel keeps one, and what reading the directory does.
     package func detachUplinks(except kept: Set<UInt32> = []) throws(BPFError) {

@@ -33,8 +33,8 @@ extension NodeAgent {
         return pass
     }
 
-    /// The endpoints of other nodes in the groups that are followed, and the groups of which all was
-    /// heard.
+    /// The endpoints of other nodes in the groups that are followed, and the groups of which all
+    /// was heard.
     private func readRemote(_ snapshot: PeerSnapshot) async -> ([Endpoint], SortedSet<Topic>) {
         var reader = EndpointReader(after: endpointReader)
         var remote: [Endpoint] = []
