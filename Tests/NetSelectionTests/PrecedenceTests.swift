@@ -98,6 +98,22 @@ struct PrecedenceTests {
         #expect(try world.selection().networks[0].reason.contains("least loaded of 3"))
     }
 
+    @Test("cni: \"\" names the networks that it cannot measure")
+    func notMeasured() throws {
+        var world = world.saying("cni", "")
+        #expect(try world.selection().warnings.isEmpty)
+        world.node.files.append(
+            ConfigurationFile(
+                name: "90-line.conf",
+                text: #"{"cniVersion":"1.0.0","name":"line","type":"ptp"}"#
+            )
+        )
+        world.node.loads["weave"] = 20
+        let warnings = try world.selection().warnings
+        #expect(warnings.count == 1)
+        #expect(warnings.first?.contains("leaves out line: nobody can tell") == true)
+    }
+
     @Test("cni: \"\" passes over a network whose plugins are not installed: it carries nothing")
     func notInstalled() throws {
         var world = world.saying("cni", "")

@@ -334,6 +334,16 @@ struct SelectionMaker {
                     (load: $0, index: index)
                 }
             }
+        let silent = choices.filter { choice in
+            request.node.hasPlugins(of: choice.list)
+                && InterfaceLoad.load(of: choice.list, request.node.loads) == nil
+        }
+        if !measured.isEmpty, !silent.isEmpty {
+            warnings.append(
+                "\(field) leaves out \(silent.map(\.name).joined(separator: ", ")): nobody can tell "
+                    + "which interfaces of the node carry it"
+            )
+        }
         guard let best = measured.min(by: { ($0.load, $0.index) < ($1.load, $1.index) }) else {
             warnings.append(
                 "\(field) asks for the least loaded network, and no load could be "
