@@ -39,8 +39,7 @@ package struct DataplaneRemoval: Sendable {
         for name in try directory.names(in: directory.links) {
             let path = "\(directory.links)/\(name)"
             let hook: AttachHook =
-                name.hasPrefix(Dataplane.uplinkXDPName)
-                ? .nativeXDP : .tcx
+                name.hasPrefix(Dataplane.uplinkXDPName) ? .nativeXDP : .tcx
             if let link = try Link(pinnedAt: path, hook: hook, in: directory) {
                 let ifindex = try link.target().ifindex
                 try link.detach()

@@ -17,7 +17,7 @@ struct EndpointReader: Sendable {
         let read: [String: (content: [UInt8], endpoint: Endpoint)]
     }
 
-    private let before: [Key: Known]
+    private var before: [Key: Known]
     private var now: [Key: Known] = [:]
 
     /// A reader that knows of nothing.
@@ -25,6 +25,9 @@ struct EndpointReader: Sendable {
 
     /// A reader for the next pass; what `last` was not asked for is forgotten.
     init(after last: EndpointReader) { before = last.now }
+
+    /// Forgets what the pass before had read: this one is over.
+    mutating func finish() { before = [:] }
 
     /// The endpoints of a set; those that cannot be read are left out.
     mutating func read(_ set: OriginSet) -> [Endpoint] {

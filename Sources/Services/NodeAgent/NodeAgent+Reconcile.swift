@@ -50,6 +50,7 @@ extension NodeAgent {
                 remote += reader.read(set)
             }
         }
+        reader.finish()
         endpointReader = reader
         return (remote, syncedTopics)
     }

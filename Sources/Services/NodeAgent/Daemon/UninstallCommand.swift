@@ -39,9 +39,14 @@ struct UninstallCommand: ParsableCommand {
 
     func run() throws {
         guard geteuid() == 0 else { throw DaemonError.notRoot }
-        let present = Set(try Links.list().map(\.name))
-        // Of what an earlier uninstall took away the journal tells until genied starts again.
-        let recorded = try recordedPods().filter { present.contains($0.interface) }
+        let links = try Links.list()
+        // Of what an earlier uninstall took away the journal tells until genied starts again; what
+        // was only given another name is still a pod's.
+        let recorded = try recordedPods().filter { pod in
+            links.contains { link in
+                link.name == pod.interface || link.index == pod.index && NodeAgent.isOurs(link)
+            }
+        }
         let own = "\(AttachmentKey.node.containerID):\(AttachmentKey.node.interface)"
         let others = try recordedPlugins()
         guard recorded.allSatisfy({ $0.name == own }) && others.isEmpty || force else {
@@ -55,7 +60,7 @@ struct UninstallCommand: ParsableCommand {
         }
         let removal = DataplaneRemoval(pinDirectory: pinDir)
         let names = Dictionary(
-            try Links.list().map { ($0.index, $0.name) },
+            links.map { ($0.index, $0.name) },
             uniquingKeysWith: { first, _ in first }
         )
         // Before the pins go: they name what a lost database does not.
@@ -95,9 +100,11 @@ struct UninstallCommand: ParsableCommand {
     }
 
     /// What the journal says is attached.
-    private func recordedPods() throws -> [(name: String, interface: String)] {
+    private func recordedPods() throws -> [(name: String, interface: String, index: UInt32)] {
         try recorded { journal in
-            journal.all.map { ("\($0.containerID):\($0.interface)", $0.hostInterface) }
+            journal.all.map {
+                ("\($0.containerID):\($0.interface)", $0.hostInterface, $0.hostIndex)
+            }
         }
     }
 
