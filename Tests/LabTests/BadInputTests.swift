@@ -1,6 +1,7 @@
 import Foundation
 import LabNet
 import LocalAPI
+import SQLiteRows
 import Testing
 
 @Suite(
@@ -100,6 +101,21 @@ struct BadInputTests {
                 try lab.ring(1, "members"),
                 naming: ["/run/genie/genied.sock", "start genied"]
             )
+        }
+    }
+
+    @Test("a start waits a moment for a daemon that is being killed to let go of the database")
+    func databaseHeld() async throws {
+        try await Lab.with(nodes: 1, id: Lab.testID + 1) { lab in
+            try lab.script("stop", "node1")
+            let store = try RowStore(path: "/run/genie-lab/\(lab.id)/node1/data/genie.db")
+            try lab.script("start", "node1")
+            try await Task.sleep(for: .milliseconds(800))
+            try store.close()
+            let isServing = try await lab.eventually(seconds: 15) {
+                try lab.ring(1, "endpoints").status == 0
+            }
+            #expect(isServing)
         }
     }
 

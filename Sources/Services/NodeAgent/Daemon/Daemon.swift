@@ -16,6 +16,9 @@ struct Daemon: Sendable {
     /// Everything that only a start needs was used by then.
     private static let settledAfter = Duration.seconds(5)
 
+    /// How long a killed process may take to let go of its files.
+    private static let lockWait = Duration.seconds(2)
+
     init(_ options: DaemonOptions) {
         self.options = options
     }
@@ -27,7 +30,7 @@ struct Daemon: Sendable {
         LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
         var logger = Logger(label: "genie.daemon")
         logger.logLevel = options.logLevel
-        let store = try RowStore(path: options.databasePath)
+        let store = try await openStore()
         let peer = PeerService(
             settings: options.peer,
             store: store,
@@ -72,6 +75,19 @@ struct Daemon: Sendable {
             try first?.get()
         }
         try store.close()
+    }
+
+    /// Opens the database; one that a daemon has which is being killed is free in a moment.
+    private func openStore() async throws -> RowStore {
+        let start = ContinuousClock.now
+        while true {
+            do throws(RowStoreError) { return try RowStore(path: options.databasePath) } catch {
+                guard case .locked = error, start.duration(to: .now) < Self.lockWait else {
+                    throw error
+                }
+            }
+            try await Task.sleep(for: .milliseconds(50))
+        }
     }
 
     private static func logger(_ label: String, _ level: Logger.Level) -> Logger {
