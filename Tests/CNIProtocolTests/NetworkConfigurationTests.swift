@@ -43,6 +43,33 @@ struct NetworkConfigurationTests {
         #expect(again == read)
     }
 
+    @Test(
+        "what has the wrong form is named by its field, in words",
+        arguments: [
+            (#"{"name":7}"#, "name must be a text"),
+            (#"{"name":"a","runtimeConfig":[]}"#, "runtimeConfig must be an object"),
+            (#"{"runtimeConfig":{"ips":"10.0.0.1"}}"#, "runtimeConfig.ips must be a list"),
+            (#"{"runtimeConfig":{"ips":["a",1]}}"#, "runtimeConfig.ips[1] must be a text"),
+            (
+                #"{"runtimeConfig":{"bandwidth":{"ingressRate":"fast"}}}"#,
+                "runtimeConfig.bandwidth.ingressRate must be a whole number of at least 0"
+            ),
+            (
+                #"{"cni.dev/valid-attachments":[{"containerID":"a"}]}"#,
+                "cni.dev/valid-attachments[0].ifname is missing"
+            ),
+            (
+                #"{"cni.dev/valid-attachments":[{"containerID":"a","ifname":null}]}"#,
+                "cni.dev/valid-attachments[0].ifname must not be null"
+            ),
+            ("[]", "the whole must be an object"),
+        ]
+    )
+    func flaws(text: String, flaw: String) throws {
+        let error = #expect(throws: DecodingError.self) { try decode(text) }
+        #expect(error?.flaw == flaw)
+    }
+
     @Test("A configuration without a version is of 0.1.0")
     func missingVersion_is010() throws {
         #expect(try decode(#"{"name":"a","type":"genie"}"#).version == .v010)

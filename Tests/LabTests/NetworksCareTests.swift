@@ -182,17 +182,43 @@ struct NetworksCareTests {
         }
     }
 
-    @Test("uninstall does not pass over pods that have networks of others alone")
+    @Test("a pod with one network that nobody chose is shown, explained and not forgotten")
+    func plain() async throws {
+        try await with { networks in
+            let lab = networks.lab
+            try lab.script("pod", "add", "node1", "a")
+            _ = try AddResult(try networks.call("ADD", "a", config: Self.web))
+            #expect(try lab.ring(1, "pods").text.contains("shop/a"))
+            let explained = try lab.ring(1, "pods", "explain", "shop/a")
+            #expect(
+                explained.text.contains("vpc and group of the plugin's configuration"),
+                "\(explained)"
+            )
+            let forgot = try lab.ring(1, "pods", "forget", "shop/a")
+            #expect(forgot.status == 1 && forgot.errors.contains("delete the pod"), "\(forgot)")
+        }
+    }
+
+    @Test("uninstall does not pass over pods of others' networks; what it took is told of")
     func uninstall() async throws {
         try await with { networks in
             let lab = networks.lab
             try lab.script("pod", "add", "node1", "a")
-            _ = try AddResult(try networks.call("ADD", "a", annotations: ["cni": "inner"]))
+            let ask = ["cni": "inner,red/web"]
+            _ = try AddResult(try networks.call("ADD", "a", annotations: ask))
             try lab.script("stop", "node1")
             let refused = try lab.run(on: 1, ["genied", "uninstall"])
             #expect(refused.status != 0 && refused.errors.contains("a:eth0"), "\(refused)")
             let forced = try lab.run(on: 1, ["genied", "uninstall", "--force"])
             #expect(forced.text.contains("NOT removed: network inner of a:eth0"), "\(forced)")
+            try lab.script("start", "node1")
+            let isTold = try await lab.eventually(seconds: 15) {
+                try lab.ring(1, "pods").errors.contains("interface eth1 was taken off this node")
+            }
+            #expect(isTold)
+            let delete = try networks.call("DEL", "a")
+            #expect(delete.status == 0, "\(delete.text)")
+            #expect(try lab.ring(1, "pods").errors == "no pods\n")
         }
     }
 

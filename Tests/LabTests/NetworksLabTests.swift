@@ -79,6 +79,12 @@ struct NetworksLabTests {
             )
             // 0.3.1 has no CHECK: the stock ptp was not asked.
             #expect(damaged.status == 0)
+            _ = try networks.inPod("a", "ip route del 10.60.0.0/24 dev own")
+            let lost = try networks.call("CHECK", "a", config: ",\"prevResult\":\(add.text)")
+            #expect(
+                lost.status != 0 && lost.text.contains("own has lost its route to 10.60.0.0/24"),
+                "\(lost.text)"
+            )
             _ = try networks.inPod("a", "ip link set own down")
             let down = try networks.call("CHECK", "a", config: ",\"prevResult\":\(add.text)")
             #expect(down.status != 0 && down.text.contains("own in the pod is down"))

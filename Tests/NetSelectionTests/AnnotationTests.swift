@@ -337,7 +337,7 @@ struct AnnotationTests {
     @Test("no network at all is an error that says where one is looked for")
     func nothing() throws {
         let error = #expect(throws: SelectionError.self) { try World(files: []).selection() }
-        #expect(error == .nothingConfigured(directory: "/etc/cni/net.d"))
+        #expect(error == .nothingConfigured(directory: "/etc/cni/net.d", unusable: []))
         // Ourselves and what no runtime could read are no networks.
         let own = ConfigurationFile(
             name: "00-genie.conf",
@@ -345,7 +345,15 @@ struct AnnotationTests {
         )
         let broken = ConfigurationFile(name: "05-broken.conf", text: "{")
         #expect(try World(files: [own, broken, World.weave]).shown() == "weave@eth0*")
-        #expect(throws: SelectionError.self) { try World(files: [own, broken]).selection() }
+        let warnings = try World(files: [own, broken, World.weave]).selection().warnings
+        #expect(
+            warnings.contains { $0.hasPrefix("/etc/cni/net.d/05-broken.conf cannot be used: ") },
+            "\(warnings)"
+        )
+        let without = #expect(throws: SelectionError.self) {
+            try World(files: [own, broken]).selection()
+        }
+        #expect(without.map { "\($0)".contains("05-broken.conf cannot be used") } == true)
     }
 
     @Test("more networks than a pod may have are refused, in each form")

@@ -65,6 +65,8 @@ package enum PodLink {
         package let link: LinkInfo
         /// Its addresses, ascending, the link-local ones of IPv6 included.
         package let addresses: [InterfaceAddress]
+        /// The routes through it, of all tables.
+        package let routes: [Route]
     }
 
     /// Makes the pair, with the pod's end born inside the pod's namespace, and the node's end up
@@ -155,7 +157,11 @@ package enum PodLink {
     ) throws(NetlinkError) -> State {
         let socket = try NetlinkSocket(netnsPath: netnsPath)
         let link = try socket.link(name, netnsPath: netnsPath)
-        return State(link: link, addresses: try socket.addresses(link.index))
+        return State(
+            link: link,
+            addresses: try socket.addresses(link.index),
+            routes: try socket.routes().filter { $0.index == link.index }.map(\.route)
+        )
     }
 
     /// The batch that ``configure(_:netnsPath:settings:)`` sends, in an order in which every

@@ -126,18 +126,8 @@ package enum PodRoutes {
     private static func routes(
         _ socket: NetlinkSocket
     ) throws(NetlinkError) -> [(route: Route, index: UInt32)] {
-        let answers = try socket.perform([.listRoutes()])
-        do throws(WireError) {
-            var routes: [(route: Route, index: UInt32)] = []
-            for message in answers.joined() {
-                guard let found = try Route.read(message), found.route.table == Route.mainTable,
-                    found.route.destination.length > 0
-                else { continue }
-                routes.append(found)
-            }
-            return routes
-        } catch {
-            throw .unreadable(error)
+        try socket.routes().filter {
+            $0.route.table == Route.mainTable && $0.route.destination.length > 0
         }
     }
 

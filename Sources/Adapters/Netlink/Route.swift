@@ -114,8 +114,29 @@ extension Route {
         return (route, index)
     }
 
+    /// Whether a route leads to the same places through the same next hop, in whichever table.
+    package func isLike(_ other: Route) -> Bool {
+        destination == other.destination && gateway == other.gateway
+    }
+
     /// The same route in another table.
     func moved(to table: UInt32) -> Route {
         Route(checked: destination, gateway: gateway, table: table)
+    }
+}
+
+extension NetlinkSocket {
+    /// Every unicast route of the namespace, of all tables, with its interface's number.
+    func routes() throws(NetlinkError) -> [(route: Route, index: UInt32)] {
+        let answers = try perform([.listRoutes()])
+        do throws(WireError) {
+            var routes: [(route: Route, index: UInt32)] = []
+            for message in answers.joined() {
+                if let found = try Route.read(message) { routes.append(found) }
+            }
+            return routes
+        } catch {
+            throw .unreadable(error)
+        }
     }
 }

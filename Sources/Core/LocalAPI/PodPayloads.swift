@@ -16,7 +16,7 @@ package struct PodList: Codable, Hashable, Sendable {
         package var pod: String
         /// The container that holds its namespaces.
         package var containerID: String
-        /// adding, attached or removing.
+        /// adding, attached, removing, or damaged where an interface went away under the pod.
         package var state: String
         /// The path of its network namespace.
         package var netns: String

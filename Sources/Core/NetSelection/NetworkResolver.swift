@@ -61,7 +61,7 @@ struct NetworkResolver {
     /// What a pod gets where nobody says anything: the first file, as kubelet has it.
     func fallback() throws(SelectionError) -> NetworkList {
         guard let first = usable.first else {
-            throw .nothingConfigured(directory: settings.directory)
+            throw .nothingConfigured(directory: settings.directory, unusable: unusable)
         }
         return first.list
     }
@@ -73,6 +73,18 @@ struct NetworkResolver {
                 !list.plugins.contains(where: \.isSelection)
             else { return nil }
             return (file, list)
+        }
+    }
+
+    /// The files that are no configuration of a network, each with the reason.
+    var unusable: [String] {
+        node.files.compactMap { file in
+            do throws(CNIError) {
+                _ = try NetworkList(parsing: file.text)
+                return nil
+            } catch {
+                return "\(file.name) cannot be used: \(error.msg)"
+            }
         }
     }
 

@@ -237,7 +237,7 @@ struct SelectionMaker {
         return try configured()
     }
 
-    private func configured() throws(SelectionError) -> [Selection.Candidate] {
+    private mutating func configured() throws(SelectionError) -> [Selection.Candidate] {
         let owner = "the plugin's configuration"
         var all: [Selection.Candidate] = []
         for (index, entry) in request.settings.defaults.enumerated() {
@@ -246,6 +246,8 @@ struct SelectionMaker {
         }
         guard all.isEmpty, request.taken.isEmpty else { return all }
         let list = try resolver.fallback()
+        // One of them may have been meant to be the first.
+        warnings += resolver.unusable.map { "\(request.settings.directory)/\($0)" }
         let field = SelectionError.Field(
             owner: request.settings.directory,
             path: "the first configuration"

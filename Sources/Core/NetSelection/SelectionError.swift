@@ -15,8 +15,8 @@ package enum SelectionError: Error, Hashable, Sendable {
     case foreignNamespace(Field, name: String, namespace: String)
     /// No plugin of the network can do what is asked for.
     case unserved(Field, name: String, capability: String)
-    /// There is nothing to attach the pod to.
-    case nothingConfigured(directory: String)
+    /// There is nothing to attach the pod to; files that cannot be used are named with the reason.
+    case nothingConfigured(directory: String, unusable: [String])
     /// More attachments than a pod may have.
     case tooMany(Field, max: Int)
 
@@ -54,9 +54,10 @@ extension SelectionError: CustomStringConvertible {
         case .unserved(let field, let name, let capability):
             "\(field) asks network \(name) for \(capability), which none of its plugins declares: add "
                 + "\"capabilities\": {\"\(capability)\": true} to the plugin that can do it"
-        case .nothingConfigured(let directory):
+        case .nothingConfigured(let directory, let unusable):
             "there is no network for the pod: name one in default_plugin, or put a configuration into "
                 + directory
+                + (unusable.isEmpty ? "" : " (of those there \(unusable.joined(separator: "; ")))")
         case .tooMany(let field, let max):
             "\(field) asks for more networks than the \(max) that a pod may have"
         }

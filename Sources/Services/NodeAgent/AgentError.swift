@@ -72,6 +72,8 @@ enum AgentError: Error, Sendable {
     case pod(PodError)
     /// One of a pod's networks, which it has for this reason.
     indirect case network(String, reason: String, AgentError)
+    /// An earlier attempt at the same, which has to be undone first and cannot.
+    indirect case earlierAttempt(AgentError)
     /// Something that has no error of its own.
     case unexpected(String)
     /// The kernel's interfaces.
@@ -137,7 +139,7 @@ enum AgentError: Error, Sendable {
         case .groupFullOnNode: "group.full_on_node"
         case .nameTooLong: "name.too_long"
         case .pod(let error): error.code
-        case .network(_, _, let error): error.code
+        case .network(_, _, let error), .earlierAttempt(let error): error.code
         case .unexpected: "node.unexpected"
         case .netlink: "node.netlink"
         case .dataplane: "node.dataplane"
@@ -175,7 +177,7 @@ enum AgentError: Error, Sendable {
             .addressesExhausted, .blocksInDoubt:
             503
         case .namespaceMissing, .checkFailed, .mtuTooSmall, .pod: 422
-        case .network(_, _, let error): error.status
+        case .network(_, _, let error), .earlierAttempt(let error): error.status
         case .netlink, .dataplane, .storage, .unexpected: 500
         }
     }
@@ -211,7 +213,7 @@ extension AgentError: CustomStringConvertible {
         case .addressesExhausted(let group, let subnet, let use):
             "group \(group) has no free address left in \(subnet): this node has \(use.blocks) of "
                 + "its \(use.blocksOfSubnet) blocks, with \(use.used) addresses in use and "
-                + "\(use.resting) resting, and other nodes have the others; delete pods (a freed "
+                + "\(use.resting) resting, and the others are other nodes' or excluded; delete pods (a freed "
                 + "address rests 60 s), or use a group with a wider subnet (see 'genie-ring ipam "
                 + "--group \(group)')"
         case .addressTaken(let address, let owner):
@@ -264,6 +266,8 @@ extension AgentError: CustomStringConvertible {
             "\(what) is longer than \(max) bytes: use a shorter one"
         case .pod(let error): error.description
         case .network(let name, let reason, let error): "network \(name) (\(reason)): \(error)"
+        case .earlierAttempt(let error):
+            "an earlier ADD for the same interface has to be undone first, and cannot be yet: \(error)"
         case .unexpected(let detail): "the node could not do it: \(detail)"
         case .netlink(let error): error.description
         case .dataplane(let error): error.description

@@ -1,5 +1,6 @@
 import Addressing
 import CNIProtocol
+import Determinism
 import Foundation
 import NetModel
 import Netlink
@@ -17,15 +18,8 @@ extension NodeAgent {
 
     private func answer(_ call: CNICall) async -> Result<[UInt8], CNIError> {
         let configuration: NetworkConfiguration
-        do {
-            configuration = try JSONDecoder().decode(
-                NetworkConfiguration.self,
-                from: Data(call.config.utf8)
-            )
-        } catch {
-            return .failure(
-                CNIError(.decodingFailure, "the network configuration is not valid: \(error)")
-            )
+        do throws(AgentError) { configuration = try Self.configuration(of: call) } catch {
+            return .failure(CNIError(.decodingFailure, "\(error)"))
         }
         if let refusal = configuration.refusal(of: call.verb) { return .failure(refusal) }
         do throws(CNIError) {
@@ -35,6 +29,35 @@ extension NodeAgent {
             if call.verb == .add, error.code != .tryAgainLater { keepFailed(call, error) }
             return .failure(error)
         }
+    }
+
+    /// Reads what the runtime gave to the plugin.
+    static func configuration(of call: CNICall) throws(AgentError) -> NetworkConfiguration {
+        do {
+            return try decode(NetworkConfiguration.self, Array(call.config.utf8))
+        } catch {
+            throw .badRequest("the network configuration: \(error)")
+        }
+    }
+
+    /// Reads a value of ours.
+    ///
+    /// - Throws: what is wrong with it, and in which field.
+    static func decode<Value: Decodable>(
+        _ type: Value.Type,
+        _ text: [UInt8]
+    ) throws(Flaw) -> Value {
+        do { _ = try JSONValue(parsing: text) } catch {
+            throw Flaw(description: "it is not JSON from byte \(error.offset) on")
+        }
+        do { return try JSONDecoder().decode(type, from: Data(text)) } catch {
+            throw Flaw(description: (error as? DecodingError)?.flaw ?? "\(error)")
+        }
+    }
+
+    /// What is wrong with an input.
+    struct Flaw: Error, CustomStringConvertible {
+        let description: String
     }
 
     private func serve(
@@ -61,7 +84,12 @@ extension NodeAgent {
                 if let pod = journal.pods[key] {
                     try await checkPod(pod)
                 } else {
-                    try await check(key, netns: call.netns)
+                    // What other plugins promised through next hops of theirs is theirs to check.
+                    let routes = Self.promised(configuration.prevResult?.result).filter { route in
+                        journal.attachments[key]?.held.contains { $0.gateway == route.gateway }
+                            ?? false
+                    }
+                    try await check(key, netns: call.netns, routes: routes)
                 }
                 return []
             case .collect:
@@ -161,7 +189,7 @@ extension CNIError {
         case .netlink, .dataplane, .storage, .unexpected: .inputOutputFailure
         case .nameTooLong: .invalidEnvironment
         case .pod(let error): error.cniCode
-        case .network(_, _, let error): code(of: error)
+        case .network(_, _, let error), .earlierAttempt(let error): code(of: error)
         case .groupFullOnNode: .addressSpaceFull
         case .badRequest: .decodingFailure
         case .unknownNode, .nodeNameTwice, .nodeAlive, .nodeIsSteward, .vpcExists, .vniTaken,

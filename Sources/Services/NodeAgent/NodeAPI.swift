@@ -236,7 +236,7 @@ package struct NodeAPI: Sendable {
     private static func read<Value: Decodable>(
         _ request: LocalServer.Request
     ) throws(AgentError) -> Value {
-        do { return try JSONDecoder().decode(Value.self, from: Data(request.body)) } catch {
+        do { return try NodeAgent.decode(Value.self, request.body) } catch {
             throw .badRequest("\(error)")
         }
     }

@@ -47,7 +47,7 @@ extension NodeAgent {
                     interface: request.key.interface
                 )
             }
-            try await undo(old)
+            do throws(AgentError) { try await undo(old) } catch { throw .earlierAttempt(error) }
         }
         guard !request.netns.isEmpty else {
             throw .namespaceMissing(containerID: request.key.containerID)

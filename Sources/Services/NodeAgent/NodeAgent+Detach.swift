@@ -181,7 +181,18 @@ extension NodeAgent {
     }
 
     /// Compares an attachment with what was set up, as CHECK demands.
-    func check(_ key: AttachmentKey, netns: String) async throws(AgentError) {
+    ///
+    /// - Parameters:
+    ///   - key: the interface.
+    ///   - netns: the pod's namespace.
+    ///   - routes: those that have to lead through it.
+    /// - Throws: `.notAttached`, `.checkFailed` with what is not as it was set up.
+    /// - Source: CNI specification 1.1.0, section 2 "CHECK".
+    func check(
+        _ key: AttachmentKey,
+        netns: String,
+        routes: [Route]
+    ) async throws(AgentError) {
         guard let attachment = journal.attachments[key], attachment.state == .attached else {
             throw .notAttached(containerID: key.containerID, interface: key.interface)
         }
@@ -210,6 +221,10 @@ extension NodeAgent {
                     "interface \(key.interface) has lost its address \(held.address)"
                 )
             }
+        }
+        let present = state.routes.filter { !Self.isSourceTable($0.table) }
+        for route in routes where !present.contains(where: route.isLike) {
+            throw .checkFailed("interface \(key.interface) has lost its route to \(route)")
         }
         guard let dataplane else { throw .noDataplane }
         do {

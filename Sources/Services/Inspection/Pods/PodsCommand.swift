@@ -48,7 +48,7 @@ struct PodsListCommand: ParsableCommand {
                 }
             )
         }
-        for pod in list.pods where pod.state == "removing" {
+        for pod in list.pods where ["removing", "damaged"].contains(pod.state) {
             let name = pod.pod.isEmpty ? pod.containerID : pod.pod
             for warning in pod.warnings { printNote("\(name): \(warning)") }
         }

@@ -1,3 +1,4 @@
+import Addressing
 import CNIProtocol
 import Foundation
 import Logging
@@ -164,7 +165,9 @@ extension NodeAgent {
         for part in record.parts where part.network?.plugins[0].isOwn == true {
             try await check(
                 AttachmentKey(containerID: record.containerID, interface: part.interface),
-                netns: netns
+                netns: netns,
+                routes: Self.promised(part.attachmentResult?.result)
+                    + part.gateways.compactMap { IPAddress($0) }.map { .byDefault(via: $0) }
             )
         }
     }

@@ -6,6 +6,14 @@ import Netlink
 extension NodeAgent {
     /// Tables of pods begin here; a namespace of a pod has none of its own beside the kernel's.
     private static let firstTable: UInt32 = 10_000
+    /// Tables of interfaces that came by a call each; their metrics differ.
+    fileprivate static let firstTableAlone: UInt32 = 20_000
+    private static let tablesEnd: UInt32 = 30_000
+
+    /// Whether a table is one that packets find by their source, with copies of the main one's.
+    static func isSourceTable(_ table: UInt32) -> Bool {
+        (firstTable..<tablesEnd).contains(table)
+    }
 
     /// Chooses the network that the pod's default routes lead through: the one that names their
     /// next hops, else the first that brought any, the cluster-wide one before the others.
@@ -39,6 +47,13 @@ extension NodeAgent {
             AttachmentResult(interface: record.interface, result: $0, isDefault: named == nil)
         }
         return (first.map { [$0] } ?? []) + record.parts.compactMap(\.attachmentResult)
+    }
+
+    /// The routes through next hops that a result speaks of.
+    static func promised(_ result: CNIResult?) -> [Route] {
+        (result?.routes ?? []).compactMap { route in
+            route.gw.flatMap { Route(destination: route.dst, gateway: $0) }
+        }
     }
 
     /// Lets each address of a container answer through its own interface, where a runtime has asked
@@ -97,9 +112,6 @@ extension NodeAgent {
 }
 
 extension Attachment {
-    /// Tables of interfaces that came by a call each; their metrics differ.
-    private static let firstTable: UInt32 = 20_000
-
     /// Whether a call made it by itself, and it is no part of a plan.
     fileprivate var isAlone: Bool { network?.isEmpty == false }
 
@@ -110,7 +122,7 @@ extension Attachment {
             addresses: held.map { Netlink.InterfaceAddress(alone: $0.address) },
             gateways: held.map(\.gateway),
             defaultGateways: [],
-            table: Self.firstTable + (metric ?? 0)
+            table: NodeAgent.firstTableAlone + (metric ?? 0)
         )
     }
 }

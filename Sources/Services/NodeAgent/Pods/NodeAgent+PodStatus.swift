@@ -44,6 +44,13 @@ extension NodeAgent {
                 ? value.map { PodList.Annotation(key: key, value: $0) } : nil
         }
         var warnings = record.warnings
+        let lost = record.parts.filter { isLost($0, of: record) }.map(\.interface)
+        if !lost.isEmpty {
+            warnings.append(
+                "interface \(lost.joined(separator: ", ")) was taken off this node: delete the pod, so "
+                    + "that another gets its networks anew"
+            )
+        }
         if let retry = podRetries[record.key] {
             warnings.append(
                 "cannot be taken off its networks (\(retry.attempts) attempts; the last: "
@@ -53,7 +60,7 @@ extension NodeAgent {
         return PodList.Item(
             pod: Self.podName(record.podNamespace, record.podName),
             containerID: record.containerID,
-            state: record.state.rawValue,
+            state: lost.isEmpty ? record.state.rawValue : "damaged",
             netns: record.netns,
             interfaces: record.parts.map { part in
                 PodList.Interface(
@@ -68,6 +75,13 @@ extension NodeAgent {
             warnings: warnings,
             annotations: annotations
         )
+    }
+
+    /// Whether a place in the ring went away under its pod, as an uninstall takes it away.
+    private func isLost(_ part: PodRecord.Part, of record: PodRecord) -> Bool {
+        let key = AttachmentKey(containerID: record.containerID, interface: part.interface)
+        return record.state == .attached && part.network?.plugins.first?.isOwn == true
+            && journal.attachments[key]?.state != .attached
     }
 
     private static func item(_ attachment: Attachment) -> PodList.Item {
@@ -147,15 +161,7 @@ extension NodeAgent {
 
     /// What a recorded call would do now; nothing is done.
     func replay(_ call: CNICall) async throws(AgentError) -> PodPlan {
-        let configuration: NetworkConfiguration
-        do {
-            configuration = try JSONDecoder().decode(
-                NetworkConfiguration.self,
-                from: Data(call.config.utf8)
-            )
-        } catch {
-            throw .badRequest("the call's network configuration: \(error)")
-        }
+        let configuration = try Self.configuration(of: call)
         if let refusal = configuration.refusal(of: call.verb) { throw .badRequest("\(refusal)") }
         let key = AttachmentKey(containerID: call.containerID, interface: call.ifname)
         if call.verb != .add, let record = journal.pods[key] {

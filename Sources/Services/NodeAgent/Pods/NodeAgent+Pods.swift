@@ -27,7 +27,7 @@ extension NodeAgent {
             guard old.state != .attached || isDeleteDue else {
                 throw .alreadyAttached(containerID: key.containerID, interface: key.interface)
             }
-            try await undoPod(old)
+            do throws(AgentError) { try await undoPod(old) } catch { throw .earlierAttempt(error) }
         }
         guard journal.attachments[key]?.state != .attached || isDeleteDue,
             !occupiedInterfaces(besides: key).contains(key.interface)
