@@ -90,6 +90,8 @@ struct Networks {
                 case "$fault" in
                 "\(type) $CNI_COMMAND $1 fail")
                     echo '{"cniVersion":"0.4.0","code":107,"msg":"told to fail"}'; exit 1 ;;
+                "\(type) $CNI_COMMAND $1 slow")
+                    sleep 2 ;;
                 "\(type) $CNI_COMMAND $1 hang")
                     sleep 25 ;;
                 "\(type) $CNI_COMMAND $1 kill")

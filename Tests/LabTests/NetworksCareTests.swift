@@ -58,6 +58,36 @@ struct NetworksCareTests {
         }
     }
 
+    @Test("a daemon that is told to stop ends the calls that are under way, and begins no other")
+    func stopped() async throws {
+        try await with { networks in
+            let lab = networks.lab
+            for pod in ["a", "b"] { try lab.script("pod", "add", "node1", pod) }
+            try networks.setFault("bridge ADD before slow")
+            let slow = Task.detached {
+                try networks.call("ADD", "a", annotations: ["cni": "inner,red/web"])
+            }
+            let isCalled = try await lab.eventually(seconds: 5) {
+                try lab.ring(1, "pods").text.contains("adding")
+            }
+            #expect(isCalled)
+            let stopping = Task.detached { _ = try lab.script("stop", "node1") }
+            try await Task.sleep(for: .milliseconds(500))
+            let late = try networks.call("ADD", "b", config: Self.web)
+            #expect(late.status != 0 && late.text.contains("is being stopped"), "\(late)")
+            let result = try AddResult(try await slow.value)
+            #expect(result.shown.first == "eth0 10.61.0.2/24" && result.ips.count == 2)
+            try await stopping.value
+            try lab.script("start", "node1")
+            let isBack = try await lab.eventually(seconds: 10) {
+                try lab.ring(1, "pods").text.contains("attached")
+            }
+            #expect(isBack)
+            #expect(try networks.inPod("a", "ping -c 1 -W 1 10.61.0.1").contains(" 0% packet"))
+            for pod in ["a", "b"] { #expect(try networks.call("DEL", pod).status == 0) }
+        }
+    }
+
     @Test("a call that fails undoes nothing that another call for the same container made")
     func otherCall() async throws {
         try await with { networks in

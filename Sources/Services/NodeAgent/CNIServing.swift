@@ -2,6 +2,7 @@ import Addressing
 import CNIProtocol
 import Determinism
 import Foundation
+import Logging
 import NetModel
 import Netlink
 import PeerService
@@ -10,13 +11,32 @@ extension NodeAgent {
     /// Serves one call of the plugin: the bytes for its standard output, or the error to print.
     func serve(_ call: CNICall) async -> Result<[UInt8], CNIError> {
         let start = ContinuousClock.now
+        callsUnderWay += 1
+        defer { callsUnderWay -= 1 }
         let answer = await answer(call)
         let code = if case .failure(let error) = answer { error.code } else { nil as CNIErrorCode? }
         callCounters.note(call.verb, code: code, span: ContinuousClock.now - start)
         return answer
     }
 
+    /// Begins with no more pods and waits for the calls that are under way, for a while: whoever is
+    /// called by a plugin of others may take its time, and its work would have been in vain.
+    ///
+    /// What is not done by then is undone at the next start.
+    func leave(within limit: Duration) async {
+        isLeaving = true
+        guard callsUnderWay > 0 else { return }
+        logger.info("finishing calls of runtimes", metadata: ["calls": "\(callsUnderWay)"])
+        let start = ContinuousClock.now
+        while callsUnderWay > 0, start.duration(to: .now) < limit {
+            try? await Task.sleep(for: .milliseconds(10))
+        }
+        // The last answer has still to be written.
+        try? await Task.sleep(for: .milliseconds(50))
+    }
+
     private func answer(_ call: CNICall) async -> Result<[UInt8], CNIError> {
+        if isLeaving, call.verb == .add { return .failure(CNIError(.tryAgainLater, Self.leaving)) }
         let configuration: NetworkConfiguration
         do throws(AgentError) { configuration = try Self.configuration(of: call) } catch {
             return .failure(CNIError(.decodingFailure, "\(error)"))
@@ -30,6 +50,8 @@ extension NodeAgent {
             return .failure(error)
         }
     }
+
+    private static let leaving = "genied is being stopped: try again once it runs"
 
     /// Reads what the runtime gave to the plugin.
     static func configuration(of call: CNICall) throws(AgentError) -> NetworkConfiguration {

@@ -42,6 +42,10 @@ package actor NodeAgent {
     var merging = ""
     var busy: Set<AttachmentKey> = []
     var busyPods: Set<AttachmentKey> = []
+    /// Calls of runtimes that are being served.
+    var callsUnderWay = 0
+    /// Whether the daemon is about to end.
+    var isLeaving = false
     var uplinkWatch = UplinkWatch()
     /// What came of runtimes' calls.
     var callCounters = CNICallCounters()

@@ -16,6 +16,10 @@ struct Daemon: Sendable {
     /// Everything that only a start needs was used by then.
     private static let settledAfter = Duration.seconds(5)
 
+    /// How long runtimes' calls that are under way may take once the daemon is to end; supervisors
+    /// wait for at least 30 s.
+    private static let callWait = Duration.seconds(10)
+
     /// How long a killed process may take to let go of its files.
     private static let lockWait = Duration.seconds(2)
 
@@ -70,6 +74,7 @@ struct Daemon: Sendable {
             // The first to end decides: a signal ends the rest, and so does an error, thrown on.
             let first = await group.nextResult()
             logger.info("leaving")
+            if case .success = first { await agent.leave(within: Self.callWait) }
             await peer.stop()
             group.cancelAll()
             try first?.get()
