@@ -44,30 +44,56 @@ struct NetworkConfigurationTests {
     }
 
     @Test(
-        "what has the wrong form is named by its field, in words",
+        "what has the wrong form is named by its field, in words, and stops no DEL",
         arguments: [
-            (#"{"name":7}"#, "name must be a text"),
-            (#"{"name":"a","runtimeConfig":[]}"#, "runtimeConfig must be an object"),
-            (#"{"runtimeConfig":{"ips":"10.0.0.1"}}"#, "runtimeConfig.ips must be a list"),
-            (#"{"runtimeConfig":{"ips":["a",1]}}"#, "runtimeConfig.ips[1] must be a text"),
+            (#""vpc":5"#, "vpc must be a text"),
+            (#""runtimeConfig":[]"#, "runtimeConfig must be an object"),
+            (#""runtimeConfig":{"ips":"10.0.0.1"}"#, "runtimeConfig.ips must be a list"),
+            (#""runtimeConfig":{"ips":["a",1]}"#, "runtimeConfig.ips[1] must be a text"),
             (
-                #"{"runtimeConfig":{"bandwidth":{"ingressRate":"fast"}}}"#,
+                #""runtimeConfig":{"bandwidth":{"ingressRate":"fast"}}"#,
                 "runtimeConfig.bandwidth.ingressRate must be a whole number of at least 0"
             ),
             (
-                #"{"cni.dev/valid-attachments":[{"containerID":"a"}]}"#,
+                #""runtimeConfig":{"bandwidth":{"ingressRate":-1}}"#,
+                "runtimeConfig has a number in it that is out of its range"
+            ),
+            (
+                #""cni.dev/valid-attachments":[{"containerID":"a"}]"#,
                 "cni.dev/valid-attachments[0].ifname is missing"
             ),
             (
-                #"{"cni.dev/valid-attachments":[{"containerID":"a","ifname":null}]}"#,
+                #""cni.dev/valid-attachments":[{"containerID":"a","ifname":null}]"#,
                 "cni.dev/valid-attachments[0].ifname must not be null"
             ),
-            ("[]", "the whole must be an object"),
+            (
+                #""prevResult":{"cniVersion":"1.0.0","ips":[{"address":"10.0.0"}]}"#,
+                "prevResult.ips[0].address is wrong: not an address with a length"
+            ),
         ]
     )
-    func flaws(text: String, flaw: String) throws {
-        let error = #expect(throws: DecodingError.self) { try decode(text) }
-        #expect(error?.flaw == flaw)
+    func flaws(member: String, flaw: String) throws {
+        let read = try decode(#"{"cniVersion":"1.1.0","name":"red","type":"genie",\#(member)}"#)
+        #expect(read.flaw == flaw)
+        for verb in [CNIVerb.add, .check, .collect] {
+            let refusal = read.refusal(of: verb)
+            #expect(refusal?.code == .decodingFailure && refusal?.cniVersion == "1.1.0")
+            #expect(refusal?.msg == "in the configuration of network red \(flaw)")
+        }
+        #expect(read.refusal(of: .delete) == nil && read.refusal(of: .status) == nil)
+    }
+
+    @Test(
+        "what the plugin itself cannot read is named",
+        arguments: [
+            ("", "is empty"), ("{", "is not valid JSON"), ("[]", "is no JSON object"),
+            (#"{"name":7}"#, "has something else than a text as its name"),
+            (#"{"name":"a","type":{}}"#, "has something else than a text as its type"),
+        ]
+    )
+    func unreadable(text: String, flaw: String) throws {
+        let error = #expect(throws: CNIError.self) { try ConfigurationScan(Array(text.utf8)) }
+        #expect(error?.msg == "the network configuration on standard input \(flaw)")
     }
 
     @Test("A configuration without a version is of 0.1.0")
@@ -150,7 +176,7 @@ struct NetworkConfigurationTests {
             "{\"cniVersion\":\"7.0.0\"}",
         ] {
             let read = try decode("{\(place),\"prevResult\":\(bad)}")
-            #expect(read.isPrevResultMalformed && read.prevResult == nil)
+            #expect(read.flaw != nil && read.prevResult == nil)
             #expect(read.refusal(of: .check)?.code == .decodingFailure)
             #expect(read.refusal(of: .add)?.code == .decodingFailure)
             #expect(read.refusal(of: .delete) == nil)

@@ -110,7 +110,12 @@ struct BadInputTests {
             try lab.script("stop", "node1")
             let store = try RowStore(path: "/run/genie-lab/\(lab.id)/node1/data/genie.db")
             try lab.script("start", "node1")
-            try await Task.sleep(for: .milliseconds(800))
+            let log = "/run/genie-lab/\(lab.id)/node1/genied.log"
+            let isWaiting = try await lab.eventually(seconds: 10) {
+                try String(contentsOfFile: log, encoding: .utf8)
+                    .contains("waiting for another process to close the database")
+            }
+            #expect(isWaiting)
             try store.close()
             let isServing = try await lab.eventually(seconds: 15) {
                 try lab.ring(1, "endpoints").status == 0

@@ -255,7 +255,7 @@ struct LabTests {
         let gateway = try #require(address.gateway)
         try ip("route delete default")
         let lost = try check()
-        #expect(lost.status != 0 && lost.text.contains("its route to 0.0.0.0/0 via \(gateway)"))
+        #expect(lost.status != 0 && lost.text.contains("its route 0.0.0.0/0 via \(gateway)"))
         try ip("route add default via \(gateway) dev eth0")
         #expect(try check().status == 0)
         let host = String(address.address.prefix { $0 != "/" })

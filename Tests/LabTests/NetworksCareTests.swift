@@ -204,8 +204,20 @@ struct NetworksCareTests {
             #expect(page.contains("genie_pods_stuck 1"))
             #expect(page.contains(#"genie_cni_calls_total{verb="ADD",code="0"} 1"#))
             #expect(page.contains(#"genie_cni_calls_total{verb="DEL",code="107"} 1"#))
+            // The pod's next container is another one.
+            try lab.script("pod", "add", "node1", "c")
+            let next = try networks.call(
+                "ADD",
+                "c",
+                annotations: ["cni": "red/web"],
+                arguments: ";K8S_POD_NAME=a"
+            )
+            #expect(next.status == 0, "\(next.text)")
+            let explained = try lab.ring(1, "pods", "explain", "shop/a")
+            #expect(explained.status == 0, "\(explained)")
             let forgot = try lab.ring(1, "pods", "forget", "shop/a")
             #expect(forgot.status == 0 && forgot.text.contains("bridge"), "\(forgot)")
+            #expect(try networks.call("DEL", "c").status == 0)
             #expect(try lab.ring(1, "pods").errors == "no pods\n")
             #expect(try lab.ring(1, "endpoints").text.contains("10.60.0.") == false)
             #expect(try lab.ring(1, "pods", "forget", "shop/a").status == 1)

@@ -82,7 +82,8 @@ struct NetworksLabTests {
             _ = try networks.inPod("a", "ip route del 10.60.0.0/24 dev own")
             let lost = try networks.call("CHECK", "a", config: ",\"prevResult\":\(add.text)")
             #expect(
-                lost.status != 0 && lost.text.contains("own has lost its route to 10.60.0.0/24"),
+                lost.status != 0
+                    && lost.text.contains("own in the pod has not its route 10.60.0.0/24"),
                 "\(lost.text)"
             )
             _ = try networks.inPod("a", "ip link set own down")

@@ -93,10 +93,11 @@ struct NetworksStormTests {
     /// deaths seconds apart let none of them, since each start lets them rest anew.
     private func expectBounded(_ rows: [[StoredRow]]) {
         let blocks = rows[5].count
-        #expect(rows[10].isEmpty && rows[13].isEmpty)
-        #expect(rows[6].count <= 64 * blocks && rows[3].count <= blocks + 16)
-        let others = rows.indices.filter { ![3, 5, 6].contains($0) }.map { rows[$0].count }
-        #expect(others.reduce(0, +) < 32, "\(rows.map(\.count))")
+        let counts = rows.map(\.count)
+        #expect(rows[10].isEmpty && rows[13].isEmpty, "\(counts)")
+        #expect(rows[6].count <= 64 * blocks && rows[3].count <= blocks + 16, "\(counts)")
+        let others = counts.indices.filter { ![3, 5, 6].contains($0) }.map { counts[$0] }
+        #expect(others.reduce(0, +) < 32, "\(counts)")
     }
 
     /// Makes pods and takes them away, as a runtime does: whatever ADD says, DEL follows.

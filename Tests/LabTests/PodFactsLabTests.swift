@@ -155,6 +155,27 @@ struct PodFactsLabTests {
         }
     }
 
+    @Test("annotations that are no texts keep their pod from running, and no other")
+    func malformedAnnotations() async throws {
+        let file = FileManager.default.temporaryDirectory.appending(path: "facts-\(UUID()).json")
+        let pod =
+            #"{"kind":"Pod","metadata":{"namespace":"shop","name":"a","annotations":{"cni":5}}}"#
+        try #"{"items":[\#(pod)]}"#.write(to: file, atomically: true, encoding: .utf8)
+        defer { try? FileManager.default.removeItem(at: file) }
+        let environment = ["GENIE_LAB_POD_FACTS": file.path]
+        try await Lab.with(nodes: 1, id: Lab.testID, environment: environment) { lab in
+            let networks = try Networks(lab)
+            for name in ["a", "b"] { try lab.script("pod", "add", "node1", name) }
+            let add = try networks.call("ADD", "a")
+            #expect(
+                add.status != 0
+                    && add.text.contains("metadata.annotations of pod shop/a must be an object"),
+                "\(add.text)"
+            )
+            #expect(try networks.call("ADD", "b").status == 0)
+        }
+    }
+
     @Test("a file that cannot be read keeps a pod from running without its networks")
     func unreadable() async throws {
         let environment = ["GENIE_LAB_POD_FACTS": "/absent/facts.json"]

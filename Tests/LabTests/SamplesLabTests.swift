@@ -19,27 +19,36 @@ struct SamplesLabTests {
                 to: URL(filePath: "/run/genie-lab/\(lab.id)/node1/net.d/\(name)")
             )
         }
-        _ = try lab.ring(1, "vpcs", "create", "default")
+        for vpc in ["default", "red"] { _ = try lab.ring(1, "vpcs", "create", vpc) }
+        let web = try lab.ring(1, "groups", "create", "red/web", "--subnet", "10.61.0.0/24")
+        #expect(web.status == 0, "\(web.errors)")
         let group = try lab.ring(1, "groups", "create", "default/pods", "--subnet", "10.60.0.0/16")
         #expect(group.status == 0, "\(group.errors)")
     }
 
     /// Calls the plugin with the sample that chooses, as a runtime does for a pod with a port.
-    private static func call(_ verb: String, _ lab: Lab) throws -> Lab.Output {
+    private static func call(
+        _ verb: String,
+        _ lab: Lab,
+        pod: String = "a",
+        ports: String = #"[{"hostPort":8080,"containerPort":80,"protocol":"tcp"}]"#,
+        after add: Lab.Output? = nil
+    ) throws -> Lab.Output {
         let sample = try String(
             contentsOf: samples.appending(path: "00-genie.conf"),
             encoding: .utf8
         )
-        let ports = #"[{"hostPort":8080,"containerPort":80,"protocol":"tcp"}]"#
-        let asked = #","runtimeConfig":{"portMappings":\#(ports)}}"#
+        let previous = add.map { #","prevResult":\#($0.text)"# } ?? ""
+        let asked = #","runtimeConfig":{"portMappings":\#(ports)}\#(previous)}"#
         return try lab.run(
             on: 1,
             ["genie"],
             input: sample.prefix { $0 != "}" } + "}" + asked,
             environment: [
-                "CNI_COMMAND": verb, "CNI_CONTAINERID": "a", "CNI_IFNAME": "eth0",
-                "CNI_ARGS": "IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=a",
-                "CNI_NETNS": "/var/run/netns/grlab\(lab.id)-node1-a", "CNI_PATH": Networks.stock,
+                "CNI_COMMAND": verb, "CNI_CONTAINERID": pod, "CNI_IFNAME": "eth0",
+                "CNI_ARGS": "IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=\(pod)",
+                "CNI_NETNS": "/var/run/netns/grlab\(lab.id)-node1-\(pod)",
+                "CNI_PATH": Networks.stock,
             ]
         )
     }
@@ -49,8 +58,8 @@ struct SamplesLabTests {
         try await Lab.with(nodes: 2, id: Lab.testID) { lab in
             try Self.install(lab)
             try lab.script("pod", "add", "node1", "a")
-            let add = try AddResult(try Self.call("ADD", lab))
-            #expect(add.shown.first?.hasPrefix("eth0 10.60.") == true)
+            let add = try Self.call("ADD", lab)
+            #expect(try AddResult(add).shown.first?.hasPrefix("eth0 10.60.") == true)
             let server = Process()
             server.executableURL = URL(filePath: "/usr/sbin/ip")
             server.arguments = [
@@ -72,9 +81,15 @@ struct SamplesLabTests {
             #expect(try lab.run(on: 1, ask).text == "200")
             let pod = ["netns", "exec", "grlab\(lab.id)-node1-a"]
             #expect(try Lab.run("/usr/sbin/ip", pod + ask).text == "200")
+            let check = try Self.call("CHECK", lab, after: add)
+            #expect(check.status == 0, "\(check.text)")
+            func rules() throws -> String {
+                try lab.run(on: 1, ["iptables-save", "-t", "nat"]).text
+            }
+            #expect(try rules().contains("10.60."))
             #expect(try Self.call("DEL", lab).status == 0)
-            let rules = try lab.run(on: 1, ["iptables-save", "-t", "nat"]).text
-            #expect(!rules.contains("10.60."), "\(rules)")
+            let left = try rules()
+            #expect(!left.contains("10.60."), "\(left)")
         }
     }
 
@@ -89,8 +104,19 @@ struct SamplesLabTests {
                     "\($0.interface) \($0.network) \($0.plugins.joined(separator: ","))"
                 }
             }
-            #expect(try plan("shop/web-1") == ["eth0 back genie", "data front macvlan"])
-            #expect(try plan("shop/web-2") == ["eth0 ports genie,portmap", "data shop/blue genie"])
+            #expect(try plan("shop/logical-1") == ["eth0 back genie", "data front macvlan"])
+            #expect(
+                try plan("shop/beside-1") == ["eth0 ports genie,portmap", "data shop/red genie"]
+            )
+            for pod in ["logical-1", "beside-1"] {
+                try lab.script("pod", "add", "node1", pod)
+                let add = try Self.call("ADD", lab, pod: pod, ports: "[]")
+                #expect(try AddResult(add).ips.count == 2, "\(add.text)")
+                if pod == "logical-1" { #expect(add.text.contains("10.67.1.2/24"), "\(add.text)") }
+                let check = try Self.call("CHECK", lab, pod: pod, ports: "[]", after: add)
+                #expect(check.status == 0, "\(check.text)")
+                #expect(try Self.call("DEL", lab, pod: pod, ports: "[]").status == 0)
+            }
         }
     }
 }

@@ -350,6 +350,9 @@ struct AnnotationTests {
             warnings.contains { $0.hasPrefix("/etc/cni/net.d/05-broken.conf cannot be used: ") },
             "\(warnings)"
         )
+        // One that would not have been the first is no reason for a warning.
+        let last = ConfigurationFile(name: "99-old.conf", text: "{")
+        #expect(try World(files: [World.weave, last]).selection().warnings == [])
         let without = #expect(throws: SelectionError.self) {
             try World(files: [own, broken]).selection()
         }

@@ -46,9 +46,31 @@ package enum PodRoutes {
 
     /// Takes the pod's default routes of both families away, whoever made them.
     ///
+    /// - Parameters:
+    ///   - interfaces: those that they lead through; nil for any.
+    ///   - netnsPath: the pod's namespace.
     /// - Throws: `.namespaceMissing`, `.refused`.
-    package static func removeDefaults(netnsPath: String) throws(NetlinkError) {
-        try removeDefaults(NetlinkSocket(netnsPath: netnsPath))
+    package static func removeDefaults(
+        through interfaces: [String]? = nil,
+        netnsPath: String
+    ) throws(NetlinkError) {
+        let socket = try NetlinkSocket(netnsPath: netnsPath)
+        guard let interfaces else { return try removeDefaults(socket) }
+        let indices = try interfaces.map { name throws(NetlinkError) in
+            do throws(NetlinkError) {
+                return try socket.link(name, netnsPath: netnsPath).index
+            } catch .linkMissing {
+                return 0
+            }
+        }
+        for (route, index) in try socket.routes()
+        where route.destination.length == 0 && route.table == Route.mainTable
+            && indices.contains(index)
+        {
+            do throws(NetlinkError) {
+                try socket.perform([.deleteRoute(route, index: index)])
+            } catch .refused(_, ESRCH, _) {}
+        }
     }
 
     /// Makes the tables, the rules and the default routes; what is there already stays, but for
@@ -114,9 +136,13 @@ package enum PodRoutes {
     /// the link first, and everything through the next hops.
     ///
     /// The block of an address may not be on its link, as on a line to the node, so nothing is
-    /// made up.
+    /// made up but the way to a next hop that a plugin has moved out of the main table.
     static func routes(of way: Way, beside own: [Route]) -> [Route] {
-        let near = own.filter { $0.gateway == nil }
+        let known = own.filter { $0.gateway == nil }
+        let unknown = way.gateways.filter { gateway in
+            !known.contains { $0.destination.contains(gateway) }
+        }
+        let near = known + unknown.map { Route.onLink($0) }
         let far = own.filter { $0.gateway != nil }
         let copied = (near + far).map { $0.moved(to: way.table) }
         return copied + way.gateways.map { .byDefault(via: $0, table: way.table) }

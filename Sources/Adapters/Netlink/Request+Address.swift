@@ -68,24 +68,29 @@ extension Request {
         )
     }
 
-    /// Takes a route through an interface away; one that is not there is refused with ESRCH.
+    /// Takes a route through an interface away, whoever made it; one that is not there is refused
+    /// with ESRCH.
     package static func deleteRoute(_ route: Route, index: UInt32) -> Request {
         Request(
             .deleteRoute(route, index: index),
             type: RTM_DELROUTE,
             flags: NLM_F_ACK,
-            body: body(of: route, index: index)
+            body: body(of: route, index: index, protocol: UInt8(RTPROT_UNSPEC))
         )
     }
 
-    private static func body(of route: Route, index: UInt32) -> MessageWriter {
+    private static func body(
+        of route: Route,
+        index: UInt32,
+        protocol origin: UInt8 = UInt8(RTPROT_STATIC)
+    ) -> MessageWriter {
         var body = MessageWriter()
         // struct rtmsg: family, two lengths, tos, table, protocol, scope, type, 4 bytes of flags.
         body.write(family(of: route.destination.first))
         body.write(UInt8(route.destination.length))
         body.write(UInt16(0))
         body.write(UInt8(exactly: route.table) ?? UInt8(RT_TABLE_UNSPEC.rawValue))
-        body.write(UInt8(RTPROT_STATIC))
+        body.write(origin)
         body.write(scope(of: route))
         body.write(UInt8(RTN_UNICAST))
         body.write(UInt32(0))

@@ -80,7 +80,8 @@ package struct Route: Hashable, Sendable, CustomStringConvertible {
 }
 
 extension Route {
-    /// A unicast route out of one interface, and the interface's number; nil for any other message.
+    /// The next hops of a unicast route, a route for each, with their interfaces' numbers; none for
+    /// any other message.
     ///
     /// ```
     ///   struct rtmsg
@@ -89,8 +90,8 @@ extension Route {
     ///    2   1   source length  6   1   scope
     ///    3   1   tos            7   1   type
     /// ```
-    static func read(_ message: Message) throws(WireError) -> (route: Route, index: UInt32)? {
-        guard message.type == RTM_NEWROUTE else { return nil }
+    static func read(_ message: Message) throws(WireError) -> [(route: Route, index: UInt32)] {
+        guard message.type == RTM_NEWROUTE else { return [] }
         var reader = ByteReader(message.payload)
         let family = try reader.readNative("route family", as: UInt8.self)
         let length = try reader.readNative("prefix length", as: UInt8.self)
@@ -103,16 +104,49 @@ extension Route {
         let zero = family == UInt8(AF_INET) ? IPAddress(v4: 0) : IPAddress(high: 0, low: 0)
         let first = attributes[RTA_DST.rawValue].flatMap { IPAddress(familyBytes: $0) } ?? zero
         guard type == UInt8(RTN_UNICAST),
-            let index = try attributes.number(RTA_OIF.rawValue, "link index"),
             let destination = Prefix(first: first, length: Int(length))
-        else { return nil }
+        else { return [] }
         let table = try attributes.number(RTA_TABLE.rawValue, "table") ?? UInt32(shortTable)
-        let gateway = attributes[RTA_GATEWAY.rawValue].flatMap { IPAddress(familyBytes: $0) }
-        guard let route = Route(destination: destination, gateway: gateway, table: table) else {
-            return nil
+        return try hops(attributes).compactMap { hop in
+            Route(destination: destination, gateway: hop.gateway, table: table)
+                .map { ($0, hop.index) }
         }
-        return (route, index)
     }
+
+    /// The one next hop of a route, or those that the kernel has put together since they differ in
+    /// nothing else.
+    ///
+    /// ```
+    ///   struct rtnexthop
+    ///    0   2   length with attributes   3   1   hops
+    ///    2   1   flags                    4   4   link index
+    /// ```
+    private static func hops(
+        _ attributes: Attributes
+    ) throws(WireError) -> [(gateway: IPAddress?, index: UInt32)] {
+        func gateway(_ attributes: Attributes) -> IPAddress? {
+            attributes[RTA_GATEWAY.rawValue].flatMap { IPAddress(familyBytes: $0) }
+        }
+        if let index = try attributes.number(RTA_OIF.rawValue, "link index") {
+            return [(gateway(attributes), index)]
+        }
+        guard let content = attributes[RTA_MULTIPATH.rawValue] else { return [] }
+        var reader = ByteReader(content)
+        var hops: [(gateway: IPAddress?, index: UInt32)] = []
+        while reader.remaining > 0 {
+            let length = Int(try reader.readNative("next hop length", as: UInt16.self))
+            guard length >= hopHeaderLength else { throw .malformed(field: "next hop length") }
+            _ = try reader.readNative("next hop flags and hops", as: UInt16.self)
+            let index = try reader.readNative("next hop link index", as: UInt32.self)
+            var inner = ByteReader(try reader.readRaw(length - hopHeaderLength, "next hop"))
+            hops.append((gateway(try Attributes(&inner)), index))
+            try reader.skipPadding(after: length)
+        }
+        return hops
+    }
+
+    /// The length of `struct rtnexthop`.
+    private static let hopHeaderLength = 8
 
     /// Whether a route leads to the same places through the same next hop, in whichever table.
     package func isLike(_ other: Route) -> Bool {
@@ -131,9 +165,7 @@ extension NetlinkSocket {
         let answers = try perform([.listRoutes()])
         do throws(WireError) {
             var routes: [(route: Route, index: UInt32)] = []
-            for message in answers.joined() {
-                if let found = try Route.read(message) { routes.append(found) }
-            }
+            for message in answers.joined() { routes += try Route.read(message) }
             return routes
         } catch {
             throw .unreadable(error)

@@ -23,11 +23,22 @@ package struct ConfigurationScan: Hashable, Sendable {
         } catch {
             throw CNIError(
                 .decodingFailure,
-                "the network configuration on standard input is not valid JSON",
+                "the network configuration on standard input \(Self.flaw(text))",
                 details: "at byte \(error.offset) of \(text.count)",
                 cniVersion: cniVersion ?? CNIVersion.latest.rawValue
             )
         }
+    }
+
+    /// What is wrong with a text that could not be read.
+    private static func flaw(_ text: [UInt8]) -> String {
+        if text.isEmpty { return "is empty" }
+        guard let whole = try? JSONValue(parsing: text) else { return "is not valid JSON" }
+        let wrong = ["cniVersion", "name", "type"].filter { key in
+            whole[key].map { !$0.isNull && $0.string == nil } ?? false
+        }
+        return wrong.isEmpty
+            ? "is no JSON object" : "has something else than a text as its \(wrong[0])"
     }
 
     /// Why a call with this configuration cannot be served, as far as these keys tell.

@@ -1,22 +1,30 @@
 extension DecodingError {
     /// The field that is wrong and what is wrong with it, for people.
     ///
-    /// The library's own texts speak of Swift's types, which say nothing to who wrote the input.
-    package var flaw: String {
+    /// The library's own texts speak of Swift's types, which say nothing to who wrote the input, and
+    /// of a number that does not fit they do not even say where it stands.
+    /// - Parameter whole: what was decoded, for a flaw of which no more is known.
+    /// - Returns: half a sentence that begins with the field's path.
+    package func flaw(in whole: String = "the whole") -> String {
+        func path(_ keys: [any CodingKey]) -> String {
+            keys.isEmpty ? whole : Self.path(keys)
+        }
         switch self {
         case .typeMismatch(let type, let context):
-            "\(Self.path(context.codingPath)) must be \(Self.name(of: type))"
+            return "\(path(context.codingPath)) must be \(Self.name(of: type))"
         case .valueNotFound(_, let context):
-            "\(Self.path(context.codingPath)) must not be null"
+            return "\(path(context.codingPath)) must not be null"
         case .keyNotFound(let key, let context):
-            "\(Self.path(context.codingPath + [key])) is missing"
+            return "\(path(context.codingPath + [key])) is missing"
+        case .dataCorrupted(let context) where context.codingPath.isEmpty:
+            return "\(whole) has a number in it that is out of its range"
         case .dataCorrupted(let context):
-            "\(Self.path(context.codingPath)): \(context.debugDescription)"
-        @unknown default: "\(self)"
+            return "\(path(context.codingPath)) is wrong: \(context.debugDescription)"
+        @unknown default: return "\(self)"
         }
     }
 
-    /// `runtimeConfig.ips[0]`; the text itself where nothing of it could be read.
+    /// A path as people write it, such as `runtimeConfig.ips[0]`.
     private static func path(_ keys: [any CodingKey]) -> String {
         var path = ""
         for key in keys {
@@ -26,7 +34,7 @@ extension DecodingError {
                 path += path.isEmpty ? key.stringValue : ".\(key.stringValue)"
             }
         }
-        return path.isEmpty ? "the whole" : path
+        return path
     }
 
     private static func name(of type: any Any.Type) -> String {

@@ -18,8 +18,8 @@ package struct NetworkConfiguration: Codable, Hashable, Sendable {
     package let group: String?
     /// What earlier plugins, or for CHECK and DEL the ADD, brought about.
     package let prevResult: VersionedCNIResult?
-    /// Whether there was a `prevResult` in no form that we know, which must not stop a DEL.
-    package let isPrevResultMalformed: Bool
+    /// What is wrong with a key that a DEL needs not, which must not stop it; nil for nothing.
+    package let flaw: String?
     /// What the runtime asks for through declared capabilities.
     package let runtimeConfig: RuntimeConfiguration?
     /// The attachments that GC must keep; nil where the key is missing.
@@ -75,7 +75,7 @@ package struct NetworkConfiguration: Codable, Hashable, Sendable {
 
     /// Reads a configuration.
     ///
-    /// - Throws: `DecodingError` where a key has the wrong type; the answer is then code 6.
+    /// - Throws: `DecodingError` where name, version or type is no text; the answer is then code 6.
     package init(from decoder: any Decoder) throws {
         let fields = try decoder.container(keyedBy: CodingKeys.self)
         cniVersion =
@@ -83,21 +83,25 @@ package struct NetworkConfiguration: Codable, Hashable, Sendable {
             ?? CNIVersion.assumed.rawValue
         name = try fields.decodeIfPresent(String.self, forKey: .name) ?? ""
         type = try fields.decodeIfPresent(String.self, forKey: .type) ?? ""
-        vpc = try fields.decodeIfPresent(String.self, forKey: .vpc)
-        group = try fields.decodeIfPresent(String.self, forKey: .group)
-        do {
-            prevResult = try fields.decodeIfPresent(VersionedCNIResult.self, forKey: .prevResult)
-            isPrevResultMalformed = false
-        } catch is DecodingError {
-            prevResult = nil
-            isPrevResultMalformed = true
+        var flaw: String?
+        func read<Value: Decodable>(_ type: Value.Type, _ key: CodingKeys) -> Value? {
+            do { return try fields.decodeIfPresent(type, forKey: key) } catch {
+                // The library throws something of its own for a number that does not fit.
+                let error =
+                    error as? DecodingError
+                    ?? .dataCorrupted(.init(codingPath: [], debugDescription: ""))
+                flaw = flaw ?? error.flaw(in: key.rawValue)
+                return nil
+            }
         }
-        runtimeConfig =
-            try fields.decodeIfPresent(RuntimeConfiguration.self, forKey: .runtimeConfig)
+        vpc = read(String.self, .vpc)
+        group = read(String.self, .group)
+        prevResult = read(VersionedCNIResult.self, .prevResult)
+        runtimeConfig = read(RuntimeConfiguration.self, .runtimeConfig)
         // The second spelling is one that a released runtime library writes beside the first.
         validAttachments =
-            try fields.decodeIfPresent([Attachment].self, forKey: .validAttachments)
-            ?? fields.decodeIfPresent([Attachment].self, forKey: .attachments)
+            read([Attachment].self, .validAttachments) ?? read([Attachment].self, .attachments)
+        self.flaw = flaw
     }
 
     /// Writes the configuration with the keys that were read.
@@ -119,11 +123,18 @@ package struct NetworkConfiguration: Codable, Hashable, Sendable {
     /// Why a call with this configuration cannot be served; nil when nothing is wrong.
     ///
     /// DEL, GC and STATUS need no VPC: what they act on was recorded when it was made.
-    /// - Returns: code 7 for the name, a missing VPC, group or previous result; code 6 for a
-    ///   malformed previous result; code 1 for the version.
+    /// - Returns: code 7 for the name, a missing VPC, group or previous result; code 6 for what has
+    ///   the wrong form; code 1 for the version.
     package func refusal(of verb: CNIVerb) -> CNIError? {
         if let refusal = CNIRules.refusal(of: verb, cniVersion: cniVersion, name: name) {
             return refusal
+        }
+        if let flaw, [.add, .check, .collect].contains(verb) {
+            return CNIError(
+                .decodingFailure,
+                "in the configuration of network \(name) \(flaw)",
+                cniVersion: cniVersion
+            )
         }
         switch verb {
         case .delete, .collect, .status, .version: return nil
@@ -142,13 +153,6 @@ package struct NetworkConfiguration: Codable, Hashable, Sendable {
                     cniVersion: cniVersion
                 )
             }
-        }
-        if isPrevResultMalformed {
-            return CNIError(
-                .decodingFailure,
-                "prevResult of network \(name) is not a result in any version's form",
-                cniVersion: cniVersion
-            )
         }
         if verb == .check, prevResult == nil {
             return CNIError(

@@ -97,7 +97,20 @@ package struct NetworkList: Hashable, Sendable {
         {
             throw invalid("\(place)capabilities", "must be an object of true and false")
         }
+        if type == NetworkConfiguration.ownType { try checkOwn(object, place: place) }
         return Plugin(type: type, object: object)
+    }
+
+    /// A place in the ring has a VPC and a group; a choice has neither.
+    private static func checkOwn(_ object: JSONValue, place: String) throws(CNIError) {
+        let given = ["vpc", "group"].filter { object[$0]?.isNull == false }
+        for key in given where object[key]?.string == nil {
+            throw invalid("\(place)\(key)", "must be a text")
+        }
+        guard given.count != 1 else {
+            let missing = given == ["vpc"] ? "group" : "vpc"
+            throw invalid("\(place)\(missing)", "is missing beside \(given[0])")
+        }
     }
 
     private static func name(
@@ -214,7 +227,8 @@ extension NetworkList {
 extension NetworkList.Plugin {
     /// Whether the plugin is a place in the ring, which is attached without a program.
     package var isOwn: Bool {
-        type == NetworkConfiguration.ownType && object["vpc"] != nil && object["group"] != nil
+        type == NetworkConfiguration.ownType && object["vpc"]?.string != nil
+            && object["group"]?.string != nil
     }
 
     /// Whether the plugin is the selection itself, which nobody may select.

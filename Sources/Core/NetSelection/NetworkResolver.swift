@@ -59,31 +59,36 @@ struct NetworkResolver {
     }
 
     /// What a pod gets where nobody says anything: the first file, as kubelet has it.
-    func fallback() throws(SelectionError) -> NetworkList {
+    func fallback() throws(SelectionError) -> (file: ConfigurationFile, list: NetworkList) {
         guard let first = usable.first else {
-            throw .nothingConfigured(directory: settings.directory, unusable: unusable)
+            throw .nothingConfigured(
+                directory: settings.directory,
+                unusable: unusable.map { "\($0.name) \($0.flaw)" }
+            )
         }
-        return first.list
+        return first
     }
 
     /// The files that can be used; a file that cannot is nobody's network, as in the runtimes.
     var usable: [(file: ConfigurationFile, list: NetworkList)] {
         node.files.compactMap { file in
             guard let list = try? NetworkList(parsing: file.text),
-                !list.plugins.contains(where: \.isSelection)
+                !list.plugins.contains(where: \.isSelection),
+                !list.plugins.dropFirst().contains(where: \.isOwn)
             else { return nil }
             return (file, list)
         }
     }
 
     /// The files that are no configuration of a network, each with the reason.
-    var unusable: [String] {
+    var unusable: [(name: String, flaw: String)] {
         node.files.compactMap { file in
             do throws(CNIError) {
-                _ = try NetworkList(parsing: file.text)
-                return nil
+                let list = try NetworkList(parsing: file.text)
+                return list.plugins.dropFirst().contains(where: \.isOwn)
+                    ? (file.name, "cannot be used: \(Self.ownFirst)") : nil
             } catch {
-                return "\(file.name) cannot be used: \(error.msg)"
+                return (file.name, "cannot be used: \(error.msg)")
             }
         }
     }
@@ -93,6 +98,8 @@ struct NetworkResolver {
         let named = usable.filter { $0.list.name == name }
         return (named.first { $0.file.name.hasSuffix(".conflist") } ?? named.first)?.list
     }
+
+    private static let ownFirst = "a place in the ring must be the first of its plugins"
 
     private func read(
         _ file: ConfigurationFile,
@@ -127,7 +134,7 @@ struct NetworkResolver {
             throw .badNetwork(
                 field,
                 name: name,
-                reason: "a place in the ring must be the first of its plugins"
+                reason: Self.ownFirst
             )
         }
         return list

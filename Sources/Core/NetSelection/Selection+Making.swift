@@ -245,9 +245,10 @@ struct SelectionMaker {
             all.append(try candidate(entry, resolver.network(entry.name, field), field))
         }
         guard all.isEmpty, request.taken.isEmpty else { return all }
-        let list = try resolver.fallback()
-        // One of them may have been meant to be the first.
-        warnings += resolver.unusable.map { "\(request.settings.directory)/\($0)" }
+        let (file, list) = try resolver.fallback()
+        // One that comes before it may have been meant.
+        let missed = resolver.unusable.filter { $0.name < file.name }
+        warnings += missed.map { "\(request.settings.directory)/\($0.name) \($0.flaw)" }
         let field = SelectionError.Field(
             owner: request.settings.directory,
             path: "the first configuration"

@@ -267,7 +267,7 @@ extension AgentError: CustomStringConvertible {
         case .pod(let error): error.description
         case .network(let name, let reason, let error): "network \(name) (\(reason)): \(error)"
         case .earlierAttempt(let error):
-            "an earlier ADD for the same interface has to be undone first, and cannot be yet: \(error)"
+            "an earlier ADD for the same interface has to be undone first, and that failed: \(error)"
         case .unexpected(let detail): "the node could not do it: \(detail)"
         case .netlink(let error): error.description
         case .dataplane(let error): error.description

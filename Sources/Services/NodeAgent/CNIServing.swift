@@ -73,7 +73,7 @@ extension NodeAgent {
             throw Flaw(description: "it is not JSON from byte \(error.offset) on")
         }
         do { return try JSONDecoder().decode(type, from: Data(text)) } catch {
-            throw Flaw(description: (error as? DecodingError)?.flaw ?? "\(error)")
+            throw Flaw(description: (error as? DecodingError)?.flaw() ?? "\(error)")
         }
     }
 
@@ -103,14 +103,10 @@ extension NodeAgent {
                 try await detachPod(key)
                 return []
             case .check:
+                let routes = Self.promised(configuration.prevResult?.result)
                 if let pod = journal.pods[key] {
-                    try await checkPod(pod)
+                    try await checkPod(pod, routes: routes)
                 } else {
-                    // What other plugins promised through next hops of theirs is theirs to check.
-                    let routes = Self.promised(configuration.prevResult?.result).filter { route in
-                        journal.attachments[key]?.held.contains { $0.gateway == route.gateway }
-                            ?? false
-                    }
                     try await check(key, netns: call.netns, routes: routes)
                 }
                 return []

@@ -60,8 +60,9 @@ extension NodeAgent {
         }
         var attachment = makeAttachment(request, vpc, group)
         try journal.record(attachment)
+        let routes: [Route]
         do throws(AgentError) {
-            try await wire(&attachment, group, wanted: request.wanted)
+            routes = try await wire(&attachment, group, wanted: request.wanted)
             try await routeBySource(attachment)
             await activate(vpc, version: version)
             await publish(request.group)
@@ -90,7 +91,7 @@ extension NodeAgent {
             await publish(request.group)
             throw .dataplane(error)
         }
-        return result(attachment, request, group)
+        return result(attachment, request, routes)
     }
 
     /// The VPC and the group; while no steward answers, only a group that is in use here.

@@ -185,7 +185,7 @@ extension NodeAgent {
     /// - Parameters:
     ///   - key: the interface.
     ///   - netns: the pod's namespace.
-    ///   - routes: those that have to lead through it.
+    ///   - routes: those that its ADD made and that the runtime's result has still.
     /// - Throws: `.notAttached`, `.checkFailed` with what is not as it was set up.
     /// - Source: CNI specification 1.1.0, section 2 "CHECK".
     func check(
@@ -206,14 +206,15 @@ extension NodeAgent {
                 "address \(held.address) of interface \(key.interface) is no longer reserved for it"
             )
         }
-        let state: PodLink.State
-        do {
-            state = try await blocking { try PodLink.inspect(key.interface, netnsPath: netns) }
-        } catch {
-            throw Self.translate(error)
-        }
+        let state = try await inspect(key.interface, netns)
         guard state.link.isUp else {
             throw .checkFailed("interface \(key.interface) in the pod is down: set it up again")
+        }
+        guard state.link.mac?.description == attachment.mac else {
+            throw .checkFailed(
+                "interface \(key.interface) in the pod has another hardware address than "
+                    + "\(attachment.mac), from which alone packets are taken: set that one again"
+            )
         }
         for held in attachment.held {
             guard state.addresses.contains(where: { $0.address == held.address }) else {
@@ -222,10 +223,10 @@ extension NodeAgent {
                 )
             }
         }
-        let present = state.routes.filter { !Self.isSourceTable($0.table) }
-        for route in routes where !present.contains(where: route.isLike) {
-            throw .checkFailed("interface \(key.interface) has lost its route to \(route)")
+        if let lost = lostRoute(of: attachment, routes, present: state.routes) {
+            throw Self.lost(lost, key.interface)
         }
+        try await checkHostEnd(attachment)
         guard let dataplane else { throw .noDataplane }
         do {
             guard try dataplane.ports().contains(where: { $0.ifindex == attachment.hostIndex })
@@ -242,6 +243,34 @@ extension NodeAgent {
             }
         } catch {
             throw Self.checkError(error)
+        }
+    }
+
+    /// What an interface in a pod is like now.
+    func inspect(_ interface: String, _ netns: String) async throws(AgentError) -> PodLink.State {
+        do {
+            return try await blocking { try PodLink.inspect(interface, netnsPath: netns) }
+        } catch {
+            throw Self.translate(error)
+        }
+    }
+
+    static func lost(_ route: Route, _ interface: String) -> AgentError {
+        .checkFailed(
+            "interface \(interface) in the pod has not its route \(route): put it back, or delete the "
+                + "pod"
+        )
+    }
+
+    private func checkHostEnd(_ attachment: Attachment) async throws(AgentError) {
+        let index = attachment.hostIndex
+        let links: [LinkInfo]
+        do { links = try await blocking { try Links.list() } } catch { throw Self.translate(error) }
+        guard let link = links.first(where: { $0.index == index }), link.isUp else {
+            throw .checkFailed(
+                "the node's end of interface \(attachment.interface), \(attachment.hostInterface), is "
+                    + "down or gone: set it up, or delete the pod"
+            )
         }
     }
 

@@ -50,11 +50,13 @@ extension NodeAgent {
     }
 
     /// Finds addresses, makes the interface and writes its rows.
+    ///
+    /// - Returns: the routes through it; what others of the container are like later is no matter.
     func wire(
         _ attachment: inout Attachment,
         _ group: PodGroup,
         wanted: IPAddress?
-    ) async throws(AgentError) {
+    ) async throws(AgentError) -> [Route] {
         try await takeAddresses(&attachment, group, wanted: wanted)
         guard let dataplane, let podMTU else { throw .noDataplane }
         let overhead = Int(NodeConfiguration.tunnelOverhead(over: settings.vtep))
@@ -84,6 +86,7 @@ extension NodeAgent {
         do { try await blocking { try Links.setUp(name) } } catch { throw Self.translate(error) }
         attachment.state = .attached
         try journal.record(attachment)
+        return routes
     }
 
     /// What is reached through the interface, by family.
@@ -173,7 +176,7 @@ extension NodeAgent {
     func result(
         _ attachment: Attachment,
         _ request: AttachRequest,
-        _ group: PodGroup
+        _ routes: [Route]
     ) -> CNIResult {
         let mtu = podMTU ?? 0
         return CNIResult(
@@ -196,7 +199,7 @@ extension NodeAgent {
                     length: held.address.isV4 ? 32 : 128
                 ).map { .init(address: $0, gateway: held.gateway, interface: 1) }
             },
-            routes: routes(attachment, group).map { .init(dst: $0.destination, gw: $0.gateway) }
+            routes: routes.map { .init(dst: $0.destination, gw: $0.gateway) }
         )
     }
 }

@@ -34,7 +34,7 @@ struct Daemon: Sendable {
         LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
         var logger = Logger(label: "genie.daemon")
         logger.logLevel = options.logLevel
-        let store = try await openStore()
+        let store = try await openStore(logger)
         let peer = PeerService(
             settings: options.peer,
             store: store,
@@ -83,13 +83,16 @@ struct Daemon: Sendable {
     }
 
     /// Opens the database; one that a daemon has which is being killed is free in a moment.
-    private func openStore() async throws -> RowStore {
+    private func openStore(_ logger: Logger) async throws -> RowStore {
         let start = ContinuousClock.now
+        var isTold = false
         while true {
             do throws(RowStoreError) { return try RowStore(path: options.databasePath) } catch {
                 guard case .locked = error, start.duration(to: .now) < Self.lockWait else {
                     throw error
                 }
+                if !isTold { logger.notice("waiting for another process to close the database") }
+                isTold = true
             }
             try await Task.sleep(for: .milliseconds(50))
         }

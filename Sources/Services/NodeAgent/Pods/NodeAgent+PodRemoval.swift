@@ -136,13 +136,37 @@ extension NodeAgent {
     }
 
     /// Compares every network of a pod with what was set up.
-    func checkPod(_ record: PodRecord) async throws(AgentError) {
+    ///
+    /// - Parameters:
+    ///   - record: what was set up.
+    ///   - routes: those of the runtime's result; plugins behind this one may have taken some away.
+    /// - Throws: `.notAttached`, `.checkFailed` with what is not as it was set up, `.pod` with what
+    ///   a plugin of others says.
+    func checkPod(_ record: PodRecord, routes: [Route]) async throws(AgentError) {
         guard record.state == .attached else {
             throw .notAttached(containerID: record.containerID, interface: record.interface)
         }
         guard let netns = record.presentNetns else {
             throw .checkFailed("the pod's namespace \(record.netns) is not the one of its ADD")
         }
+        for part in record.parts where part.network?.plugins[0].isOwn == true {
+            let made = Self.promised(part.attachmentResult?.result)
+            try await check(
+                AttachmentKey(containerID: record.containerID, interface: part.interface),
+                netns: netns,
+                routes: made.filter { route in routes.contains(where: route.isLike) }
+            )
+        }
+        for part in record.parts where !part.gateways.isEmpty {
+            let wanted = part.gateways.compactMap { IPAddress($0) }.map { Route.byDefault(via: $0) }
+                .filter { route in routes.contains(where: route.isLike) }
+            let found = try await inspect(part.interface, netns).routes
+                .filter { $0.table == Route.mainTable }
+            if let lost = wanted.first(where: { !found.contains(where: $0.isLike) }) {
+                throw Self.lost(lost, part.interface)
+            }
+        }
+        // Ours first: plugins of others may fail for reasons of their own.
         do throws(PodError) {
             let lock = try await pluginLock(record.key)
             for part in record.parts {
@@ -161,14 +185,6 @@ extension NodeAgent {
             }
         } catch {
             throw .pod(error)
-        }
-        for part in record.parts where part.network?.plugins[0].isOwn == true {
-            try await check(
-                AttachmentKey(containerID: record.containerID, interface: part.interface),
-                netns: netns,
-                routes: Self.promised(part.attachmentResult?.result)
-                    + part.gateways.compactMap { IPAddress($0) }.map { .byDefault(via: $0) }
-            )
         }
     }
 }

@@ -86,14 +86,17 @@ extension NodeAgent {
     /// - Throws: `.unknownPod`, `.podInUse`, `.attachmentBusy`; what keeps our own part from being
     ///   undone, and the pod is kept then.
     func forget(pod name: String) async throws(AgentError) -> ForgottenPod {
-        let records = journal.pods.values.filter {
+        let named = journal.pods.values.filter {
             $0.containerID == name || "\($0.podNamespace)/\($0.podName)" == name
         }
+        // The pod may have another container by now.
+        let records = named.filter { $0.state == .removing }
         let isAlone = journal.all.contains {
             $0.containerID == name || "\($0.podNamespace)/\($0.podName)" == name
         }
-        guard !records.isEmpty else { throw isAlone ? .podInUse(name) : .unknownPod(name) }
-        guard records.allSatisfy({ $0.state == .removing }) else { throw .podInUse(name) }
+        guard !records.isEmpty else {
+            throw isAlone || !named.isEmpty ? .podInUse(name) : .unknownPod(name)
+        }
         var left: [ForgottenPod.Network] = []
         for record in records {
             try beginPod(record.key)

@@ -8,15 +8,11 @@ extension NodeAgent {
     private static let firstTable: UInt32 = 10_000
     /// Tables of interfaces that came by a call each; their metrics differ.
     fileprivate static let firstTableAlone: UInt32 = 20_000
-    private static let tablesEnd: UInt32 = 30_000
-
-    /// Whether a table is one that packets find by their source, with copies of the main one's.
-    static func isSourceTable(_ table: UInt32) -> Bool {
-        (firstTable..<tablesEnd).contains(table)
-    }
 
     /// Chooses the network that the pod's default routes lead through: the one that names their
     /// next hops, else the first that brought any, the cluster-wide one before the others.
+    ///
+    /// Where the container had a network before this plan, that one's stay.
     ///
     /// Of the others' results the default routes are taken, since the pod has none of them: a
     /// CHECK would miss them.
@@ -29,11 +25,12 @@ extension NodeAgent {
             record.parts.indices.filter { record.parts[$0].isDefault }
             + record.parts.indices.filter { !record.parts[$0].isDefault }
         var chosen = named ?? order.first { record.parts[$0].hasDefaultRoute }
-        if named == nil, before != nil { chosen = nil }
+        let isGuest = isGuest(record)
+        if named == nil, isGuest { chosen = nil }
         for index in record.parts.indices {
             record.parts[index].isRouteDefault = index == chosen
             let keepsRoutes = index == chosen && named == nil
-            guard !keepsRoutes, record.parts.count > 1 || before != nil || named != nil,
+            guard !keepsRoutes, record.parts.count > 1 || isGuest || named != nil,
                 var value = record.parts[index].resultValue,
                 let routes = value["routes"]?.array
             else { continue }
@@ -53,6 +50,38 @@ extension NodeAgent {
     static func promised(_ result: CNIResult?) -> [Route] {
         (result?.routes ?? []).compactMap { route in
             route.gw.flatMap { Route(destination: route.dst, gateway: $0) }
+        }
+    }
+
+    /// The first of the routes through an interface's own next hops that is not there any more.
+    ///
+    /// Others' next hops are others' to check, and copies by source are no routes of their own. What
+    /// a plugin behind us has moved into a table of its own counts (sbr leaves nothing but a default
+    /// route there), and so does a default route that another call for the container took over.
+    func lostRoute(
+        of attachment: Attachment,
+        _ routes: [Route],
+        present: [Route]
+    ) -> Route? {
+        let plans = journal.pods.values.filter { $0.containerID == attachment.containerID }
+        let isShared = plans.contains { plan in
+            !plan.parts.contains { $0.interface == attachment.interface }
+        }
+        let copies = Set(
+            plans.flatMap { $0.rules.values }
+                + journal.attachments.values.filter { $0.containerID == attachment.containerID }
+                .map(\.way.table)
+        )
+        let found = present.filter { !copies.contains($0.table) }
+        return routes.first { route in
+            guard let gateway = route.gateway,
+                attachment.held.contains(where: { $0.gateway == gateway })
+            else { return false }
+            if isShared, route.destination.length == 0 { return false }
+            let moved = Route.byDefault(via: gateway)
+            return !found.contains { other in
+                route.isLike(other) || moved.isLike(other) && other.table != Route.mainTable
+            }
         }
     }
 
@@ -85,7 +114,11 @@ extension NodeAgent {
     }
 
     /// The ways out of the pod, through each interface that has an address.
-    static func ways(_ record: PodRecord, _ results: [AttachmentResult]) -> [PodRoutes.Way] {
+    func ways(_ record: PodRecord, _ results: [AttachmentResult]) -> [PodRoutes.Way] {
+        let others = journal.pods.values.filter {
+            $0.containerID == record.containerID && $0.key != record.key
+        }
+        let table = (others.flatMap { $0.rules.values }.max() ?? Self.firstTable - 1) + 1
         let named = record.parts.first { !$0.gateways.isEmpty }
         return results.enumerated().compactMap { index, result in
             let addresses = result.podAddresses.compactMap {
@@ -105,7 +138,7 @@ extension NodeAgent {
                 defaultGateways: named != nil
                     ? own.compactMap { IPAddress($0) }
                     : (result.isDefault ? result.defaultGateways : []),
-                table: firstTable + UInt32(index)
+                table: table + UInt32(index)
             )
         }
     }
@@ -116,7 +149,7 @@ extension Attachment {
     fileprivate var isAlone: Bool { network?.isEmpty == false }
 
     /// The ways out of the pod through it.
-    fileprivate var way: PodRoutes.Way {
+    var way: PodRoutes.Way {
         PodRoutes.Way(
             interface: interface,
             addresses: held.map { Netlink.InterfaceAddress(alone: $0.address) },

@@ -39,12 +39,12 @@ extension NodeAgent {
             (PodStatus.networkStatusKey, PodStatus.networkStatus(results)),
             (PodStatus.addressPreferencesKey, PodStatus.addressPreferences(results)),
         ]
+        let lost = record.parts.filter { isLost($0, of: record) }.map(\.interface)
         let annotations = texts.compactMap { key, value in
-            record.state == .attached
+            record.state == .attached && lost.isEmpty
                 ? value.map { PodList.Annotation(key: key, value: $0) } : nil
         }
         var warnings = record.warnings
-        let lost = record.parts.filter { isLost($0, of: record) }.map(\.interface)
         if !lost.isEmpty {
             warnings.append(
                 "interface \(lost.joined(separator: ", ")) was taken off this node: delete the pod, so "
@@ -169,17 +169,18 @@ extension NodeAgent {
         }
         let record = try await plan(call, configuration, try CNIArguments(checking: call.args))
         var plan = Self.plan(record, isAttached: false)
-        for part in record.parts { plan.warnings += await obstacles(part, path: call.path) }
+        for part in record.parts { plan.warnings += await obstacles(part, of: record) }
         return plan
     }
 
     /// What would keep a pod from a network, as far as it can be told without attaching it.
-    private func obstacles(_ part: PodRecord.Part, path: String) async -> [String] {
+    private func obstacles(_ part: PodRecord.Part, of record: PodRecord) async -> [String] {
         guard let list = part.network else { return [] }
         var found: [String] = []
         if list.plugins[0].isOwn {
             let own = list.plugins[0].object
             do throws(AgentError) {
+                _ = try ownRequest(record, part, list)
                 let vpc = try await catalog.vpc(own["vpc"]?.string ?? "")
                 do { _ = try vpc.group(own["group"]?.string ?? "") } catch { throw .model(error) }
             } catch {
@@ -187,6 +188,7 @@ extension NodeAgent {
             }
         }
         // Where the call does not say where plugins are, nobody can tell.
+        let path = record.path
         let types = path.isEmpty ? [] : list.plugins.filter { !$0.isOwn }.map(\.type)
         for type in types where PluginProcess.find(type, in: path) == nil {
             let place = PodError.Place(
@@ -240,6 +242,8 @@ extension NodeAgent {
                 )
             },
             warnings: record.warnings
+                + (record.state == .removing
+                    ? ["it is being taken off these networks: another ADD may give it others"] : [])
         )
     }
 

@@ -131,18 +131,18 @@ extension NodeAgent {
             record.parts[first].result = try await makePart(record, first, lock).text
             if record.parts.count > 1, record.parts[first].hasDefaultRoute {
                 // Many plugins fail on a default route that is there already.
-                let netns = record.netns
-                try await changeRoutes { () throws(NetlinkError) in
-                    try PodRoutes.removeDefaults(netnsPath: netns)
-                }
+                try await removeDefaults(of: record)
             }
         }
         let rest = record.parts.indices.filter { record.parts[$0].result == nil }
         for outcome in await makeParts(record, rest, lock) {
             record.parts[outcome.index].result = try outcome.result.get().text
         }
+        if isGuest(record), record.parts.contains(where: \.hasDefaultRoute) {
+            try await removeDefaults(of: record)
+        }
         let results = try chooseRoutes(&record)
-        let ways = Self.ways(record, results)
+        let ways = ways(record, results)
         for rule in ways.count > 1 ? ways.flatMap(\.rules) : [] {
             record.rules[rule.source.description] = rule.table
         }
@@ -157,6 +157,20 @@ extension NodeAgent {
         try journal.record(record)
         let gateways = record.parts.first { !$0.gateways.isEmpty }?.gateways ?? []
         return CNIResult.merged(results, defaultGateways: gateways.compactMap { IPAddress($0) })
+    }
+
+    /// Whether the container had a network before this plan, whose default routes stay.
+    func isGuest(_ record: PodRecord) -> Bool {
+        record.previous != nil || !occupiedInterfaces(besides: record.key).isEmpty
+    }
+
+    /// Takes the default routes away that a plan's networks brought.
+    private func removeDefaults(of record: PodRecord) async throws(AgentError) {
+        let netns = record.netns
+        let interfaces = isGuest(record) ? record.parts.map(\.interface) : nil
+        try await changeRoutes { () throws(NetlinkError) in
+            try PodRoutes.removeDefaults(through: interfaces, netnsPath: netns)
+        }
     }
 
     private func podLock(_ key: AttachmentKey) async throws(AgentError) -> PluginLock {
@@ -246,7 +260,7 @@ extension NodeAgent {
         }
     }
 
-    private func ownRequest(
+    func ownRequest(
         _ record: PodRecord,
         _ part: PodRecord.Part,
         _ list: NetworkList
@@ -280,7 +294,7 @@ extension NodeAgent {
             wanted: wishes.address,
             mac: wishes.mac,
             network: "",
-            isDefaultRoute: part.isDefault && !isRoutedElsewhere,
+            isDefaultRoute: part.isDefault && !isRoutedElsewhere && !isGuest(record),
             metric: UInt32(record.parts.firstIndex { $0.interface == part.interface } ?? 0)
         )
     }

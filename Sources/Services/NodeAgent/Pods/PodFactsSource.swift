@@ -42,11 +42,20 @@ struct FilePodFacts: PodFactsSource {
         }
         var facts = PodFacts(namespace: namespace, name: name)
         facts.definitions = SortedMap()
-        for item in items { take(item, into: &facts) }
+        do throws(Flaw) {
+            for item in items { try take(item, into: &facts) }
+        } catch {
+            throw .facts(path: path, reason: "\(error.place) must be an object of texts")
+        }
         return facts
     }
 
-    private static func take(_ item: JSONValue, into facts: inout PodFacts) {
+    /// Something that says what a pod wants and cannot be read.
+    private struct Flaw: Error {
+        let place: String
+    }
+
+    private static func take(_ item: JSONValue, into facts: inout PodFacts) throws(Flaw) {
         let metadata = item["metadata"]
         guard let kind = item["kind"]?.string, let name = metadata?["name"]?.string else { return }
         let namespace = metadata?["namespace"]?.string ?? "default"
@@ -55,10 +64,10 @@ struct FilePodFacts: PodFactsSource {
         // CNI-Genie writes Logicalnetwork, and its readers LogicalNetwork.
         switch kind.lowercased() {
         case "pod" where namespace == facts.namespace && name == facts.name:
-            facts.annotations = annotations(metadata)
+            facts.annotations = try annotations(metadata, "pod \(key)")
             facts.isKnown = true
         case "namespace" where name == facts.namespace:
-            facts.namespaceAnnotations = annotations(metadata)
+            facts.namespaceAnnotations = try annotations(metadata, "namespace \(name)")
         case "networkattachmentdefinition":
             facts.definitions?[key] = spec["config"].map { $0.string ?? $0.text } ?? ""
         case "logicalnetwork": facts.logicalNetworks[key] = LogicalNetwork(spec: spec)
@@ -67,10 +76,15 @@ struct FilePodFacts: PodFactsSource {
         }
     }
 
-    private static func annotations(_ metadata: JSONValue?) -> SortedMap<String, String> {
+    private static func annotations(
+        _ metadata: JSONValue?,
+        _ owner: String
+    ) throws(Flaw) -> SortedMap<String, String> {
         var all = SortedMap<String, String>()
-        for member in metadata?["annotations"]?.members ?? [] {
-            all[member.key] = member.value.string
+        guard let given = metadata?["annotations"], !given.isNull else { return all }
+        for member in given.members ?? [] { all[member.key] = member.value.string }
+        guard all.count == given.members?.count else {
+            throw Flaw(place: "metadata.annotations of \(owner)")
         }
         return all
     }
