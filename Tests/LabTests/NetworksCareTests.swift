@@ -224,6 +224,19 @@ struct NetworksCareTests {
         }
     }
 
+    @Test("networks that were never begun are not undone, so what they fail with blocks no pod")
+    func neverBegun() async throws {
+        try await with { networks in
+            try networks.lab.script("pod", "add", "node1", "a")
+            try networks.setFault("bridge DEL before fail")
+            let failed = try networks.call("ADD", "a", annotations: ["cni": "red/absent,inner"])
+            #expect(failed.status != 0 && failed.text.contains("absent"), "\(failed.text)")
+            #expect(try networks.lab.ring(1, "pods").errors == "no pods\n")
+            let mended = try networks.call("ADD", "a", annotations: ["cni": "red/web"])
+            #expect(mended.status == 0, "\(mended.text)")
+        }
+    }
+
     @Test("a pod with one network that nobody chose is shown, explained and not forgotten")
     func plain() async throws {
         try await with { networks in

@@ -22,6 +22,8 @@ package enum PodRoutes {
         package var defaultGateways: [IPAddress]
         /// The number of its own table.
         package var table: UInt32
+        /// Whether the interface may have gone meanwhile: then it needs no ways.
+        package var mayBeGone = false
 
         /// Describes the ways out through one interface.
         package init(
@@ -82,7 +84,12 @@ package enum PodRoutes {
         if ways.contains(where: { !$0.defaultGateways.isEmpty }) { try removeDefaults(socket) }
         let present = ways.count > 1 ? try routes(socket) : []
         for way in ways {
-            let index = try socket.link(way.interface, netnsPath: netnsPath).index
+            let index: UInt32
+            do throws(NetlinkError) {
+                index = try socket.link(way.interface, netnsPath: netnsPath).index
+            } catch .linkMissing where way.mayBeGone {
+                continue
+            }
             if ways.count > 1 {
                 let own = present.filter { $0.index == index }.map(\.route)
                 for route in routes(of: way, beside: own) {

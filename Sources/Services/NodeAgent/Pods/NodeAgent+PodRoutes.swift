@@ -90,7 +90,11 @@ extension NodeAgent {
     func routeBySource(_ attachment: Attachment) async throws(AgentError) {
         let siblings = siblings(of: attachment)
         guard attachment.isAlone, siblings.count > 1 else { return }
-        let ways = siblings.map(\.way)
+        let ways = siblings.map { sibling in
+            var way = sibling.way
+            way.mayBeGone = sibling.key != attachment.key
+            return way
+        }
         let netns = attachment.netns
         try await changeRoutes { () throws(NetlinkError) in
             try PodRoutes.apply(ways, netnsPath: netns)

@@ -128,7 +128,7 @@ extension NodeAgent {
         var record = record
         let lock = try await record.hasPlugins ? podLock(record.key) : nil
         if let first = record.parts.firstIndex(where: \.isDefault) {
-            record.parts[first].result = try await makePart(record, first, lock).text
+            record.parts[first].result = try await makeFirst(record, first, lock).text
             if record.parts.count > 1, record.parts[first].hasDefaultRoute {
                 // Many plugins fail on a default route that is there already.
                 try await removeDefaults(of: record)
@@ -170,6 +170,21 @@ extension NodeAgent {
         let interfaces = isGuest(record) ? record.parts.map(\.interface) : nil
         try await changeRoutes { () throws(NetlinkError) in
             try PodRoutes.removeDefaults(through: interfaces, netnsPath: netns)
+        }
+    }
+
+    /// Makes the network that comes before the others; where it fails nothing is left of those, and
+    /// a plugin of theirs that undoes badly what was never done keeps the pod from nothing.
+    private func makeFirst(
+        _ record: PodRecord,
+        _ index: Int,
+        _ lock: PluginLock?
+    ) async throws(AgentError) -> JSONValue {
+        do throws(AgentError) { return try await makePart(record, index, lock) } catch {
+            var begun = record
+            begun.parts = [record.parts[index]]
+            try journal.record(begun)
+            throw error
         }
     }
 
