@@ -1,6 +1,7 @@
 import Foundation
 import LabNet
 import LocalAPI
+import Synchronization
 import Testing
 
 @Suite(
@@ -139,7 +140,45 @@ struct CheckLabTests {
         }
     }
 
-    @Test("several calls for one container, in any order, and one fewer of them")
+    @Test("a call behind one whose default route is another plugin's, and two calls at once")
+    func oneDefault() async throws {
+        try await with { networks in
+            func defaults() throws -> Int {
+                try networks.inPod("a", "ip route show default").split(separator: "\n").count
+            }
+            var first = Attachment(networks: networks, annotations: ["cni": "inner"])
+            var second = Attachment(networks: networks, config: Self.web, interface: "eth1")
+            _ = try first.add()
+            _ = try second.add()
+            #expect(try defaults() == 1)
+            for pod in [first, second] {
+                let check = try pod.check()
+                #expect(check.status == 0, "\(pod.interface): \(check.text)")
+                #expect(try networks.call("DEL", "a", interface: pod.interface).status == 0)
+            }
+            for round in 0..<6 {
+                let failures = Mutex([String]())
+                let isPlain = round % 2 == 0
+                DispatchQueue.concurrentPerform(iterations: 2) { number in
+                    let add = try? networks.call(
+                        "ADD",
+                        "a",
+                        annotations: ["cni": "red/web,red/api@more\(number)"],
+                        config: number == 0 && isPlain ? Self.web : "",
+                        interface: "eth\(number * 4)"
+                    )
+                    if add?.status != 0 { failures.withLock { $0.append(add?.text ?? "") } }
+                }
+                #expect(failures.withLock { $0 } == [])
+                #expect(try defaults() == 1, "round \(round)")
+                for interface in ["eth0", "eth4"] {
+                    #expect(try networks.call("DEL", "a", interface: interface).status == 0)
+                }
+            }
+        }
+    }
+
+    @Test("several calls for one container, one after another, and one fewer of them")
     func calls() async throws {
         try await with { networks in
             var first = Attachment(networks: networks, config: Self.web)

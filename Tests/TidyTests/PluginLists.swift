@@ -86,13 +86,16 @@ extension AcceptanceListTests {
             tests: [
                 "ADD, CHECK and DEL keep to the rules: no second ADD, damage found, nothing left",
                 "ADD gives addresses and routes of both families or nothing, CHECK sees both",
+                "a node's end that is down, and a hardware address that nothing is taken from",
             ]
         ),
         Item(
             id: "C12",
             what: "CHECK and what is there besides",
             tests: [
-                "ADD, CHECK and DEL keep to the rules: no second ADD, damage found, nothing left"
+                "ADD, CHECK and DEL keep to the rules: no second ADD, damage found, nothing left",
+                "a route that has more next hops than ours, and one that the runtime no longer lists",
+                "several calls for one container, one after another, and one fewer of them",
             ]
         ),
         Item(
@@ -101,6 +104,7 @@ extension AcceptanceListTests {
             tests: [
                 "C13: the result before goes to the next plugin as it came",
                 "C13: behind a bridge genie adds to its result; before a portmap it is the result",
+                "plugins behind ours may move its routes into tables of their own",
             ]
         ),
         Item(
@@ -269,6 +273,7 @@ extension AcceptanceListTests {
             tests: [
                 "N14: one element may lead the pod's default routes, with several next hops in order",
                 "definitions, logical networks, the namespace's word and the least loaded network",
+                "a network that has the default route instead of the first one",
             ]
         ),
         Item(

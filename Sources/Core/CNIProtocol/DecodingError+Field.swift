@@ -1,8 +1,8 @@
 extension DecodingError {
     /// The field that is wrong and what is wrong with it, for people.
     ///
-    /// The library's own texts speak of Swift's types, which say nothing to who wrote the input, and
-    /// of a number that does not fit they do not even say where it stands.
+    /// The library's own texts speak of Swift's types, which say nothing to who wrote the input,
+    /// and of a number that does not fit they do not even say where it stands.
     /// - Parameter whole: what was decoded, for a flaw of which no more is known.
     /// - Returns: half a sentence that begins with the field's path.
     package func flaw(in whole: String = "the whole") -> String {

@@ -129,7 +129,9 @@ package struct NetworkConfiguration: Codable, Hashable, Sendable {
         if let refusal = CNIRules.refusal(of: verb, cniVersion: cniVersion, name: name) {
             return refusal
         }
-        if let flaw, [.add, .check, .collect].contains(verb) {
+        // GC acts on the attachments alone.
+        let isNeeded = verb == .collect ? validAttachments == nil : verb != .delete
+        if let flaw, isNeeded {
             return CNIError(
                 .decodingFailure,
                 "in the configuration of network \(name) \(flaw)",

@@ -98,12 +98,14 @@ extension NodeAgent {
             let isDefault =
                 attachment.isDefaultRoute
                 ?? !journal.attachments.values.contains { other in
-                    other.containerID == attachment.containerID
+                    other.containerID == attachment.containerID && other.isDefaultRoute != false
                         && other.interface != attachment.interface && other.state == .attached
                         && other.held.contains { $0.address.isV4 == held.address.isV4 }
                 }
             let subnet = group.subnets.first { $0.isV4 == held.address.isV4 }
-            guard !isDefault, let subnet else { return .byDefault(via: held.gateway) }
+            guard !isDefault || isLedElsewhere(attachment.key), let subnet else {
+                return .byDefault(via: held.gateway)
+            }
             return Route(destination: subnet, gateway: held.gateway)
         } + ownSubnets(attachment, group)
     }

@@ -16,9 +16,9 @@ struct Daemon: Sendable {
     /// Everything that only a start needs was used by then.
     private static let settledAfter = Duration.seconds(5)
 
-    /// How long runtimes' calls that are under way may take once the daemon is to end; supervisors
-    /// wait for at least 30 s.
-    private static let callWait = Duration.seconds(10)
+    /// How long runtimes' calls that are under way may take once the daemon is to end; the least
+    /// that supervisors wait is 10 s (podman).
+    private static let callWait = Duration.seconds(8)
 
     /// How long a killed process may take to let go of its files.
     private static let lockWait = Duration.seconds(2)

@@ -157,11 +157,12 @@ extension NodeAgent {
                 routes: made.filter { route in routes.contains(where: route.isLike) }
             )
         }
-        for part in record.parts where !part.gateways.isEmpty {
+        let copies = sourceTables(of: record.containerID)
+        for part in record.parts where !part.gateways.isEmpty && !isLedElsewhere(record.key) {
             let wanted = part.gateways.compactMap { IPAddress($0) }.map { Route.byDefault(via: $0) }
                 .filter { route in routes.contains(where: route.isLike) }
             let found = try await inspect(part.interface, netns).routes
-                .filter { $0.table == Route.mainTable }
+                .filter { !copies.contains($0.table) }
             if let lost = wanted.first(where: { !found.contains(where: $0.isLike) }) {
                 throw Self.lost(lost, part.interface)
             }

@@ -25,7 +25,7 @@ extension NodeAgent {
             record.parts.indices.filter { record.parts[$0].isDefault }
             + record.parts.indices.filter { !record.parts[$0].isDefault }
         var chosen = named ?? order.first { record.parts[$0].hasDefaultRoute }
-        let isGuest = isGuest(record)
+        let isGuest = record.isGuest ?? (before != nil)
         if named == nil, isGuest { chosen = nil }
         for index in record.parts.indices {
             record.parts[index].isRouteDefault = index == chosen
@@ -55,23 +55,16 @@ extension NodeAgent {
 
     /// The first of the routes through an interface's own next hops that is not there any more.
     ///
-    /// Others' next hops are others' to check, and copies by source are no routes of their own. What
-    /// a plugin behind us has moved into a table of its own counts (sbr leaves nothing but a default
-    /// route there), and so does a default route that another call for the container took over.
+    /// Others' next hops are others' to check, and copies by source are no routes of their own.
+    /// What a plugin behind us has moved into a table of its own counts (sbr leaves nothing but a
+    /// default route there), and so does a default route that another call took over.
     func lostRoute(
         of attachment: Attachment,
         _ routes: [Route],
         present: [Route]
     ) -> Route? {
-        let plans = journal.pods.values.filter { $0.containerID == attachment.containerID }
-        let isShared = plans.contains { plan in
-            !plan.parts.contains { $0.interface == attachment.interface }
-        }
-        let copies = Set(
-            plans.flatMap { $0.rules.values }
-                + journal.attachments.values.filter { $0.containerID == attachment.containerID }
-                .map(\.way.table)
-        )
+        let isShared = isLedElsewhere(attachment.key)
+        let copies = sourceTables(of: attachment.containerID)
         let found = present.filter { !copies.contains($0.table) }
         return routes.first { route in
             guard let gateway = route.gateway,
@@ -82,6 +75,24 @@ extension NodeAgent {
             return !found.contains { other in
                 route.isLike(other) || moved.isLike(other) && other.table != Route.mainTable
             }
+        }
+    }
+
+    /// The tables that packets of a container find by their source, with copies of the main one's.
+    func sourceTables(of containerID: String) -> Set<UInt32> {
+        Set(
+            journal.pods.values.filter { $0.containerID == containerID }
+                .flatMap { $0.rules.values }
+                + journal.attachments.values.filter { $0.containerID == containerID }
+                .map(\.way.table)
+        )
+    }
+
+    /// Whether a plan for the container that an interface is no part of has its default routes.
+    func isLedElsewhere(_ key: AttachmentKey) -> Bool {
+        journal.pods.values.contains { plan in
+            plan.containerID == key.containerID && plan.parts.contains(where: \.isRouteDefault)
+                && !plan.parts.contains { $0.interface == key.interface }
         }
     }
 

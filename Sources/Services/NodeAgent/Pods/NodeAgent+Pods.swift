@@ -35,7 +35,9 @@ extension NodeAgent {
             throw .alreadyAttached(containerID: key.containerID, interface: key.interface)
         }
         guard !call.netns.isEmpty else { throw .namespaceMissing(containerID: key.containerID) }
-        let record = try await plan(call, configuration, arguments)
+        var record = try await plan(call, configuration, arguments)
+        // In one turn with the row: of two calls at the same time one is the first.
+        record.isGuest = hasNetwork(besides: record)
         // The same file says the same for each pod.
         for warning in record.warnings where toldWarnings.insert(warning).inserted {
             logger.warning("\(warning)")
@@ -138,7 +140,7 @@ extension NodeAgent {
         for outcome in await makeParts(record, rest, lock) {
             record.parts[outcome.index].result = try outcome.result.get().text
         }
-        if isGuest(record), record.parts.contains(where: \.hasDefaultRoute) {
+        if record.isGuest == true, record.parts.contains(where: \.hasDefaultRoute) {
             try await removeDefaults(of: record)
         }
         let results = try chooseRoutes(&record)
@@ -159,22 +161,24 @@ extension NodeAgent {
         return CNIResult.merged(results, defaultGateways: gateways.compactMap { IPAddress($0) })
     }
 
-    /// Whether the container had a network before this plan, whose default routes stay.
-    func isGuest(_ record: PodRecord) -> Bool {
+    /// Whether another call has begun with a network for the container, whose default routes stay.
+    private func hasNetwork(besides record: PodRecord) -> Bool {
         record.previous != nil || !occupiedInterfaces(besides: record.key).isEmpty
     }
 
     /// Takes the default routes away that a plan's networks brought.
     private func removeDefaults(of record: PodRecord) async throws(AgentError) {
         let netns = record.netns
-        let interfaces = isGuest(record) ? record.parts.map(\.interface) : nil
+        let interfaces = record.isGuest == true ? record.parts.map(\.interface) : nil
         try await changeRoutes { () throws(NetlinkError) in
             try PodRoutes.removeDefaults(through: interfaces, netnsPath: netns)
         }
     }
 
-    /// Makes the network that comes before the others; where it fails nothing is left of those, and
-    /// a plugin of theirs that undoes badly what was never done keeps the pod from nothing.
+    /// Makes the network that comes before the others.
+    ///
+    /// Where it fails the others were not begun, and are struck from the plan: a plugin of theirs
+    /// that undoes badly what was never done keeps the pod from nothing.
     private func makeFirst(
         _ record: PodRecord,
         _ index: Int,
@@ -309,7 +313,7 @@ extension NodeAgent {
             wanted: wishes.address,
             mac: wishes.mac,
             network: "",
-            isDefaultRoute: part.isDefault && !isRoutedElsewhere && !isGuest(record),
+            isDefaultRoute: part.isDefault && !isRoutedElsewhere && record.isGuest != true,
             metric: UInt32(record.parts.firstIndex { $0.interface == part.interface } ?? 0)
         )
     }

@@ -28,6 +28,9 @@ struct PodRecord: Codable, Hashable, Sendable {
     var warnings: [String]
     /// What the plugins before this one brought about; nil unless it is a later one of a chain.
     var previous: String?
+    /// Whether another call had begun with a network for the container; nil in rows of a release
+    /// that did not ask.
+    var isGuest: Bool?
     /// The rules in the pod.
     var rules: [String: UInt32] = [:]
 
