@@ -279,9 +279,16 @@ package actor NodeAgent {
         for var attachment in journal.all where attachment.state == .attached {
             let link = links.first { $0.index == attachment.hostIndex }
             if let link, link.name == attachment.hostInterface || Self.isOurs(link) {
-                // Filters become links later: nothing is to wait for hundreds of them.
-                try program(attachment, dataplane, isQuick: true)
-                continue
+                do throws(BPFError) {
+                    // Filters become links later: nothing is to wait for hundreds of them.
+                    try program(attachment, dataplane, isQuick: true)
+                    continue
+                } catch {
+                    // It may have gone since it was listed, with its pod's namespace.
+                    guard try !Links.list().contains(where: { $0.index == link.index }) else {
+                        throw error
+                    }
+                }
             }
             logger.notice(
                 "interface of a recorded pod is gone",
