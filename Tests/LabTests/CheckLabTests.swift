@@ -104,15 +104,18 @@ struct CheckLabTests {
         }
     }
 
-    @Test("a network that has the default route instead of the first one")
-    func defaultRoute() async throws {
+    @Test(
+        "a network that has the default route instead of the first one",
+        arguments: ["inner", #"[{"name":"inner","interface":"main0"}]"#]
+    )
+    func defaultRoute(cluster: String) async throws {
         try await with { networks in
             let asked = #"[{"name":"blue","default-route":["10.64.0.1","fd00:64::1"]}]"#
             var pod = Attachment(
                 networks: networks,
                 annotations: [
                     "k8s.v1.cni.cncf.io/networks": asked,
-                    "v1.multus-cni.io/default-network": "inner",
+                    "v1.multus-cni.io/default-network": cluster,
                 ]
             )
             _ = try pod.add()

@@ -19,8 +19,8 @@ extension NodeAgent {
         return answer
     }
 
-    /// Begins with no more pods and waits for the calls that are under way, for a while: whoever is
-    /// called by a plugin of others may take its time, and its work would have been in vain.
+    /// Refuses further pods, and waits a while for the calls that are under way: a plugin of others
+    /// may take its time, and its work would have been in vain.
     ///
     /// What is not done by then is undone at the next start.
     func leave(within limit: Duration) async {
@@ -69,12 +69,13 @@ extension NodeAgent {
         _ type: Value.Type,
         _ text: [UInt8]
     ) throws(Flaw) -> Value {
+        let reason: any Error
+        do { return try JSONDecoder().decode(type, from: Data(text)) } catch { reason = error }
+        // The library says of much that it is no JSON, and not where.
         do { _ = try JSONValue(parsing: text) } catch {
             throw Flaw(description: "it is not JSON from byte \(error.offset) on")
         }
-        do { return try JSONDecoder().decode(type, from: Data(text)) } catch {
-            throw Flaw(description: (error as? DecodingError)?.flaw() ?? "\(error)")
-        }
+        throw Flaw(description: (reason as? DecodingError)?.flaw() ?? "\(reason)")
     }
 
     /// What is wrong with an input.

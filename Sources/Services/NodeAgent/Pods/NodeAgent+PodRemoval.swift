@@ -158,7 +158,9 @@ extension NodeAgent {
             )
         }
         let copies = sourceTables(of: record.containerID)
-        for part in record.parts where !part.gateways.isEmpty && !isLedElsewhere(record.key) {
+        for part in record.parts where !part.gateways.isEmpty {
+            let key = AttachmentKey(containerID: record.containerID, interface: part.interface)
+            if isLedElsewhere(key) { continue }
             let wanted = part.gateways.compactMap { IPAddress($0) }.map { Route.byDefault(via: $0) }
                 .filter { route in routes.contains(where: route.isLike) }
             let found = try await inspect(part.interface, netns).routes

@@ -25,7 +25,7 @@ extension NodeAgent {
             record.parts.indices.filter { record.parts[$0].isDefault }
             + record.parts.indices.filter { !record.parts[$0].isDefault }
         var chosen = named ?? order.first { record.parts[$0].hasDefaultRoute }
-        let isGuest = record.isGuest ?? (before != nil)
+        let isGuest = record.isGuest == true
         if named == nil, isGuest { chosen = nil }
         for index in record.parts.indices {
             record.parts[index].isRouteDefault = index == chosen

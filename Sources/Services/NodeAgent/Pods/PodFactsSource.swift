@@ -82,10 +82,10 @@ struct FilePodFacts: PodFactsSource {
     ) throws(Flaw) -> SortedMap<String, String> {
         var all = SortedMap<String, String>()
         guard let given = metadata?["annotations"], !given.isNull else { return all }
-        for member in given.members ?? [] { all[member.key] = member.value.string }
-        guard all.count == given.members?.count else {
+        guard let members = given.members, members.allSatisfy({ $0.value.string != nil }) else {
             throw Flaw(place: "metadata.annotations of \(owner)")
         }
+        for member in members { all[member.key] = member.value.string }
         return all
     }
 }
